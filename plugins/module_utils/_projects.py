@@ -1,0 +1,255 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: the only reader of the inventory list ``mlflow_projects``.
+
+A project record is a dictionary with these keys, all of them always there:
+
+    name                     text; names the folder, the schema and the artifact prefix
+    port                     number; where the project's server listens on each host
+    description, owner       text, possibly empty
+    state                    present, stopped or absent
+    artifact_retention_days  number of days, or None to keep artifacts for ever
+    server                   dictionary: workers (number), allowed_hosts (list of text),
+                             environment (dictionary of text)
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing as t
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+
+DEFAULT_BASE_PORT = 5001
+STATES = ("present", "stopped", "absent")
+
+_NAME = re.compile(r"[a-z](-?[a-z0-9])*\Z")
+_NAME_LENGTH = 40
+_PORTS = range(1024, 65536)
+_WORKERS = range(1, 65)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_HOST = re.compile(r"[A-Za-z0-9*.:\[\]_-]+\Z")
+
+
+def project_records(
+    projects: t.Any, base_port: t.Any = DEFAULT_BASE_PORT
+) -> list[dict[str, t.Any]]:
+    """Parse, default and validate the list of projects.
+
+    projects is the value of ``mlflow_projects``; base_port is the port of the first entry
+    that names none, and each later entry's default is one higher, so that appending an entry
+    changes no other. Returns the records in list order. Raises MlflowError with one sentence
+    that names the entry, the key and the remedy.
+    """
+    # `-e mlflow_base_port=6001` gives a text.
+    number = isinstance(base_port, str) and base_port.isdecimal()
+    base = _number("mlflow_base_port", int(base_port) if number else base_port, _PORTS)
+    if projects is None:
+        raise MlflowError(
+            "mlflow_projects is not set: list at least one project in group_vars, for example "
+            "mlflow_projects: [{name: demo}]."
+        )
+    if not isinstance(projects, (list, tuple)):
+        raise MlflowError(
+            f"mlflow_projects is {_kind(projects)}: write a list with one entry for each project, "
+            "for example [{name: demo}]."
+        )
+    if not projects:
+        raise MlflowError(
+            "mlflow_projects is empty: list at least one project; to end a project's servers keep "
+            "its entry and give it 'state: absent'."
+        )
+    records = [_record(index, entry, base) for index, entry in enumerate(projects)]
+    _require_distinct(records)
+    return records
+
+
+def _record(index: int, entry: t.Any, base_port: int) -> dict[str, t.Any]:
+    """Return the record of one entry."""
+    where = f"mlflow_projects[{index}]"
+    _require_mapping(where, entry, "write it as a dictionary with at least a name")
+    name = entry.get("name")
+    where = where if name is None else f"{where} '{name}'"
+    _require_known(where, entry, _READERS)
+    if name is None:
+        raise MlflowError(f"{where}: key 'name' is missing: give the project a name.")
+    fields: dict[str, t.Any] = {
+        key: reader(f"{where}: key '{key}'", entry.get(key)) for key, reader in _READERS.items()
+    }
+    if fields["port"] is None:
+        fields["port"] = base_port + index
+        if fields["port"] not in _PORTS:
+            raise MlflowError(
+                f"{where}: its default port {fields['port']} is above {_PORTS[-1]}: lower "
+                "mlflow_base_port or give the entry a 'port'."
+            )
+    return fields
+
+
+def _require_distinct(records: list[dict[str, t.Any]]) -> None:
+    """Refuse two entries with one name or one port."""
+    remedies = {
+        "name": "rename one of them",
+        "port": "give one of them another 'port' (entries without one count up from "
+        "mlflow_base_port in list order)",
+    }
+    for key, remedy in remedies.items():
+        seen: dict[t.Any, int] = {}
+        for index, record in enumerate(records):
+            first = seen.setdefault(record[key], index)
+            if first != index:
+                raise MlflowError(
+                    f"mlflow_projects[{index}] '{record['name']}': key '{key}' has the value "
+                    f"{record[key]!r} of mlflow_projects[{first}] '{records[first]['name']}': {remedy}."
+                )
+
+
+def _require_mapping(where: str, value: t.Any, remedy: str) -> None:
+    """Refuse what is no dictionary."""
+    if not isinstance(value, dict):
+        raise MlflowError(f"{where} is {_kind(value)}: {remedy}.")
+
+
+def _require_known(where: str, entry: t.Mapping[t.Any, t.Any], known: t.Iterable[str]) -> None:
+    """Refuse a key that nobody reads, naming the nearest one that is read."""
+    names = list(known)
+    for key in entry:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"known keys are {', '.join(names)}."
+            raise MlflowError(f"{where}: unknown key '{key}': {hint}")
+
+
+def _name(where: str, value: t.Any) -> str:
+    """Read a project's name."""
+    if not isinstance(value, str) or not _NAME.match(value) or len(value) > _NAME_LENGTH:
+        raise MlflowError(
+            f"{where} must start with a lower-case letter and go on with lower-case letters, digits "
+            f"and single dashes, {_NAME_LENGTH} characters at most: rename the project."
+        )
+    return str(value)
+
+
+def _text(where: str, value: t.Any) -> str:
+    """Read a text that may be left out."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise MlflowError(f"{where} is {_kind(value)}: write a text, in quotes if need be.")
+    return str(value)
+
+
+def _state(where: str, value: t.Any) -> str:
+    """Read the wanted state, present unless said otherwise."""
+    if value is None:
+        return STATES[0]
+    if value not in STATES:
+        raise MlflowError(f"{where} is {value!r}: write one of {', '.join(STATES)}.")
+    return str(value)
+
+
+def _number(where: str, value: t.Any, within: range) -> int:
+    """Read a whole number within a range."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise MlflowError(f"{where} is {_kind(value)}: write a whole number without quotes.")
+    if value not in within:
+        raise MlflowError(f"{where} is {value}: choose a number from {within[0]} to {within[-1]}.")
+    return int(value)
+
+
+def _port(where: str, value: t.Any) -> int | None:
+    """Read a port; None leaves it to the list order."""
+    return None if value is None else _number(where, value, _PORTS)
+
+
+def _days(where: str, value: t.Any) -> int | None:
+    """Read the days that artifacts are kept; None keeps them for ever."""
+    return None if value is None else _number(where, value, range(1, 36501))
+
+
+def _workers(where: str, value: t.Any) -> int:
+    """Read the number of worker processes, 1 unless said otherwise."""
+    return 1 if value is None else _number(where, value, _WORKERS)
+
+
+def _server(where: str, value: t.Any) -> dict[str, t.Any]:
+    """Read the settings of a project's servers."""
+    entry = {} if value is None else value
+    _require_mapping(where, entry, "write it as a dictionary")
+    where = where.replace("key 'server'", "server")
+    _require_known(where, entry, _SERVER_READERS)
+    return {
+        key: reader(f"{where}: key '{key}'", entry.get(key))
+        for key, reader in _SERVER_READERS.items()
+    }
+
+
+def _hosts(where: str, value: t.Any) -> list[str]:
+    """Read the host names under which clients may call a server."""
+    hosts = [] if value is None else value
+    if not isinstance(hosts, (list, tuple)):
+        raise MlflowError(f"{where} is {_kind(hosts)}: write a list of host names.")
+    for host in hosts:
+        if not isinstance(host, str) or not _HOST.match(host):
+            raise MlflowError(
+                f"{where} holds {host!r}: write a host name such as mlflow.example.com, without "
+                "scheme or path."
+            )
+    return [str(host) for host in hosts]
+
+
+def _environment(where: str, value: t.Any) -> dict[str, str]:
+    """Read extra environment variables; MLflow's internal ones belong to the server itself."""
+    entry = {} if value is None else value
+    _require_mapping(where, entry, "write it as a dictionary of variables")
+    for name, text in entry.items():
+        if not isinstance(name, str) or not _VARIABLE.match(name):
+            raise MlflowError(
+                f"{where} holds {name!r}: write a variable's name of letters, digits and _."
+            )
+        if name.startswith("_MLFLOW") or name in _OWNED_VARIABLES:
+            raise MlflowError(f"{where} sets {name}, which the server sets itself: remove it.")
+        if isinstance(text, bool) or not isinstance(text, (str, int)):
+            raise MlflowError(
+                f"{where}: variable {name} is {_kind(text)}: write its value in quotes."
+            )
+    return {str(name): str(text) for name, text in entry.items()}
+
+
+def _kind(value: t.Any) -> str:
+    """Say in a word what a value of the wrong type is."""
+    kinds: list[tuple[t.Any, str]] = [
+        (type(None), "empty"),
+        (bool, "true or false"),
+        (str, "a text"),
+        ((int, float), "a number"),
+        (dict, "a dictionary"),
+        ((list, tuple), "a list"),
+    ]
+    return next((word for kind, word in kinds if isinstance(value, kind)), "of an unknown type")
+
+
+_OWNED_VARIABLES = (
+    "MLFLOW_ARTIFACTS_DESTINATION",
+    "MLFLOW_AWS_SETTINGS",
+    "MLFLOW_BACKEND_STORE_URI",
+    "MLFLOW_DEFAULT_ARTIFACT_ROOT",
+    "MLFLOW_REGISTRY_STORE_URI",
+    "MLFLOW_SERVER_ALLOWED_HOSTS",
+)
+_SERVER_READERS: dict[str, t.Callable[[str, t.Any], t.Any]] = {
+    "workers": _workers,
+    "allowed_hosts": _hosts,
+    "environment": _environment,
+}
+_READERS: dict[str, t.Callable[[str, t.Any], t.Any]] = {
+    "name": _name,
+    "port": _port,
+    "description": _text,
+    "owner": _text,
+    "state": _state,
+    "artifact_retention_days": _days,
+    "server": _server,
+}

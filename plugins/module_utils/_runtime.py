@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: the port between what servers need and how a host runs them."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import Found, Step
+
+
+class Runtime(t.Protocol):
+    """What a way of running servers must offer; `process` is one, `docker` is to be another.
+
+    Every method raises MlflowError with one sentence.
+    """
+
+    def observe(self) -> dict[str, Found]:
+        """Return all servers that this runtime has on the host, by name."""
+
+    def owns_port(self, port: int) -> bool:
+        """Say whether a server of this runtime holds the port, even one that nobody supervises."""
+
+    def apply(self, steps: t.Sequence[Step], deadline: float) -> None:
+        """Take all steps at once, without waiting for servers to answer.
+
+        deadline is a time.monotonic() value.
+        """
+
+    def dead(self) -> set[str]:
+        """Return the names of servers that ended and will not be started again."""
+
+    def log_path(self, name: str) -> Path:
+        """Return where the server's log is."""

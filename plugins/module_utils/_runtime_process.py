@@ -1,0 +1,458 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: runs servers as processes under Supervisor.
+
+Supervisor (from PyPI, in the runtime's own environment) restarts what dies and rotates logs
+without root, on Linux and macOS alike. systemd user units would do the same only where a
+user has a session bus and lingering, which containers, CI machines and macOS lack.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import time
+import typing as t
+import xmlrpc.client
+from pathlib import Path
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+    REMOVE,
+    START,
+    Found,
+    Step,
+    Wanted,
+)
+
+# A server that lives this long has started; one that dies earlier is retried a few times.
+_START_SECONDS = 10
+_START_RETRIES = 3
+_STOP_SECONDS = 30
+_LOG_BYTES = "10MB"
+_LOG_BACKUPS = 3
+_RPC_SECONDS = 10.0
+# sun_path holds 104 bytes on macOS and 108 on Linux; Supervisor first binds NAME.PID.
+_SOCKET_LENGTH = 104 - len(".4194304") - 1
+_UP = ("STARTING", "RUNNING", "BACKOFF")
+# EXITED is not among them: Supervisor starts such a server again at once.
+_DEAD = ("FATAL", "UNKNOWN")
+_SETTINGS = re.compile(r"settings-([0-9a-f]{16})\.json")
+_PASSED_ON = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LOGNAME",
+    "PATH",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "TZ",
+    "USER",
+)
+
+
+class ProcessRuntime:
+    """Servers as processes under one Supervisor in the state folder."""
+
+    def __init__(self, folder: Path, python: str, entrypoint: str, identifier: str) -> None:
+        """Take the servers' folder and the runtime: its Python, mlflow_entry.py and identifier."""
+        self._folder = folder
+        self._python = python
+        self._entrypoint = entrypoint
+        self._identifier = identifier
+        self._supervisor = _Supervisor(folder / "supervisor.sock")
+        _require_fitting(folder, self._supervisor.path)
+
+    def observe(self) -> dict[str, Found]:
+        """Return all servers on the host, by name, as Supervisor and the folder tell."""
+        processes = self._supervisor.processes()
+        names = {path.name for path in self._folder.glob("*/") if _is_server(path)}
+        return {name: self._found(name, processes.get(name)) for name in names | set(processes)}
+
+    def owns_port(self, port: int) -> bool:
+        """Say whether the port is held by a server started from this folder."""
+        if any(
+            f.running and f.settings and f.settings["port"] == port for f in self.observe().values()
+        ):
+            return True
+        holder = _ports.holder("127.0.0.1", port)
+        if holder is None or not holder.pid:
+            return False
+        return f"{self._folder}{os.sep}" in _arguments(holder.pid)
+
+    def apply(self, steps: t.Sequence[Step], deadline: float) -> None:
+        """Write settings and Supervisor's configuration, then let it start and stop all at once."""
+        commands = self._commands(steps)
+        _files.make_folder(self._folder)
+        for server in _running(steps):
+            _files.make_folder(self._folder / server.name)
+            _files.write_private(
+                self._settings_path(server), json.dumps(server.settings, indent=2) + "\n"
+            )
+        _files.write_private(self._configuration_path, self._configuration(commands))
+        alive = self._supervisor.alive()
+        # Another runtime brings its own Supervisor.
+        if alive and (not commands or self._supervisor.identifier() != self._identifier):
+            self._supervisor.shut_down(deadline)
+            alive = False
+        if alive:
+            started = self._supervisor.update(deadline)
+            missing = {step.name for step in steps if step.action == START} - started
+            self._supervisor.start(missing)
+        elif commands:
+            self._await_free_ports(steps, deadline)
+            self._launch(deadline)
+        self._tidy(steps)
+
+    def dead(self) -> set[str]:
+        """Return the names of servers that Supervisor has given up."""
+        return {
+            name
+            for name, process in self._supervisor.processes().items()
+            if process["statename"] in _DEAD
+        }
+
+    def log_path(self, name: str) -> Path:
+        """Return where the server's log is."""
+        return self._folder / name / "server.log"
+
+    @property
+    def _configuration_path(self) -> Path:
+        return self._folder / "supervisord.conf"
+
+    def _settings_path(self, wanted: Wanted) -> Path:
+        """Return the settings file; its name tells in the process's arguments what is running."""
+        return self._folder / wanted.name / f"settings-{wanted.configuration}.json"
+
+    def _found(self, name: str, process: dict[str, t.Any] | None) -> Found:
+        """Return one server as it is."""
+        folder = self._folder / name
+        running = process is not None and process["statename"] in _UP
+        # Supervisor tells the command it has read last; a run that was killed half way may have
+        # left a process of the one before.
+        command = _arguments(process["pid"]) if process and running else ""
+        match = _SETTINGS.search(command or (process["command"] if process else ""))
+        files = (
+            [folder / match.group(0)]
+            if match
+            else sorted(folder.glob("settings-*.json"), key=_modified)
+        )
+        settings = None
+        if files:
+            with contextlib.suppress(OSError, ValueError):
+                settings = json.loads(files[-1].read_text(encoding="utf-8"))
+        return Found(
+            name=name,
+            running=running,
+            known=folder.is_dir(),
+            configuration=match.group(1) if match else "",
+            pid=int(process["pid"]) if process and running else 0,
+            settings=settings,
+        )
+
+    def _commands(self, steps: t.Sequence[Step]) -> dict[str, str]:
+        """Return the command line of every server that is to run, by name."""
+        touched = {step.name for step in steps}
+        commands = {
+            name: process["command"]
+            for name, process in self._supervisor.processes().items()
+            if name not in touched and process["statename"] in _UP
+        }
+        for server in _running(steps):
+            words = [self._python, self._entrypoint, "serve", str(self._settings_path(server))]
+            commands[server.name] = " ".join(shlex.quote(word) for word in words)
+        return commands
+
+    def _configuration(self, commands: t.Mapping[str, str]) -> str:
+        """Return Supervisor's configuration file for these servers."""
+        sections: dict[str, dict[str, t.Any]] = {
+            "unix_http_server": {"file": self._supervisor.path, "chmod": "0700"},
+            "rpcinterface:supervisor": {
+                "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+            },
+            "supervisord": {
+                "identifier": self._identifier,
+                "pidfile": self._folder / "supervisord.pid",
+                "logfile": self._folder / "supervisord.log",
+                "logfile_maxbytes": _LOG_BYTES,
+                "logfile_backups": _LOG_BACKUPS,
+                "childlogdir": self._folder,
+                "directory": self._folder,
+                "umask": "077",
+            },
+        }
+        for name, command in sorted(commands.items()):
+            sections[f"program:{name}"] = {
+                "command": command,
+                "directory": self._folder / name,
+                "autostart": "true",
+                "autorestart": "true",
+                "startsecs": _START_SECONDS,
+                "startretries": _START_RETRIES,
+                "stopwaitsecs": _STOP_SECONDS,
+                "stopasgroup": "true",
+                "killasgroup": "true",
+                "redirect_stderr": "true",
+                "stdout_logfile": self.log_path(name),
+                "stdout_logfile_maxbytes": _LOG_BYTES,
+                "stdout_logfile_backups": _LOG_BACKUPS,
+                # Each thread's own arena would cost tens of MiB for nothing here.
+                "environment": 'MALLOC_ARENA_MAX="2"',
+            }
+        lines = ["; Written by the module mlflow_server, which overwrites changes."]
+        for section, options in sections.items():
+            lines += ["", f"[{section}]"]
+            lines += [f"{key} = {str(value).replace('%', '%%')}" for key, value in options.items()]
+        return "\n".join(lines) + "\n"
+
+    def _launch(self, deadline: float) -> None:
+        """Start Supervisor, which goes into the background by itself, and wait for its socket."""
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        command = [
+            self._python,
+            "-m",
+            "supervisor.supervisord",
+            "-c",
+            str(self._configuration_path),
+        ]
+        try:
+            answer = subprocess.run(  # pylint: disable=ansible-bad-function
+                command,
+                env=environment,
+                cwd=str(self._folder),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=_remaining(deadline),
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise MlflowError(
+                f"Supervisor did not start by {self._python}: {error}: run the deploy playbook."
+            ) from error
+        if answer.returncode != 0:
+            last = (answer.stdout.strip().splitlines() or ["it printed nothing"])[-1]
+            raise MlflowError(
+                f"Supervisor did not start: {last}: see {self._folder}/supervisord.log."
+            )
+        _wait(self._supervisor.alive, deadline, f"Supervisor did not open {self._supervisor.path}")
+
+    def _await_free_ports(self, steps: t.Sequence[Step], deadline: float) -> None:
+        """Wait until servers that lost their Supervisor have ended, as they do by themselves."""
+        for server in _running(steps):
+            free = functools.partial(_ports.is_free, server.host, server.port)
+            _wait(
+                free, deadline, f"Port {server.port} of project '{server.name}' did not become free"
+            )
+
+    def _tidy(self, steps: t.Iterable[Step]) -> None:
+        """Delete the folders of removed servers and settings that no server uses any more."""
+        for step in steps:
+            folder = self._folder / step.name
+            if step.action == REMOVE:
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.rmtree(folder)
+        for server in _running(steps):
+            for path in (self._folder / server.name).glob("settings-*.json"):
+                if path != self._settings_path(server):
+                    path.unlink()
+
+
+class _Supervisor:
+    """One Supervisor, spoken to over its socket."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        transport = _UnixTransport(str(path))
+        self._rpc = xmlrpc.client.ServerProxy("http://supervisor", transport=transport).supervisor
+
+    def alive(self) -> bool:
+        """Say whether it answers."""
+        if not self.path.exists():
+            return False
+        try:
+            state: t.Any = self._rpc.getState()
+            return bool(state["statename"] == "RUNNING")
+        except (ConnectionRefusedError, FileNotFoundError, xmlrpc.client.Fault):
+            # It refuses all calls while it shuts down.
+            return False
+        except OSError as error:
+            raise MlflowError(
+                f"Supervisor does not answer on {self.path} ({error}): run as the user who started it, "
+                "or end its process and run again."
+            ) from error
+
+    def is_gone(self) -> bool:
+        """Say whether nobody listens on its socket, not even one that is shutting down."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            return connection.connect_ex(str(self.path)) != 0
+
+    def identifier(self) -> str:
+        """Return the identifier of the runtime that it was started from."""
+        return str(self._call("getIdentification"))
+
+    def processes(self) -> dict[str, dict[str, t.Any]]:
+        """Return its servers by name: state, pid and command line."""
+        if not self.alive():
+            # One that another run is ending, or was when it was killed, still has servers.
+            limit = time.monotonic() + _STOP_SECONDS + _RPC_SECONDS
+            _wait(self.is_gone, limit, f"Supervisor did not close {self.path}")
+            return {}
+        try:
+            commands = {info["name"]: info["command"] for info in self._call("getAllConfigInfo")}
+            return {
+                info["name"]: {**info, "command": commands.get(info["name"], "")}
+                for info in self._call("getAllProcessInfo")
+            }
+        except MlflowError:
+            if self.alive():
+                raise
+            return self.processes()
+
+    def update(self, deadline: float) -> set[str]:
+        """Read the configuration again; replace, add and drop servers, all stops side by side.
+
+        Returns the names of those that it is starting now.
+        """
+        ((added, changed, removed),) = self._call("reloadConfig")
+        for name in changed + removed:
+            self._call("stopProcessGroup", name, False)
+        for name in changed + removed:
+            _wait(functools.partial(self._ended, name), deadline, f"Server '{name}' did not stop")
+            self._call("removeProcessGroup", name)
+        for name in changed + added:
+            self._call("addProcessGroup", name)
+        return set(changed + added)
+
+    def start(self, names: t.Iterable[str]) -> None:
+        """Start those servers that are not up, without waiting for them."""
+        processes = self.processes()
+        for name in names:
+            if processes[name]["statename"] not in _UP:
+                self._call("startProcess", name, False)
+
+    def shut_down(self, deadline: float) -> None:
+        """Stop all servers and Supervisor itself."""
+        pid = self._call("getPID")
+        self._call("shutdown")
+        _wait(lambda: not _exists(pid), deadline, f"Supervisor (process {pid}) did not end")
+
+    def _call(self, method: str, *arguments: t.Any) -> t.Any:
+        """Call one of Supervisor's methods."""
+        try:
+            return getattr(self._rpc, method)(*arguments)
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            raise MlflowError(
+                f"Supervisor refused {method} ({error}): look at supervisord.log in {self.path.parent}, "
+                "then run again."
+            ) from error
+
+    def _ended(self, name: str) -> bool:
+        """Say whether a server's process is gone."""
+        return self.processes()[name]["statename"] in ("STOPPED", "EXITED", *_DEAD)
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    """XML-RPC over a Unix socket; Supervisor's own transport is not on the host's Python."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: t.Any) -> http.client.HTTPConnection:
+        """Return a connection to the socket; there is but one host behind it."""
+        del host
+        return _UnixConnection(self._path)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_RPC_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _require_fitting(folder: Path, path: Path) -> None:
+    """Refuse a folder whose path is too long for a socket in it."""
+    if len(os.fsencode(str(path))) > _SOCKET_LENGTH:
+        limit = _SOCKET_LENGTH - len("/servers/supervisor.sock")
+        raise MlflowError(
+            f"mlflow_state_dir is too long for a socket in it ({folder.parent}): choose a path of "
+            f"{limit} characters at most."
+        )
+
+
+def _running(steps: t.Iterable[Step]) -> list[Wanted]:
+    """Return the servers that run when the steps are taken."""
+    return [step.wanted for step in steps if step.runs and step.wanted]
+
+
+def _is_server(folder: Path) -> bool:
+    """Say whether the folder is a server's."""
+    return folder.is_dir() and any(folder.glob("settings-*.json"))
+
+
+def _modified(path: Path) -> float:
+    """Return when the file was last written."""
+    return path.stat().st_mtime
+
+
+def _arguments(pid: int) -> str:
+    """Return the command line of a process, empty where there is none."""
+    if not pid:
+        return ""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ")
+    answer = subprocess.run(  # pylint: disable=ansible-bad-function
+        ["ps", "-ww", "-o", "args=", "-p", str(pid)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    return answer.stdout
+
+
+def _exists(pid: int) -> bool:
+    """Say whether the process exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _remaining(deadline: float) -> float:
+    """Return the seconds until the deadline, at least one."""
+    return max(1.0, deadline - time.monotonic())
+
+
+def _wait(done: t.Callable[[], bool], deadline: float, failure: str) -> None:
+    """Wait until done() is true, or fail at the deadline."""
+    while not done():
+        if time.monotonic() > deadline:
+            raise MlflowError(f"{failure} in time: look at its log, or raise the timeout.")
+        time.sleep(0.1)

@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: brings all servers of a host to their wanted state, over any runtime."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import time
+import typing as t
+from pathlib import Path
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports, _probe
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+    KEEP,
+    RESTART,
+    START,
+    Found,
+    Step,
+    Wanted,
+    difference,
+    plan,
+)
+
+_PROBE_SECONDS = 5.0
+_POLL_SECONDS = 0.1
+_LOG_LINES = 20
+_LOG_BYTES = 16384
+
+
+class Outcome(t.NamedTuple):
+    """What was done: one record for each server, and Ansible's changed and diff."""
+
+    servers: list[dict[str, t.Any]]
+    changed: bool
+    diff: dict[str, dict[str, t.Any]]
+
+
+def converge(
+    runtime: Runtime,
+    wanted: t.Sequence[Wanted],
+    *,
+    stop_unlisted: bool,
+    timeout: float,
+    lock: Path,
+    check_mode: bool,
+) -> Outcome:
+    """Bring every server to its wanted state within timeout seconds; in check mode only say how.
+
+    Raises MlflowError where a port is held by somebody else, before anything is touched, and
+    where servers do not come up, after all others have.
+    """
+    steps = _read_plan(runtime, wanted, stop_unlisted)
+    if check_mode:
+        return _outcome(runtime, steps, _answers_now(steps))
+    deadline = time.monotonic() + timeout
+    if any(step.changed for step in steps):
+        _files.make_folder(lock.parent)
+        with _files.exclusive(lock, timeout, "changing the servers of this host"):
+            # Another run may have done it meanwhile.
+            steps = _read_plan(runtime, wanted, stop_unlisted)
+            if any(step.changed for step in steps):
+                runtime.apply(steps, deadline)
+    answers = _await_answers(runtime, steps, deadline)
+    outcome = _outcome(runtime, steps, answers)
+    _require_healthy(runtime, outcome)
+    return outcome
+
+
+def records(runtime: Runtime) -> list[dict[str, t.Any]]:
+    """Return a record for each server that is on the host."""
+    steps = [Step(name, KEEP, None, found) for name, found in sorted(runtime.observe().items())]
+    return _outcome(runtime, steps, _answers_now(steps)).servers
+
+
+def _read_plan(runtime: Runtime, wanted: t.Sequence[Wanted], stop_unlisted: bool) -> list[Step]:
+    """Read what is there and plan; refuse ports that are not free for us."""
+    steps = plan(wanted, runtime.observe(), stop_unlisted)
+    for step in steps:
+        if step.action in (START, RESTART) and step.wanted:
+            server = step.wanted
+            holder = _ports.holder(server.host, server.port)
+            if holder and not runtime.owns_port(server.port):
+                raise MlflowError(
+                    f"Project '{server.name}': port {server.port} is held by {holder}: end it, or give "
+                    "the project another 'port'."
+                )
+    return steps
+
+
+def _answers_now(steps: t.Sequence[Step]) -> dict[str, _probe.Answer]:
+    """Ask all servers that run and are to go on as they are, once."""
+    running = [step for step in steps if step.action == KEEP and step.found.running]
+    known = [step for step in running if step.wanted or step.found.settings]
+    with concurrent.futures.ThreadPoolExecutor(max(1, len(known))) as pool:
+        answers = dict(zip([step.name for step in known], pool.map(_ask, known)))
+    return {step.name: answers.get(step.name, _unknown(step)) for step in steps}
+
+
+def _await_answers(
+    runtime: Runtime, steps: t.Sequence[Step], deadline: float
+) -> dict[str, _probe.Answer]:
+    """Ask all servers that are to run until each answers as configured, died, or time is over."""
+    answers = {step.name: _unknown(step) for step in steps}
+    pending = [step for step in steps if step.runs]
+    with concurrent.futures.ThreadPoolExecutor(max(1, len(pending))) as pool:
+        while pending:
+            given_up = runtime.dead()
+            answers.update(zip([step.name for step in pending], pool.map(_ask, pending)))
+            pending = [
+                step
+                for step in pending
+                if not _is_up(step, answers[step.name]) and step.name not in given_up
+            ]
+            if pending and time.monotonic() > deadline:
+                break
+            if pending:
+                time.sleep(_POLL_SECONDS)
+    return answers
+
+
+def _ask(step: Step) -> _probe.Answer:
+    """Probe the server of one step."""
+    settings = step.wanted.settings if step.wanted else step.found.settings or {}
+    return _probe.probe(settings["host"], settings["port"], _PROBE_SECONDS)
+
+
+def _is_up(step: Step, answer: _probe.Answer) -> bool:
+    """Say whether the server answers from its database, and with the wanted configuration."""
+    return answer.healthy and (
+        step.wanted is None or answer.configuration == step.wanted.configuration
+    )
+
+
+def _unknown(step: Step) -> _probe.Answer:
+    """Return the answer of a server that was not asked."""
+    return _probe.Answer(False, step.found.configuration, "", "")
+
+
+def _outcome(
+    runtime: Runtime, steps: t.Sequence[Step], answers: t.Mapping[str, _probe.Answer]
+) -> Outcome:
+    """Return records, changed and diff of these steps."""
+    # A server that was just started has another process than the one found.
+    now = runtime.observe()
+    return Outcome(
+        [
+            _record(runtime, step, now.get(step.name, Found(step.name)), answers[step.name])
+            for step in steps
+        ],
+        any(step.changed for step in steps),
+        difference(steps),
+    )
+
+
+def _record(runtime: Runtime, step: Step, now: Found, answer: _probe.Answer) -> dict[str, t.Any]:
+    """Return the record of one server; its form is the modules' documentation."""
+    settings = step.wanted.settings if step.wanted else step.found.settings or {}
+    return {
+        "name": step.name,
+        "action": step.action,
+        "state": "running" if now.running else "stopped" if now.known else "absent",
+        "url": _probe.server_url(settings["host"], settings["port"]) if settings else "",
+        "port": settings.get("port"),
+        "pid": now.pid or None,
+        "healthy": _is_up(step, answer),
+        "version": answer.version,
+        "configuration": settings.get("configuration", ""),
+        "reason": answer.reason,
+        "log_path": str(runtime.log_path(step.name)),
+        "listed": step.wanted is not None or step.action == KEEP,
+    }
+
+
+def _require_healthy(runtime: Runtime, outcome: Outcome) -> None:
+    """Fail for the servers that should answer and do not, with the end of their logs."""
+    sick = [
+        record
+        for record in outcome.servers
+        if record["state"] != "absent" and _should_answer(record)
+    ]
+    if not sick:
+        return
+    given_up = runtime.dead()
+    causes = []
+    for record in sick:
+        record["log_tail"] = _tail(Path(record["log_path"]))
+        last = " | ".join(record["log_tail"][-3:]) or "its log is empty"
+        what = (
+            "died at start"
+            if record["name"] in given_up
+            else f"does not answer ({record['reason'] or 'no answer'})"
+        )
+        causes.append(
+            f"Server of project '{record['name']}' {what}; its log {record['log_path']} ends: {last}"
+        )
+    raise MlflowError(" ".join(causes), {"servers": outcome.servers, "changed": outcome.changed})
+
+
+def _should_answer(record: t.Mapping[str, t.Any]) -> bool:
+    """Say whether the server was to run and has not answered."""
+    return not record["healthy"] and (
+        record["action"] in (START, RESTART) or record["state"] == "running"
+    )
+
+
+def _tail(path: Path) -> list[str]:
+    """Return the last lines of a log."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _LOG_BYTES))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return [line for line in text.splitlines() if line.strip()][-_LOG_LINES:]

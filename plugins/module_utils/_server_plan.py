@@ -1,0 +1,154 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: plans what a host's servers need, from wanted and found, purely."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import typing as t
+
+KEEP, START, RESTART, STOP, REMOVE = "keep", "start", "restart", "stop", "remove"
+_STATE_WORDS = {"present": "running", "stopped": "stopped", "absent": "absent"}
+# The module's state caps each server's own: stopping all never starts one.
+_RANK = ("absent", "stopped", "present")
+
+
+class Wanted(t.NamedTuple):
+    """One server as it should be; settings is the content of its settings file."""
+
+    name: str
+    state: str
+    settings: dict[str, t.Any]
+
+    @property
+    def host(self) -> str:
+        """Return the address to listen on."""
+        return str(self.settings["host"])
+
+    @property
+    def port(self) -> int:
+        """Return the port to listen on."""
+        return int(self.settings["port"])
+
+    @property
+    def configuration(self) -> str:
+        """Return the hash of the settings and of the MLflow that reads them."""
+        return str(self.settings["configuration"])
+
+
+class Found(t.NamedTuple):
+    """One server as it is.
+
+    running: its process is up or being started; configuration: what that process was started
+    with; known: settings or logs of it are on the host; settings: of the last start, if any.
+    """
+
+    name: str
+    running: bool = False
+    known: bool = False
+    configuration: str = ""
+    pid: int = 0
+    settings: dict[str, t.Any] | None = None
+
+
+class Step(t.NamedTuple):
+    """What to do about one server, and why."""
+
+    name: str
+    action: str
+    wanted: Wanted | None
+    found: Found
+
+    @property
+    def changed(self) -> bool:
+        """Say whether this step does anything."""
+        return self.action != KEEP
+
+    @property
+    def runs(self) -> bool:
+        """Say whether the server runs when the step is done."""
+        return self.action in (START, RESTART) or (self.action == KEEP and self.found.running)
+
+
+def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wanted:
+    """Return one server as wanted from its module options.
+
+    cap is the module's own state; runtime identifies the MLflow that will run, so that
+    another one means another configuration.
+    """
+    settings = {
+        "host": options["host"],
+        "port": options["port"],
+        "workers": options["workers"],
+        "backend_store_uri": options["backend_store_uri"],
+        "artifacts_destination": options["artifacts_destination"],
+        "allowed_hosts": _accepted_hosts(options["allowed_hosts"], options["host"]),
+        "environment": {name: str(text) for name, text in sorted(options["environment"].items())},
+    }
+    digest = hashlib.sha256(json.dumps([runtime, settings], sort_keys=True).encode("utf-8"))
+    settings["configuration"] = digest.hexdigest()[:16]
+    state = min(options["state"], cap, key=_RANK.index)
+    return Wanted(str(options["name"]), state, settings)
+
+
+def plan(
+    wanted: t.Iterable[Wanted], found: t.Mapping[str, Found], stop_unlisted: bool
+) -> list[Step]:
+    """Return one step for each wanted server, in order, then for those found that are to stop."""
+    steps = [_step(server, found.get(server.name, Found(server.name))) for server in wanted]
+    listed = {step.name for step in steps}
+    for name, server in sorted(found.items()):
+        if name not in listed and stop_unlisted and server.running:
+            steps.append(Step(name, STOP, None, server))
+    return steps
+
+
+def redacted(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return settings without the values of environment variables; configuration tells them apart."""
+    return {**settings, "environment": sorted(settings["environment"])}
+
+
+def difference(steps: t.Iterable[Step]) -> dict[str, dict[str, t.Any]]:
+    """Return what changes as before and after, keyed by server, for Ansible's diff mode."""
+    before: dict[str, t.Any] = {}
+    after: dict[str, t.Any] = {}
+    for step in steps:
+        if not step.changed:
+            continue
+        settings = step.found.settings
+        was = "running" if step.found.running else "stopped" if step.found.known else "absent"
+        before[step.name] = {"state": was, **(redacted(settings) if settings else {})}
+        will = _STATE_WORDS[step.wanted.state] if step.wanted else "stopped"
+        after[step.name] = {"state": will}
+        if step.wanted and step.action != REMOVE:
+            after[step.name].update(redacted(step.wanted.settings))
+        elif settings and step.action == STOP:
+            after[step.name].update(redacted(settings))
+    return {"before": before, "after": after}
+
+
+def _step(wanted: Wanted, found: Found) -> Step:
+    """Decide what one listed server needs."""
+    if wanted.state == "present":
+        same = found.configuration == wanted.configuration
+        action = START if not found.running else KEEP if same else RESTART
+    elif wanted.state == "stopped":
+        action = STOP if found.running else KEEP
+    else:
+        action = REMOVE if found.known or found.running else KEEP
+    return Step(wanted.name, action, wanted, found)
+
+
+def _accepted_hosts(hosts: t.Sequence[str], address: str) -> list[str]:
+    """Return all Host headers to accept: naming one replaces MLflow's own list."""
+    if not hosts:
+        return []
+    # The server's URL holds the address that it listens on.
+    own = ["localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address]
+    forms: list[str] = []
+    for host in [*hosts, *own]:
+        has_port = ":" in host.rpartition("]")[2]
+        forms += [host] if has_port or host == "*" else [host, f"{host}:*"]
+    return list(dict.fromkeys(forms))

@@ -1,0 +1,116 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mlflow_local_backend
+short_description: Keep MLflow projects in a folder of the host
+version_added: 0.1.0
+description:
+  - Makes a folder for each project, where an SQLite file and its artifacts are kept, and returns
+    where each project's data lives.
+  - Removes nothing, ever.
+author:
+  - The mlops.mlflow_aws contributors (@mlops-collections)
+extends_documentation_fragment:
+  - mlops.mlflow_aws.attributes
+  - mlops.mlflow_aws.state_dir
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+options:
+  projects:
+    description: Names of the projects.
+    type: list
+    elements: str
+    required: true
+  create:
+    description:
+      - Whether to make what is missing.
+      - Without it a missing folder is an error, so that a play that only reads never starts an empty
+        project beside the real one.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: Make room for two projects
+  mlops.mlflow_aws.mlflow_local_backend:
+    projects: [demo, churn]
+
+- name: Read where a project lives, without making it
+  mlops.mlflow_aws.mlflow_local_backend:
+    projects: [demo]
+    create: false
+"""
+
+RETURN = r"""
+backend:
+  description: The backend record.
+  returned: success
+  type: dict
+  contains:
+    kind:
+      description: The kind of backend, V(local).
+      type: str
+    state_dir:
+      description: Absolute path of the state folder.
+      type: str
+    projects:
+      description: Where each project's data lives, keyed by the project's name.
+      type: dict
+      sample:
+        demo:
+          backend_store_uri: sqlite:////home/ada/.local/state/mlflow_aws/projects/demo/mlflow.db
+          artifacts_destination: /home/ada/.local/state/mlflow_aws/projects/demo/artifacts
+    schemas:
+      description: Name and URI of each project's schema, as M(mlops.mlflow_aws.mlflow_schema_migration) takes them.
+      type: list
+      elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _files,
+    _local_backend,
+    _module,
+)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "state_dir": {"type": "path"},
+            "projects": {"type": "list", "elements": "str", "required": True},
+            "create": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    _module.run(module, _work)
+
+
+def _work(module: AnsibleModule) -> dict[str, object]:
+    """Make what is missing, or say what would be made."""
+    state = _files.state_folder(module.params["state_dir"])
+    backend = _local_backend.record(state, module.params["projects"])
+    missing = _local_backend.missing_folders(backend)
+    if missing and not module.params["create"]:
+        raise _local_backend.not_deployed(missing)
+    _files.require_writable(state, "choose another mlflow_state_dir or change its owner")
+    if not module.check_mode:
+        for folder in missing:
+            _files.make_folder(folder)
+    diff = {"before": {"folders": []}, "after": {"folders": [str(folder) for folder in missing]}}
+    return {"changed": bool(missing), "backend": backend, "diff": diff}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mlflow_server
+short_description: Bring all MLflow servers of a host to their wanted state
+version_added: 0.1.0
+description:
+  - Starts, restarts, stops and removes any number of servers in one task, all at once, and waits until each
+    answers a request that reads its database through the API.
+  - A server is restarted only when its configuration or its MLflow changed.
+  - Servers are supervised; one that dies is started again. Their logs are rotated.
+  - Never touches data; removing a server removes its settings and its log.
+author:
+  - The mlops.mlflow_aws contributors (@mlops-collections)
+seealso:
+  - module: mlops.mlflow_aws.mlflow_server_info
+  - module: mlops.mlflow_aws.mlflow_runtime
+extends_documentation_fragment:
+  - mlops.mlflow_aws.attributes
+  - mlops.mlflow_aws.state_dir
+  - mlops.mlflow_aws.runtime
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details: Shows the names of environment variables, never their values.
+options:
+  servers:
+    description: The servers of this host.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The project's name.
+        type: str
+        required: true
+      state:
+        description:
+          - V(present) runs the server.
+          - V(stopped) ends it and keeps its settings and log.
+          - V(absent) ends it and deletes its settings and log.
+        type: str
+        choices: [present, stopped, absent]
+        default: present
+      host:
+        description: Address to listen on.
+        type: str
+        default: 127.0.0.1
+      port:
+        description: Port to listen on.
+        type: int
+        required: true
+      workers:
+        description: Number of processes that answer requests.
+        type: int
+        default: 1
+      backend_store_uri:
+        description: SQLAlchemy URI of the project's database, without a password.
+        type: str
+        required: true
+      artifacts_destination:
+        description: Folder or URI where the server keeps the artifacts that clients send it.
+        type: str
+        required: true
+      allowed_hosts:
+        description: Names under which clients may call the server beside localhost; without any,
+          MLflow's own list holds.
+        type: list
+        elements: str
+        default: []
+      environment:
+        description:
+          - Further environment variables of the server, name to text.
+          - Kept in a file that only the server's user can read. Results, logs and diffs never show the values.
+        type: dict
+        default: {}
+  state:
+    description: Caps the state of every server in O(servers), so that V(stopped) ends all and starts none.
+    type: str
+    choices: [present, stopped, absent]
+    default: present
+  stop_unlisted:
+    description: Whether to stop servers that run on the host but are not in O(servers); their data, settings and
+      logs stay.
+    type: bool
+    default: false
+  runtime:
+    description: How servers run. V(process) runs them as processes of this user, under Supervisor.
+    type: str
+    choices: [process]
+    default: process
+  timeout:
+    description: Seconds in which all servers together must answer.
+    type: int
+    default: 180
+"""
+
+EXAMPLES = r"""
+- name: Run a project's server
+  mlops.mlflow_aws.mlflow_server:
+    servers:
+      - name: demo
+        port: 5001
+        backend_store_uri: sqlite:////srv/mlflow/projects/demo/mlflow.db
+        artifacts_destination: /srv/mlflow/projects/demo/artifacts
+    python: /srv/mlflow/runtimes/3.17.2-0123456789ab/venv/bin/python
+    entrypoint: /srv/mlflow/runtimes/3.17.2-0123456789ab/mlflow_entry.py
+"""
+
+RETURN = r"""
+servers:
+  description: One record for each server, by name.
+  returned: always, unless the input was refused
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The project's name.
+      type: str
+    action:
+      description: What was done, or in check mode would be, one of V(keep), V(start), V(restart), V(stop) or
+        V(remove).
+      type: str
+    state:
+      description: How it is now, one of V(running), V(stopped) or V(absent).
+      type: str
+    url:
+      description: Its URL, as this host reaches it.
+      type: str
+    port:
+      description: Its port, or null where nothing is known of it.
+      type: int
+    pid:
+      description: Its process id, or null where it does not run.
+      type: int
+    healthy:
+      description: Whether it answered a request that reads its database.
+      type: bool
+    version:
+      description: MLflow's version, as the server says.
+      type: str
+    configuration:
+      description: Hash of its configuration; another one means a restart.
+      type: str
+    reason:
+      description: Why it is not healthy, else empty.
+      type: str
+    log_path:
+      description: Where its log is.
+      type: str
+    log_tail:
+      description: The last lines of its log, where it should answer and does not.
+      type: list
+      elements: str
+    listed:
+      description: Whether it is one of those asked for.
+      type: bool
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _files,
+    _module,
+    _server_manager,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
+    ProcessRuntime,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import wanted_server
+
+
+def main() -> None:
+    """Run the module."""
+    states = {"type": "str", "choices": ["present", "stopped", "absent"], "default": "present"}
+    server = {
+        "name": {"type": "str", "required": True},
+        "state": states,
+        "host": {"type": "str", "default": "127.0.0.1"},
+        "port": {"type": "int", "required": True},
+        "workers": {"type": "int", "default": 1},
+        "backend_store_uri": {"type": "str", "required": True},
+        "artifacts_destination": {"type": "str", "required": True},
+        "allowed_hosts": {"type": "list", "elements": "str", "default": []},
+        "environment": {"type": "dict", "default": {}},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "state_dir": {"type": "path"},
+            "servers": {"type": "list", "elements": "dict", "required": True, "options": server},
+            "state": states,
+            "stop_unlisted": {"type": "bool", "default": False},
+            "runtime": {"type": "str", "choices": ["process"], "default": "process"},
+            "python": {"type": "path", "required": True},
+            "entrypoint": {"type": "path", "required": True},
+            "timeout": {"type": "int", "default": 180},
+        },
+        supports_check_mode=True,
+        # The invocation would go to the host's system log, environment values included.
+        no_log=True,
+    )
+    _module.hide(
+        module,
+        (
+            text
+            for item in module.params["servers"]
+            for text in map(str, item["environment"].values())
+        ),
+    )
+    _module.run(module, _work)
+
+
+def _work(module: AnsibleModule) -> dict[str, object]:
+    """Converge the servers."""
+    params = module.params
+    folder = _files.servers_folder(_files.state_folder(params["state_dir"]))
+    identifier = Path(params["entrypoint"]).parent.name
+    outcome = _server_manager.converge(
+        ProcessRuntime(folder, params["python"], params["entrypoint"], identifier),
+        [wanted_server(server, params["state"], identifier) for server in params["servers"]],
+        stop_unlisted=params["stop_unlisted"],
+        timeout=params["timeout"],
+        lock=folder / ".lock",
+        check_mode=module.check_mode,
+    )
+    return {"changed": outcome.changed, "servers": outcome.servers, "diff": outcome.diff}
+
+
+if __name__ == "__main__":
+    main()

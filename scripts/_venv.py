@@ -1,0 +1,194 @@
+"""Make, or bring up to date, one virtual environment from locked, hashed requirements.
+
+Run by the Python that the environment is for:
+    python scripts/_venv.py FOLDER LOCK... [--collection CHECKOUT]
+It does nothing when the environment was made from the same locks by the same Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+WAIT_SECONDS = 900
+STAMP = "made-from.txt"
+# What pip's output tells, and the sentence for it; {0} is what the expression found.
+CAUSES = {
+    r"CERTIFICATE_VERIFY_FAILED|certificate verify failed": (
+        "the package index's certificate is not trusted here: set PIP_CERT to the file of your"
+        " certificate authority, and run this again."
+    ),
+    r"NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|name resolution|Connection refused": (
+        "the package index cannot be reached: check the network, the proxy variables and"
+        " PIP_INDEX_URL, and run this again."
+    ),
+    r"No matching distribution found for (\S+)": (
+        "the package index lacks {0}: use a complete mirror, or run scripts/lock and review the"
+        " change."
+    ),
+    r"DO NOT MATCH THE HASHES": (
+        "the package index offers other files than the lock names: use an unaltered mirror, or"
+        " run scripts/lock and review the change."
+    ),
+    r"No space left on device": "the disk is full: free some space and run this again.",
+}
+
+
+class Problem(Exception):
+    """One sentence that says what failed and what to do."""
+
+
+def say(text: str) -> None:
+    """Show one step, at once also where the output is a pipe."""
+    print(f"==> {text}", flush=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the parent folder's lock: two scripts may want the same environment at once."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder.parent, os.O_RDONLY)
+    deadline = time.monotonic() + WAIT_SECONDS
+    said = False
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Problem(
+                        f"{folder}: another run has been installing beside it for"
+                        f" {WAIT_SECONDS} s; end that run and try again."
+                    ) from None
+                if not said:
+                    say(f"{folder.name}: waiting for another run that is installing")
+                    said = True
+                time.sleep(0.2)
+        yield
+    finally:
+        os.close(handle)
+
+
+def fingerprint(folder: Path, locks: list[Path]) -> str:
+    """Tell what the environment depends on: the Python, the place, and every lock."""
+    lines = [sys.version, os.path.realpath(sys.executable), str(folder)]
+    lines += [f"{lock.name} {hashlib.sha256(lock.read_bytes()).hexdigest()}" for lock in locks]
+    return "\n".join(lines) + "\n"
+
+
+def run(command: Sequence[str | Path], what: str) -> None:
+    """Run one step; its output shows only if it fails."""
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    for pattern, sentence in CAUSES.items():
+        found = re.search(pattern, done.stdout)
+        if found:
+            raise Problem(f"{what} failed: {sentence.format(*found.groups())}")
+    sys.stderr.write(done.stdout)
+    raise Problem(f"{what} failed with exit code {done.returncode}; the reason stands above.")
+
+
+def install(folder: Path, locks: list[Path]) -> None:
+    """Make the environment anew, all or nothing: the caller stamps it afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    run([sys.executable, "-I", "-m", "venv", folder], f"Making the environment {folder.name}")
+    python = folder / "bin" / "python"
+    pip = [str(python), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "-q"]
+    # Without --no-compile pip compiles serially, the thousands of modules of the
+    # `ansible` package included, which nobody imports here.
+    install_ = ["install", "--retries", "2", "--no-compile", "--require-hashes"]
+    files = [part for lock in locks for part in ("-r", str(lock))]
+    run([*pip, *install_, *files], f"Installing {names(locks)}")
+    packages = site_packages(folder)
+    run(
+        [python, "-I", "-m", "compileall", "-qq", "-j", "0", "-x", "ansible_collections", packages],
+        f"Compiling the environment {folder.name}",
+    )
+
+
+def site_packages(folder: Path) -> Path:
+    """Return the environment's folder of installed packages."""
+    return folder / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+
+
+def names(locks: list[Path]) -> str:
+    """Name the locks as a reader knows them."""
+    return ", ".join(f"{lock.parent.name}/{lock.name}" for lock in locks)
+
+
+def link_collection(folder: Path, checkout: Path) -> None:
+    """Let mlops.mlflow_aws resolve to the checkout, for Ansible and for Python alike."""
+    link = site_packages(folder) / "ansible_collections" / "mlops" / "mlflow_aws"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink() and os.readlink(link) == str(checkout):
+        return
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(checkout, target_is_directory=True)
+
+
+def make(folder: Path, locks: list[Path], checkout: Path | None) -> None:
+    """Bring the environment to what the locks say."""
+    for lock in locks:
+        if not lock.is_file():
+            raise Problem(f"{lock} does not exist: run scripts/lock, or restore the file.")
+    wanted = fingerprint(folder, locks)
+    stamp = folder / STAMP
+    with alone(folder):
+        if not (stamp.is_file() and stamp.read_text() == wanted and works(folder)):
+            version = ".".join(map(str, sys.version_info[:3]))
+            say(f"{folder.name}: installing {names(locks)} for Python {version}")
+            began = time.monotonic()
+            install(folder, locks)
+            stamp.write_text(wanted)
+            say(f"{folder.name}: installed in {time.monotonic() - began:.0f} s")
+        if checkout is not None:
+            link_collection(folder, checkout)
+
+
+def works(folder: Path) -> bool:
+    """Say whether the environment's Python still runs; its base may have been removed."""
+    command = [str(folder / "bin" / "python"), "-I", "-c", "import pip"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def main() -> int:
+    """Read the arguments; one sentence instead of a traceback."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folder", type=Path, help="the environment, for example .venvs/test")
+    parser.add_argument("locks", type=Path, nargs="+", help="locked requirements with hashes")
+    parser.add_argument("--collection", type=Path, help="link this checkout into it")
+    arguments = parser.parse_args()
+    collection = arguments.collection.resolve() if arguments.collection else None
+    try:
+        make(arguments.folder.absolute(), [lock.resolve() for lock in arguments.locks], collection)
+    except (Problem, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of every stage, and the rule that what was asked for may not be skipped."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.tests import support
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """Return the checkout's folder."""
+    return support.CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def collection_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the checkout under ansible_collections/mlops/mlflow_aws, for reading."""
+    return support.copy_collection(tmp_path_factory.mktemp("collection"))
+
+
+@pytest.fixture
+def clean_home(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a new user on this machine, whose HOME is empty."""
+    home = tmp_path / "home"
+    home.mkdir()
+    return support.clean_environment(home)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Return an empty folder for a state folder, whose path must be short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="mlflow-", dir="/tmp") as folder:
+        yield Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def free_ports() -> Callable[[int], list[int]]:
+    """Return a function that gives N consecutive free loopback ports."""
+    return support.Ports()
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., support.Done]:
+    """Return support.run: a command with a bound, and its output where it fails."""
+    return support.run
+
+
+@pytest.fixture(scope="session")
+def environment() -> Callable[..., Path]:
+    """Return support.new_environment: locked requirements installed into .venvs/."""
+    return support.new_environment
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a skipped test where every test was asked for."""
+    report = yield
+    _forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Fail a skipped module where every test was asked for."""
+    report = yield
+    _forbid_skip(report)
+    return report
+
+
+def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure with the same reason, if scripts/test says so."""
+    if report.outcome != "skipped" or not os.environ.get("MLFLOW_AWS_NO_SKIP"):
+        return
+    if getattr(report, "wasxfail", None) is not None:
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    report.outcome = "failed"
+    report.longrepr = f"A stage that was asked for may not skip a test. {reason}"

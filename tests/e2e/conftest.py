@@ -1,0 +1,39 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A newcomer with a fresh clone and an empty HOME, whose servers the end to end tests use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.tests import support
+from ansible_collections.mlops.mlflow_aws.tests.e2e._newcomer import Newcomer
+
+
+@pytest.fixture(scope="session")
+def newcomer(
+    tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]
+) -> Iterator[Newcomer]:
+    """Return somebody who has just cloned the project; their servers are stopped in the end."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    clone = support.copy_collection(folder / "clone")
+    home = folder / "home"
+    home.mkdir()
+    someone = Newcomer(clone, home, free_ports(4)[0])
+    yield someone
+    someone.quickstart("--stop")
+
+
+@pytest.fixture(scope="session")
+def project_url(newcomer: Newcomer) -> str:
+    """Return the URL of the project demo, up and proved by scripts/quickstart."""
+    return newcomer.quickstart().servers["demo"].url
+
+
+@pytest.fixture(scope="session")
+def examples_python(environment: Callable[..., Path]) -> Path:
+    """Return the Python of an environment that has what the examples need."""
+    return environment("examples") / "python"

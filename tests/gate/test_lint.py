@@ -1,0 +1,189 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each linter over a copy of the checkout; .pre-commit-config.yaml runs the same tests."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.tests.support import (
+    Done,
+    clean_environment,
+    copy_collection,
+    new_environment,
+    run,
+)
+
+TOOLS = Path(sys.prefix) / "bin"
+MINUTES = 60
+
+
+class Linter:
+    """Runs one tool of the test environment in a copy of the collection."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        """Keep the copy, and the environment that makes the collection resolve to it."""
+        self.root = root
+        self.env = clean_environment(home, TOOLS)
+        self.env["ANSIBLE_COLLECTIONS_PATH"] = str(root.parents[2])
+
+    def __call__(
+        self, tool: str, *arguments: str | Path, cwd: Path | None = None, check: bool = True
+    ) -> Done:
+        """Run the tool and return how it ended."""
+        command = [TOOLS / tool, *arguments]
+        return run(command, cwd=cwd or self.root, env=self.env, timeout=8 * MINUTES, check=check)
+
+
+@pytest.fixture
+def lint(collection_root: Path, tmp_path: Path) -> Linter:
+    """Return a linter over the session's copy."""
+    return Linter(collection_root, tmp_path)
+
+
+def python_files(root: Path) -> list[Path]:
+    """Return all Python files of the copy, relative to it."""
+    return sorted(path.relative_to(root) for path in root.rglob("*.py"))
+
+
+def shell_files(root: Path) -> list[Path]:
+    """Return all shell scripts of the copy, relative to it: by suffix or by first line."""
+    scripts = []
+    for path in root.rglob("*"):
+        if not path.is_file() or ".git" in path.relative_to(root).parts:
+            continue
+        with path.open("rb") as file:
+            first = file.readline(80)
+        if path.suffix == ".sh" or re.match(rb"#!.*\b(ba)?sh\b", first):
+            scripts.append(path.relative_to(root))
+    return sorted(scripts)
+
+
+def test_ruff_check(lint: Linter) -> None:
+    """Ruff finds nothing to object to in any Python file."""
+    lint("ruff", "check", "--no-cache", "--output-format", "concise", *python_files(lint.root))
+
+
+def test_ruff_format(lint: Linter) -> None:
+    """Ruff would not format any Python file differently."""
+    lint("ruff", "format", "--no-cache", "--check", *python_files(lint.root))
+
+
+@pytest.mark.timeout(10 * MINUTES)
+def test_mypy(lint: Linter) -> None:
+    """Types hold, strictly; from the folder in which files have their importable names."""
+    top = lint.root.parents[2]
+    files = [lint.root.relative_to(top) / path for path in python_files(lint.root)]
+    settings = lint.root / "pyproject.toml"
+    lint("mypy", "--config-file", settings, "--cache-dir", top / ".mypy_cache", *files, cwd=top)
+
+
+def test_yamllint(lint: Linter) -> None:
+    """Yamllint finds neither errors nor warnings."""
+    lint("yamllint", "--strict", ".")
+
+
+@pytest.mark.timeout(10 * MINUTES)
+def test_ansible_lint(lint: Linter) -> None:
+    """Ansible-lint agrees at its production profile, with the options of modules checked."""
+    lint("ansible-lint", "--offline", "--nocolor")
+
+
+@pytest.mark.timeout(5 * MINUTES)
+def test_ansible_lint_sees_a_wrong_option(tmp_path: Path) -> None:
+    """The rule that checks options is on, and knows our own modules: a typo is found."""
+    root = copy_collection(tmp_path)
+    play = root / "playbooks" / "typo.yml"
+    play.write_text(
+        "---\n- name: Look\n  hosts: localhost\n  tasks:\n    - name: Look at the servers\n"
+        "      mlops.mlflow_aws.mlflow_server_info:\n        statee: stopped\n"
+    )
+    done = Linter(root, tmp_path)(
+        "ansible-lint", "--offline", "--nocolor", "playbooks/typo.yml", check=False
+    )
+    assert done.code != 0
+    assert "args[module]" in done.output
+    assert "statee" in done.output
+
+
+def test_shellcheck(lint: Linter) -> None:
+    """Shellcheck finds nothing, in scripts without a suffix too."""
+    scripts = shell_files(lint.root)
+    assert Path("scripts/test") in scripts
+    lint("shellcheck", "--external-sources", *scripts)
+
+
+@pytest.mark.timeout(5 * MINUTES)
+def test_antsibull_docs(lint: Linter) -> None:
+    """The documentation of modules, filters and roles is valid, references included."""
+    lint(
+        "antsibull-docs",
+        "lint-collection-docs",
+        "--plugin-docs",
+        "--validate-collection-refs=self",
+        ".",
+    )
+
+
+def test_antsibull_changelog(lint: Linter, tmp_path: Path) -> None:
+    """The changelog is valid, and is what its sources and our modules make it.
+
+    Remedy where it is not: antsibull-changelog generate --reload-plugins
+    """
+    root = copy_collection(tmp_path)
+    lint("antsibull-changelog", "lint", cwd=root)
+    lint.env["ANSIBLE_COLLECTIONS_PATH"] = str(tmp_path)
+    lint("antsibull-changelog", "generate", "--reload-plugins", cwd=root)
+    for name in ("CHANGELOG.md", "changelogs/changelog.yaml"):
+        assert (root / name).read_text() == (lint.root / name).read_text(), name
+
+
+def test_pre_commit(lint: Linter) -> None:
+    """The configuration for pre-commit is valid, and each of its hooks is a test of this file."""
+    lint("pre-commit", "validate-config", ".pre-commit-config.yaml")
+    text = (lint.root / ".pre-commit-config.yaml").read_text()
+    hooks = set(re.findall(r"-k (test_\w+)", text))
+    assert hooks
+    assert hooks <= set(globals())
+
+
+def test_every_test_has_a_stage(lint: Linter) -> None:
+    """No test file lies where scripts/test does not look."""
+    found = re.search(r'STAGES="([a-z0-9 ]+)"', (lint.root / "scripts" / "test").read_text())
+    assert found
+    stages = set(found[1].split())
+    files = [path.relative_to(lint.root / "tests") for path in lint.root.rglob("test_*.py")]
+    assert files
+    for file in files:
+        stage = file.stem.removeprefix("test_") if file.parts[0] == "gate" else file.parts[0]
+        assert stage in stages, f"tests/{file} belongs to no stage."
+
+
+@pytest.mark.timeout(10 * MINUTES)
+def test_locks(lint: Linter, tmp_path: Path) -> None:
+    """Every lock is what scripts/lock makes of its list, hashed, and names no index."""
+    new_environment("lock")
+    root = copy_collection(tmp_path)
+    run(["bash", "scripts/lock"], cwd=root, env=lint.env, timeout=8 * MINUTES)
+    locks = sorted(path.relative_to(root) for path in root.glob("*/*.in"))
+    assert locks
+    for lock in (path.with_suffix(".txt") for path in locks):
+        assert pins(root / lock) == pins(lint.root / lock), f"{lock} is stale: run scripts/lock."
+        text = (lint.root / lock).read_text()
+        assert "scripts/lock\n" in text, f"{lock} was not made by scripts/lock."
+        assert "://" not in text, f"{lock} names a place to download from."
+        assert text.count(" --hash=") >= len(pins(root / lock)), f"{lock} lacks hashes."
+    shutil.rmtree(root)
+
+
+def pins(lock: Path) -> list[str]:
+    """Return a lock's packages with version and marker.
+
+    Not its hashes: a project may add a file to a release at any time.
+    """
+    return re.findall(r"^[A-Za-z0-9][^\\\n]*==[^\\\n]*", lock.read_text(), re.MULTILINE)

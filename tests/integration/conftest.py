@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module processes, one installed MLflow for all tests, and hosts that are ended afterwards."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ansible
+import pytest
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
+    Host,
+    Installation,
+    Modules,
+    install,
+)
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Modules:
+    """Return what runs module files by a Python that sees Ansible, the collection and no more."""
+    path = tmp_path_factory.mktemp("path")
+    (path / "ansible").symlink_to(Path(ansible.__file__).parent)
+    namespace = path / "ansible_collections" / "mlops"
+    namespace.mkdir(parents=True)
+    (namespace / "mlflow_aws").symlink_to(CHECKOUT)
+    return Modules(path, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def runtime_files() -> dict[str, Any]:
+    """Return the options of mlflow_runtime that name what is installed, as the role gives them."""
+    docker = CHECKOUT / "docker"
+    return {
+        "requirements": [
+            (docker / name).read_text() for name in ("requirements.txt", "process.txt")
+        ],
+        "entrypoint": (docker / "mlflow_entry.py").read_text(),
+    }
+
+
+@pytest.fixture(scope="session")
+def installation(
+    modules: Modules, runtime_files: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Install MLflow for all tests the hard way: interrupted first, then by two runs at once."""
+    options = {"state_dir": str(tmp_path_factory.mktemp("r") / "s"), **runtime_files}
+    yield install(modules, options)
+    # Pytest keeps the folders of three sessions, and this is 400 MB.
+    shutil.rmtree(options["state_dir"])
+
+
+@pytest.fixture(scope="session")
+def runtime(installation: Installation) -> dict[str, Any]:
+    """Return the record of the MLflow that was installed for this session."""
+    record: dict[str, Any] = installation.results[0]["runtime"]
+    return record
+
+
+@pytest.fixture(scope="session")
+def new_host(
+    modules: Modules,
+    runtime: dict[str, Any],
+    free_ports: Callable[[int], list[int]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., Host]]:
+    """Return a function that makes hosts with projects; their processes are ended afterwards."""
+    hosts: list[Host] = []
+
+    def make(*projects: str, folder: str = "s") -> Host:
+        host = Host(modules, runtime, tmp_path_factory.mktemp("h") / folder, free_ports)
+        hosts.append(host)
+        if projects:
+            host.make(*projects)
+        return host
+
+    yield make
+    for host in hosts:
+        host.close()
+
+
+@pytest.fixture
+def host(new_host: Callable[..., Host]) -> Iterator[Host]:
+    """Return a host that nothing was done to yet."""
+    host = new_host()
+    yield host
+    host.close()

@@ -1,0 +1,617 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules that run, show and prove servers, as processes, with real servers."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
+    OPENER,
+    Host,
+    actions,
+    ask,
+    await_,
+    by_name,
+    end_group,
+    experiments,
+    files,
+    traces,
+)
+
+# The first test may have to install MLflow.
+pytestmark = pytest.mark.timeout(600)
+
+SEARCH = "/api/2.0/mlflow/experiments/search"
+
+
+@pytest.fixture(scope="module")
+def pair(new_host: Callable[..., Host]) -> Iterator[Host]:
+    """Return the host of `fleet`; its folder's odd name must reach every program as it is."""
+    host = new_host("a", "b", folder="a b (é)$x")
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def fleet(pair: Host) -> Host:
+    """Return a host whose servers a and b run with their first configuration."""
+    pair.converge(pair.server("a"), pair.server("b"))
+    return pair
+
+
+@pytest.fixture(scope="module")
+def ward(new_host: Callable[..., Host]) -> Iterator[Host]:
+    """Return a host with projects whose servers are to fail, each in one test."""
+    host = new_host("corrupt", "empty", "good", "lost", "secret", "slow", "workers")
+    yield host
+    host.close()
+
+
+def both(host: Host, **changes: Any) -> list[dict[str, Any]]:
+    """Return the options of servers a and b; the changes are b's."""
+    return [host.server("a"), host.server("b", **changes)]
+
+
+def test_the_first_check_mode_run_tells_the_truth(host: Host) -> None:
+    """When nothing exists yet: what would be started is told, and nothing is made."""
+    place = {"backend_store_uri": "sqlite:////s/mlflow.db", "artifacts_destination": "/s"}
+    first, second = host.new_ports(2)
+    demo = {"name": "demo", "port": first, **place}
+    off = {"name": "off", "port": second, "state": "stopped", **place}
+    foretold = host.converge(demo, off, how={"check": True, "diff": True})
+    assert foretold["changed"] is True
+    assert actions(foretold) == {"demo": "start", "off": "keep"}
+    assert foretold["diff"]["before"] == {"demo": {"state": "absent"}}
+    assert foretold["diff"]["after"]["demo"]["state"] == "running"
+    assert not host.state.exists()
+
+
+def test_servers_answer_from_their_databases(fleet: Host) -> None:
+    """Each record is true: the process, the port, the version and the configuration."""
+    records = by_name(fleet.converge(*both(fleet)))
+    pids = fleet.pids()
+    assert list(records) == list("ab")
+    for name, record in records.items():
+        assert record["url"] == f"http://127.0.0.1:{fleet.server(name)['port']}"
+        assert (record["state"], record["healthy"], record["listed"]) == ("running", True, True)
+        assert (record["pid"], record["reason"]) == (pids[name], "")
+        assert ask(record["url"], "/version") == (200, record["version"])
+        assert record["version"] == fleet.runtime["version"]
+        with OPENER.open(f"{record['url']}/health", timeout=10) as answer:
+            assert answer.headers["mlflow-aws-configuration"] == record["configuration"]
+        assert experiments(record["url"]) >= {"Default"}
+        assert Path(record["log_path"]).is_file()
+    assert len(fleet.supervisors()) == 1
+
+
+def test_servers_listen_on_loopback_only(fleet: Host) -> None:
+    """No port of theirs is bound on another address, IPv6 included."""
+    ports = {fleet.server(name)["port"] for name in "ab"}
+    bound = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            local, state = line.split()[1], line.split()[3]
+            address, _colon, port = local.rpartition(":")
+            if state == "0A" and int(port, 16) in ports:
+                bound.add((address, int(port, 16)))
+    assert bound == {("0100007F", port) for port in ports}
+
+
+def test_a_second_run_changes_nothing(fleet: Host) -> None:
+    """No process and no file; check mode too tells that the servers are well."""
+    pids, before = fleet.pids(), files(fleet.state)
+    for check in (True, False):
+        result = fleet.converge(*both(fleet), how={"check": check, "diff": True})
+        assert result["changed"] is False
+        assert actions(result) == {"a": "keep", "b": "keep"}
+        assert result["diff"] == {"before": {}, "after": {}}
+        assert [record["healthy"] for record in result["servers"]] == [True, True]
+        assert {record["version"] for record in result["servers"]} == {fleet.runtime["version"]}
+    assert fleet.pids() == pids
+    assert files(fleet.state) == before
+
+
+def test_a_new_setting_restarts_one_server(fleet: Host) -> None:
+    """The other keeps its process; the old settings file goes."""
+    before = fleet.pids()
+    changed = both(fleet, environment={"MLFLOW_LOGGING_LEVEL": "WARNING"})
+    result = fleet.change(*changed)
+    assert actions(result) == {"a": "keep", "b": "restart"}
+    after = fleet.pids()
+    assert after["a"] == before["a"]
+    assert after["b"] != before["b"]
+    assert set(result["diff"]["after"]) == {"b"}
+    assert result["diff"]["before"]["b"]["environment"] == []
+    assert result["diff"]["after"]["b"]["environment"] == ["MLFLOW_LOGGING_LEVEL"]
+    settings = [path.name for path in (fleet.folder / "b").glob("settings*")]
+    assert settings == [f"settings-{by_name(result)['b']['configuration']}.json"]
+    assert not fleet.converge(*changed)["changed"]
+
+
+def test_a_stopped_server_keeps_its_settings_and_log(fleet: Host) -> None:
+    """The other goes on; it starts again on the same port and writes on in its log."""
+    before, log = fleet.pids(), fleet.folder / "b" / "server.log"
+    old = log.read_text()
+    result = fleet.change(*both(fleet, state="stopped"))
+    assert actions(result) == {"a": "keep", "b": "stop"}
+    record = by_name(result)["b"]
+    assert (record["state"], record["pid"], record["healthy"]) == ("stopped", None, False)
+    assert fleet.pids() == {"a": before["a"]}
+    assert ask(record["url"], "/health")[0] == 0
+    assert fleet.info()["b"]["port"] == fleet.server("b")["port"]
+    assert not fleet.converge(*both(fleet, state="stopped"))["changed"]
+    assert actions(fleet.converge(*both(fleet))) == {"a": "keep", "b": "start"}
+    assert log.read_text().startswith(old)
+    assert fleet.pids()["a"] == before["a"]
+
+
+def test_a_removed_server_leaves_its_data(fleet: Host) -> None:
+    """Settings and log go, database and artifacts stay; removing it again is no change."""
+    result = fleet.change(*both(fleet, state="absent"))
+    assert actions(result) == {"a": "keep", "b": "remove"}
+    assert by_name(result)["b"]["state"] == "absent"
+    assert not (fleet.folder / "b").exists()
+    assert fleet.database("b").is_file()
+    assert set(fleet.pids()) == {"a"}
+    assert set(fleet.info()) == {"a"}
+    assert not fleet.converge(*both(fleet, state="absent"))["changed"]
+
+
+def test_unlisted_servers_stop_only_when_asked(fleet: Host) -> None:
+    """Their data, settings and logs stay."""
+    before = fleet.pids()
+    assert not fleet.converge(fleet.server("a"))["changed"]
+    assert fleet.pids() == before
+    result = fleet.change(fleet.server("a"), stop_unlisted=True)
+    assert actions(result) == {"a": "keep", "b": "stop"}
+    assert [record["listed"] for record in result["servers"]] == [True, False]
+    assert fleet.pids() == {"a": before["a"]}
+    assert fleet.info()["b"]["state"] == "stopped"
+    assert not fleet.converge(fleet.server("a"), stop_unlisted=True)["changed"]
+
+
+def test_servers_may_swap_their_ports(fleet: Host) -> None:
+    """A port that one of ours gives up is no foreign one."""
+    first, second = fleet.server("a")["port"], fleet.server("b")["port"]
+    result = fleet.change(fleet.server("a", port=second), fleet.server("b", port=first))
+    assert actions(result) == {"a": "restart", "b": "restart"}
+    assert [record["port"] for record in result["servers"]] == [second, first]
+
+
+def test_a_new_mlflow_restarts_all_under_a_new_supervisor(fleet: Host) -> None:
+    """A server that was not named goes on, on the MLflow it had."""
+    before, supervisor = fleet.pids(), fleet.supervisors()
+    newer = fleet.state / "runtimes" / "9.9.9-0123456789ab"
+    newer.mkdir(parents=True)
+    entrypoint = newer / "mlflow_entry.py"
+    entrypoint.write_text(Path(fleet.runtime["entrypoint"]).read_text())
+    result = fleet.change(fleet.server("a"), entrypoint=str(entrypoint))
+    assert actions(result) == {"a": "restart"}
+    after = fleet.pids()
+    assert set(after) == set("ab")
+    assert not set(after.values()) & set(before.values())
+    assert len(fleet.supervisors()) == 1
+    assert fleet.supervisors() != supervisor
+    await_(lambda: fleet.info()["b"]["healthy"], "b did not come back")
+    words = fleet.processes()
+    assert words[after["a"]][1] == str(entrypoint)
+    assert words[after["b"]][1] == fleet.runtime["entrypoint"]
+
+
+def test_all_stopped_and_then_started_by_two_runs_at_once(fleet: Host) -> None:
+    """Every process ends, Supervisor too; both runs succeed, one does it, nothing is doubled."""
+    result = fleet.change(*both(fleet), state="stopped")
+    assert actions(result) == {"a": "stop", "b": "stop"}
+    assert fleet.processes() == {}
+    assert not (fleet.folder / "supervisor.sock").exists()
+    assert {record["state"] for record in fleet.info().values()} == {"stopped"}
+    assert not fleet.converge(*both(fleet), state="stopped")["changed"]
+
+    options = fleet.options(*both(fleet))
+    processes = [fleet.modules.start("mlflow_server", options) for _number in range(2)]
+    results = [fleet.modules.finish(process) for process in processes]
+    assert [result.get("msg") for result in results] == [None, None]
+    assert sorted(result["changed"] for result in results) == [False, True]
+    assert len(fleet.supervisors()) == 1
+    for result in results:
+        assert {record["name"]: record["pid"] for record in result["servers"]} == fleet.pids()
+
+
+LISTEN = """
+import socket, sys, time
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))):
+    print("listening", flush=True)
+    time.sleep(300)
+"""
+
+
+@contextmanager
+def foreign_listener(port: int) -> Iterator[int]:
+    """Let another process listen on a port, and give its process id."""
+    command = [sys.executable, "-c", LISTEN, str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "listening\n"
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: Host) -> None:
+    """The process that holds it is named; the server that was to move stays as it was."""
+    pids, before = fleet.pids(), files(fleet.state)
+    port = fleet.new_ports(1)[0]
+    options = fleet.options(fleet.server("a", environment={"A": "1"}), fleet.server("b", port=port))
+    with foreign_listener(port) as pid:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        for check in (True, False):
+            assert fleet.modules.refuse("mlflow_server", options, check=check) == (
+                f"Project 'b': port {port} is held by process {pid} ({name}): end it, or give the "
+                "project another 'port'."
+            )
+    assert fleet.pids() == pids
+    assert files(fleet.state) == before
+
+
+def test_an_address_of_another_host_is_told(fleet: Host) -> None:
+    """The address is at fault, not some process."""
+    pids, options = fleet.pids(), fleet.options(fleet.server("a", host="192.0.2.1"))
+    sentence = fleet.modules.refuse("mlflow_server", options)
+    assert "192.0.2.1" in sentence
+    assert "Cannot assign requested address" in sentence
+    assert fleet.pids() == pids
+
+
+def test_allowed_hosts(fleet: Host) -> None:
+    """A name is accepted with and without a port, and loopback and the own address always."""
+    body, port = {"max_results": 1}, fleet.server("a")["port"]
+    url = f"http://127.0.0.1:{port}"
+    assert ask(url, SEARCH, body, "mlflow.example.com")[0] == 403
+    assert ask(url, SEARCH, body, "localhost")[0] == 200
+    server = fleet.server("a", host="127.0.0.2", allowed_hosts=["mlflow.example.com"])
+    record = by_name(fleet.converge(server, timeout=30))["a"]
+    assert record["url"] == f"http://127.0.0.2:{port}"
+    for host in ("mlflow.example.com", "mlflow.example.com:8443", "localhost", f"127.0.0.1:{port}"):
+        assert ask(record["url"], SEARCH, body, host)[0] == 200, host
+    for host in ("other.example.com", "mlflow.example.com.evil.example"):
+        assert ask(record["url"], SEARCH, body, host)[0] == 403, host
+
+
+def test_a_killed_server_comes_back(fleet: Host) -> None:
+    """By itself, and the next run has nothing to do."""
+    before = fleet.pids()
+    os.kill(before["b"], signal.SIGKILL)
+    await_(lambda: fleet.pids().get("b") not in (None, before["b"]), "b was not started again")
+    url = f"http://127.0.0.1:{fleet.server('b')['port']}"
+    await_(lambda: ask(url, "/health")[0] == 200, "b does not answer")
+    assert not fleet.converge(*both(fleet))["changed"]
+    assert fleet.pids()["a"] == before["a"]
+
+
+def test_servers_end_when_their_supervisor_is_killed(fleet: Host) -> None:
+    """Nothing is left that holds a port unowned, and the next run starts all anew."""
+    os.kill(fleet.supervisors()[0], signal.SIGKILL)
+    await_(lambda: fleet.processes() == {}, "servers outlive their supervisor")
+    assert actions(fleet.converge(*both(fleet))) == {"a": "start", "b": "start"}
+
+
+def test_a_run_at_once_after_the_supervisor_was_killed(fleet: Host) -> None:
+    """Servers that have not ended yet are known as ours and waited for."""
+    before = fleet.pids()
+    os.kill(fleet.supervisors()[0], signal.SIGKILL)
+    assert actions(fleet.converge(*both(fleet))) == {"a": "start", "b": "start"}
+    assert not set(fleet.pids().values()) & set(before.values())
+    assert len(fleet.supervisors()) == 1
+
+
+def test_a_server_whose_supervisor_died_during_its_start_ends_too(fleet: Host) -> None:
+    """Also one that had not yet looked who its parent is."""
+    fleet.converge(*both(fleet), state="stopped")
+    process = fleet.modules.start("mlflow_server", fleet.options(*both(fleet)))
+    try:
+        await_(lambda: len(fleet.pids()) == 2, "no server was started")
+        os.kill(fleet.supervisors()[0], signal.SIGKILL)
+    finally:
+        end_group(process)
+    await_(lambda: fleet.processes() == {}, "servers outlive their supervisor")
+
+
+def test_killed_at_any_moment_it_converges(fleet: Host) -> None:
+    """With kill -9, between all running and all stopped, again and again."""
+    generator, servers = random.Random(2), both(fleet)
+    for state in ("stopped", "present") * 3:
+        process = fleet.modules.start("mlflow_server", fleet.options(*servers, state=state))
+        time.sleep(generator.uniform(0.2, 1.0))
+        os.kill(process.pid, signal.SIGKILL)
+        fleet.converge(*servers, state=state)
+        end_group(process)
+        assert not fleet.converge(*servers, state=state)["changed"]
+        assert set(fleet.pids()) == (set("ab") if state == "present" else set())
+        if state == "present":
+            assert len(fleet.supervisors()) == 1
+        else:
+            # It closes its socket just before it ends.
+            await_(lambda: fleet.processes() == {}, "Supervisor goes on", 5)
+
+
+def test_started_while_an_interrupted_stop_is_still_at_work(fleet: Host) -> None:
+    """A run that finds Supervisor shutting down waits for its end."""
+    # A request that is not finished makes its server take its time.
+    with socket.create_connection(("127.0.0.1", fleet.server("a")["port"])) as client:
+        client.sendall(
+            f"POST {SEARCH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            "Content-Length: 100\r\n\r\n{".encode()
+        )
+        options = fleet.options(*both(fleet), state="stopped")
+        process = fleet.modules.start("mlflow_server", options)
+        try:
+            await_(lambda: set(fleet.pids()) == {"a"}, "b was not stopped")
+        finally:
+            end_group(process)
+        client.settimeout(30)
+        client.shutdown(socket.SHUT_WR)
+        assert actions(fleet.converge(*both(fleet))) == {"a": "start", "b": "start"}
+    assert len(fleet.supervisors()) == 1
+    assert set(fleet.pids()) == set("ab")
+
+
+def test_a_server_that_dies_at_start_tells_why_while_others_come_up(ward: Host) -> None:
+    """Its project, its log's path and last lines, soon; the next run starts it alone."""
+    ward.database("corrupt").write_text("no database, by any means\n" * 40)
+    ward.database("empty").unlink()
+    servers = [ward.server(name) for name in ("good", "corrupt", "empty")]
+    began = time.monotonic()
+    result = ward.fail(*servers)
+    assert time.monotonic() - began < 60
+    assert result["changed"] is True
+    records = by_name(result)
+    assert records["good"]["healthy"] is True
+    for name, reason in (
+        ("corrupt", "The project's database cannot be read: file is not a database."),
+        ("empty", "The schema is at revision none and this MLflow needs"),
+    ):
+        log, last = ward.folder / name / "server.log", records[name]["log_tail"][-1]
+        assert records[name]["log_path"] == str(log)
+        assert f"mlflow_entry: {reason}" in last
+        assert last in log.read_text()
+        assert f"Server of project '{name}' died at start; its log {log} ends: " in result["msg"]
+        assert last in result["msg"]
+    assert "Traceback" not in result["msg"]
+    pid = ward.pids()["good"]
+    ward.database("corrupt").unlink()
+    ward.migrate("corrupt", "empty")
+    result = ward.converge(*servers)
+    assert actions(result) == {"good": "keep", "corrupt": "start", "empty": "start"}
+    assert ward.pids()["good"] == pid
+    ward.converge(*servers, state="stopped")
+
+
+def test_a_server_that_does_not_answer_in_time_is_told(ward: Host) -> None:
+    """The wait ends at the timeout, and the next run goes on from there."""
+    with closing(sqlite3.connect(ward.database("slow"))) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        result = ward.fail(ward.server("slow"), timeout=3)
+        assert time.monotonic() - began < 15
+    assert result["msg"].startswith("Server of project 'slow' does not answer (")
+    assert str(ward.folder / "slow" / "server.log") in result["msg"]
+    assert by_name(ward.converge(ward.server("slow")))["slow"]["healthy"] is True
+    ward.converge(ward.server("slow", state="stopped"))
+
+
+def test_a_database_that_goes_away_is_noticed(ward: Host) -> None:
+    """A server whose process is up but whose database is gone is not healthy."""
+    url = by_name(ward.converge(ward.server("lost")))["lost"]["url"]
+    ward.database("lost").write_text("overwritten\n" * 10_000)
+    assert ask(url, "/health")[0] == 200
+    record = ward.info()["lost"]
+    assert (record["state"], record["healthy"]) == ("running", False)
+    assert "file is not a database" in record["reason"]
+    result = ward.fail(ward.server("lost"), timeout=2)
+    assert result["msg"].startswith("Server of project 'lost' does not answer (HTTP ")
+    assert "file is not a database" in result["msg"]
+    ward.converge(ward.server("lost", state="stopped"))
+
+
+def test_a_secret_in_the_environment_stays_out_of_sight(ward: Host) -> None:
+    """It reaches the server by a private file: not results, differences, arguments or logs."""
+    secret, seen, over = f"s3cr3t-{uuid.uuid4().hex}", list[str](), threading.Event()
+    environment = {"TOKEN": secret, "MLFLOW_SERVER_X_FRAME_OPTIONS": "DENY", "OMP_NUM_THREADS": 2}
+    server = ward.server("secret", environment=environment)
+    how: dict[str, Any] = {"diff": True, "verbosity": 4}
+
+    def watch() -> None:
+        while not over.is_set():
+            seen.extend(traces(secret))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        results = [ward.converge(server, how=how | {"check": check}) for check in (True, False)]
+        url = by_name(results[1])["secret"]["url"]
+        # One that MLflow shows, to know that they reach it.
+        with OPENER.open(f"{url}/health", timeout=10) as answer:
+            assert answer.headers["X-Frame-Options"] == "DENY"
+        options = {"state_dir": str(ward.state)}
+        results.append(ward.modules.call("mlflow_server_info", options, verbosity=4))
+        results.append(ward.fail(server | {"port": ward.new_ports(1)[0]}, timeout=1))
+    finally:
+        over.set()
+        watcher.join(timeout=30)
+    assert seen == []
+    for result in results:
+        assert secret not in json.dumps(result)
+    assert "TOKEN" in json.dumps(results[1]["diff"])
+    holders = [
+        path
+        for path in ward.state.rglob("*")
+        if path.is_file() and secret.encode() in path.read_bytes()
+    ]
+    assert holders
+    for path in holders:
+        assert path.name.startswith("settings-")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    ward.converge(ward.server("secret", state="absent"))
+    assert not any(path.exists() for path in holders)
+
+
+def test_two_workers(ward: Host) -> None:
+    """Both answer from one schema; killing the server, and then Supervisor, leaves none behind."""
+    server = ward.server("workers", workers=2)
+    record = by_name(ward.converge(server))["workers"]
+    spawned = [words for words in ward.processes().values() if "spawn_main" in " ".join(words)]
+    assert len(spawned) == 2
+    assert experiments(record["url"]) == {"Default"}
+    old = set(ward.processes()) - set(ward.supervisors())
+    os.kill(record["pid"], signal.SIGKILL)
+    await_(lambda: not old & set(ward.processes()), "workers outlive their server")
+    await_(lambda: ward.info()["workers"]["healthy"], "the server did not come back")
+    assert not ward.converge(server)["changed"]
+    os.kill(ward.supervisors()[0], signal.SIGKILL)
+    await_(lambda: ward.processes() == {}, "workers outlive their supervisor")
+
+
+def test_info_of_a_host_without_servers(host: Host) -> None:
+    """Looking makes nothing."""
+    result = host.modules.call("mlflow_server_info", {"state_dir": str(host.state)})
+    assert (result["servers"], result["runtime"]) == ([], None)
+    assert result["state_dir"] == str(host.state)
+    assert not host.state.exists()
+
+
+def test_the_local_backend_makes_folders_once(host: Host) -> None:
+    """Check mode makes none; what it returns is the same; reading what is not there fails."""
+    foretold = host.backend("a", "b", check=True)
+    assert foretold["changed"] is True
+    assert not host.state.exists()
+    options = {"state_dir": str(host.state), "projects": ["a", "b"], "create": False}
+    sentence = host.modules.refuse("mlflow_local_backend", options, check=True)
+    assert sentence == (
+        f"The local backend in {host.state}/projects has no folder for a, b: run the deploy "
+        "playbook first."
+    )
+    done = host.backend("a", "b", diff=True)
+    assert done["backend"] == foretold["backend"]
+    assert done["diff"]["after"]["folders"] == [
+        str(host.state / "projects" / name / "artifacts") for name in "ab"
+    ]
+    assert (host.state / "projects" / "b" / "artifacts").is_dir()
+    assert not host.backend("a", "b")["changed"]
+    assert not host.modules.call("mlflow_local_backend", options)["changed"]
+
+
+def requests(host: Host, *names: str, key: str = "") -> list[dict[str, str]]:
+    """Return the option servers of mlflow_run."""
+    return [
+        {"name": name, "url": f"http://127.0.0.1:{host.server(name)['port']}", "key": key}
+        for name in names
+    ]
+
+
+def log(host: Host, *names: str, key: str = "", **how: Any) -> dict[str, Any]:
+    """Run mlflow_run by the Python that has the MLflow client, as the role does."""
+    options = {"servers": requests(host, *names, key=key)}
+    return host.modules.call("mlflow_run", options, python=host.runtime["module_python"], **how)
+
+
+def run_ids(result: dict[str, Any]) -> list[str]:
+    """Return the ids of a result's runs."""
+    return [run["run_id"] for run in result["runs"]]
+
+
+def logged(url: str, run_id: str) -> dict[str, Any]:
+    """Return a run as the server's API tells it."""
+    answer = json.loads(ask(url, f"/api/2.0/mlflow/runs/get?run_id={run_id}")[1])
+    run: dict[str, Any] = answer["run"]
+    return run
+
+
+def require_proof(record: dict[str, Any]) -> None:
+    """Compare a record with what the server has, without MLflow's client."""
+    url, run_id = record["url"], record["run_id"]
+    run = logged(url, run_id)
+    assert run["info"]["status"] == "FINISHED"
+    assert run["info"]["experiment_id"] == record["experiment_id"]
+    parameters = {item["key"]: item["value"] for item in run["data"]["params"]}
+    assert parameters["project"] == record["name"]
+    path = f"/api/2.0/mlflow/metrics/get-history?run_id={run_id}&metric_key=roundtrip"
+    history = json.loads(ask(url, path)[1])["metrics"]
+    steps = sorted((item["step"], item["value"]) for item in history)
+    assert steps == [(0, 0.5), (1, 0.25), (2, 0.125)]
+    proof = ask(url, f"/get-artifact?path=proof.txt&run_uuid={run_id}")
+    assert proof == (200, f"{record['name']} {run_id}\n")
+    assert set(record["seconds"]) == {"create", "log", "read"}
+
+
+def test_a_run_is_really_there_and_logged_once_for_a_key(fleet: Host) -> None:
+    """Parameters, steps and artifact; what was proved is found, in check mode too."""
+    key = uuid.uuid4().hex
+    foretold = log(fleet, "a", "b", key=key, check=True)
+    assert (foretold["changed"], run_ids(foretold)) == (True, ["", ""])
+    done = log(fleet, "a", "b", key=key)
+    assert done["changed"] is True
+    assert [run["name"] for run in done["runs"]] == ["a", "b"]
+    for record in done["runs"]:
+        require_proof(record)
+        artifacts = Path(fleet.server(record["name"])["artifacts_destination"])
+        assert list(artifacts.rglob(f"{record['run_id']}/artifacts/proof.txt"))
+    for check in (True, False):
+        again = log(fleet, "a", "b", key=key, check=check)
+        assert (again["changed"], run_ids(again)) == (False, run_ids(done))
+
+
+def test_only_a_run_that_ended_well_is_proof(fleet: Host) -> None:
+    """One of the right key that failed is not taken for it; without a key another is logged."""
+    key = uuid.uuid4().hex
+    record = log(fleet, "a", key=key)["runs"][0]
+    change = {"run_id": record["run_id"], "status": "FAILED"}
+    assert ask(record["url"], "/api/2.0/mlflow/runs/update", change)[0] == 200
+    again = log(fleet, "a", key=key)
+    assert again["changed"] is True
+    assert len({record["run_id"], *run_ids(again), *run_ids(log(fleet, "a"))}) == 3
+
+
+def test_a_server_that_is_down_is_named(fleet: Host) -> None:
+    """One sentence with project and URL, soon; the other server's run is logged and told."""
+    fleet.converge(fleet.server("b", state="stopped"))
+    servers = requests(fleet, "a", "b")
+    began = time.monotonic()
+    process = fleet.modules.start(
+        "mlflow_run",
+        {"servers": servers, "timeout": 5},
+        python=fleet.runtime["module_python"],
+    )
+    result = fleet.modules.finish(process)
+    assert time.monotonic() - began < 40
+    assert result["failed"] is True
+    assert result["msg"].startswith(f"Project 'b' at {servers[1]['url']}: ")
+    assert "\n" not in result["msg"]
+    assert len(result["msg"]) < 600
+    assert [run["name"] for run in result["runs"]] == ["a"]
+    require_proof(result["runs"][0])
+
+
+def test_a_run_needs_the_client(fleet: Host) -> None:
+    """An interpreter without MLflow is told so; in check mode the run counts as missing."""
+    options = {"servers": requests(fleet, "a")}
+    assert "mlflow-skinny" in fleet.modules.refuse("mlflow_run", options)
+    assert fleet.modules.call("mlflow_run", options, check=True)["changed"] is True

@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module that installs MLflow, as a process, with pip and the package index."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import Installation, Modules
+
+# The first test has to install MLflow.
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+def options(tmp_path: Path, runtime_files: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of mlflow_runtime for a state folder that is not there yet."""
+    return {"state_dir": str(tmp_path / "state"), **runtime_files}
+
+
+def test_check_mode_makes_nothing(installation: Installation) -> None:
+    """It tells the truth before anything is there, and where an installation was interrupted."""
+    for foretold in (installation.foretold, installation.half):
+        assert foretold["changed"] is True
+        assert foretold["runtime"]["installed"] is False
+        assert foretold["diff"] == installation.foretold["diff"]
+    assert installation.nothing_made
+
+
+def test_interrupted_and_then_run_twice_at_once(installation: Installation) -> None:
+    """A half installed runtime is made anew, by one of the two, and once only."""
+    first, second = installation.results
+    assert {first["changed"], second["changed"]} == {False, True}
+    record = first["runtime"]
+    assert record == second["runtime"]
+    planned = installation.foretold["runtime"]
+    assert record == planned | {"installed": True, "module_python": record["python"]}
+    runtimes = installation.folder.parent
+    assert [path.name for path in runtimes.glob("[!.]*")] == [installation.folder.name]
+    assert stat.S_IMODE(runtimes.stat().st_mode) == 0o700
+
+
+def test_what_is_installed_is_whole(installation: Installation) -> None:
+    """What MLflow tells of itself is kept; every package's files are as its record says."""
+    told = json.loads((installation.folder / "installed.json").read_text())
+    assert told["version"] == installation.foretold["runtime"]["version"]
+    assert told["head"] in told["revisions"]
+    packages = next(installation.folder.glob("venv/lib/*/site-packages"))
+    # pip writes RECORD last.
+    for metadata in packages.glob("*.dist-info"):
+        for line in (metadata / "RECORD").read_text().splitlines():
+            path = packages / line.rsplit(",", 2)[0].strip('"')
+            assert path.exists() or path.suffix == ".pyc", path
+
+
+def test_installed_twice_it_is_unchanged(modules: Modules, installation: Installation) -> None:
+    """A second run, in check mode or not, finds what it wants."""
+    before = (installation.folder / "installed.json").stat()
+    for check in (True, False):
+        again = modules.call("mlflow_runtime", installation.options, check=check)
+        assert again["changed"] is False
+        assert again["runtime"] == installation.results[0]["runtime"]
+        assert again["diff"]["before"] == again["diff"]["after"]
+    assert (installation.folder / "installed.json").stat() == before
+
+
+def test_without_an_index(
+    modules: Modules, options: dict[str, Any], installation: Installation
+) -> None:
+    """What is there without a stamp is not trusted; the sentence says what is missing."""
+    folder = Path(options["state_dir"]) / "runtimes" / installation.folder.name
+    (folder / "venv" / "bin").mkdir(parents=True)
+    (folder / "venv" / "bin" / "python").symlink_to(installation.results[0]["runtime"]["python"])
+    empty = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": str(folder)}
+    sentence = modules.refuse("mlflow_runtime", options, **empty)
+    assert sentence.startswith("MLflow could not be installed (ERROR: Could not find a version")
+    assert sentence.endswith(
+        "): check the package index that pip uses on this host and the room on its disk, then run "
+        "again."
+    )
+    assert not (folder / "installed.json").exists()
+    assert modules.call("mlflow_runtime", options, check=True)["changed"] is True
+
+
+def test_another_file_than_the_lock_s_is_refused(
+    modules: Modules, options: dict[str, Any], installation: Installation
+) -> None:
+    """The hash decides, whatever the index offers."""
+    version = installation.results[0]["runtime"]["version"]
+    lock = f"mlflow=={version} --hash=sha256:{'0' * 64}"
+    sentence = modules.refuse("mlflow_runtime", options | {"requirements": [lock]})
+    assert sentence.startswith("MLflow could not be installed (ERROR: THESE PACKAGES DO NOT MATCH")
+
+
+def test_a_step_that_takes_too_long_is_ended(modules: Modules, options: dict[str, Any]) -> None:
+    """With the variable that allows it more."""
+    result = modules.refuse("mlflow_runtime", options | {"timeout": 1})
+    assert result == "Installing MLflow took over 1 seconds: raise mlflow_server_install_timeout."
+
+
+@pytest.mark.parametrize("given", ["/bin/false", "/nowhere/python3"])
+def test_a_python_that_will_not_do(given: str, modules: Modules, options: dict[str, Any]) -> None:
+    """The variable and the remedy, before anything is made."""
+    sentence = modules.refuse("mlflow_runtime", options | {"python": given})
+    assert sentence.startswith(f"{given} is not a Python 3.11 or newer with venv and ensurepip: ")
+    assert not Path(options["state_dir"]).exists()

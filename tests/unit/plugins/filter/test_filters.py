@@ -1,0 +1,153 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filters, as Ansible finds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.mlops.mlflow_aws.plugins.filter import (
+    mlflow_project_records,
+    mlflow_run_requests,
+    mlflow_server_options,
+    mlflow_server_table,
+)
+
+PLUGINS = (
+    mlflow_project_records,
+    mlflow_run_requests,
+    mlflow_server_options,
+    mlflow_server_table,
+)
+FILTERS: dict[str, Any] = {
+    name: function
+    for plugin in PLUGINS
+    for name, function in plugin.FilterModule().filters().items()
+}
+
+
+def server(**changes: Any) -> dict[str, Any]:
+    """Return a record of a server that runs and answers."""
+    base = {
+        "name": "demo",
+        "action": "keep",
+        "state": "running",
+        "url": "http://127.0.0.1:5001",
+        "healthy": True,
+        "version": "3.17.2",
+        "configuration": "0123456789abcdef",
+        "listed": True,
+    }
+    return base | changes
+
+
+def test_each_file_gives_the_filter_of_its_name() -> None:
+    """As its documentation file is named."""
+    names = [plugin.__name__.rpartition(".")[2] for plugin in PLUGINS]
+    assert list(FILTERS) == names
+
+
+def test_project_records_are_those_of_the_reader() -> None:
+    """With and without a base port."""
+    read = FILTERS["mlflow_project_records"]
+    assert [record["port"] for record in read([{"name": "a"}, {"name": "b"}])] == [5001, 5002]
+    assert [record["port"] for record in read([{"name": "a"}], 6001)] == [6001]
+
+
+def test_a_fault_is_ansible_s_error_with_the_sentence_alone() -> None:
+    """No cause behind it, whose text Ansible would add."""
+    with pytest.raises(AnsibleFilterError) as caught:
+        FILTERS["mlflow_project_records"]([{"name": "demo", "prot": 1}])
+    assert str(caught.value) == (
+        "mlflow_projects[0] 'demo': unknown key 'prot': did you mean 'port'?"
+    )
+    assert caught.value.__cause__ is None
+
+
+def test_server_options_join_projects_and_backend() -> None:
+    """Each project gets its own place; one that is to go needs none."""
+    records = FILTERS["mlflow_project_records"](
+        [
+            {"name": "demo", "server": {"workers": 2, "environment": {"A": "1"}}},
+            {"name": "old", "state": "absent"},
+        ]
+    )
+    place = {"backend_store_uri": "sqlite:////s/demo.db", "artifacts_destination": "/s/demo"}
+    made = FILTERS["mlflow_server_options"](records, {"projects": {"demo": place}}, "0.0.0.0")
+    assert made == [
+        {
+            "name": "demo",
+            "state": "present",
+            "host": "0.0.0.0",
+            "port": 5001,
+            "backend_store_uri": "sqlite:////s/demo.db",
+            "artifacts_destination": "/s/demo",
+            "workers": 2,
+            "allowed_hosts": [],
+            "environment": {"A": "1"},
+        },
+        {
+            "name": "old",
+            "state": "absent",
+            "host": "0.0.0.0",
+            "port": 5002,
+            "backend_store_uri": "",
+            "artifacts_destination": "",
+            "workers": 1,
+            "allowed_hosts": [],
+            "environment": {},
+        },
+    ]
+
+
+def test_servers_listen_on_loopback_unless_told() -> None:
+    """The filter's own default."""
+    records = FILTERS["mlflow_project_records"]([{"name": "demo", "state": "absent"}])
+    assert FILTERS["mlflow_server_options"](records, {"projects": {}})[0]["host"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("record", "asked"),
+    [
+        (server(), True),
+        (server(action="start", state="absent"), True),
+        (server(action="restart"), True),
+        (server(action="keep", state="stopped"), False),
+        (server(action="stop", state="stopped"), False),
+        (server(action="remove", state="absent"), False),
+    ],
+)
+def test_a_run_is_asked_of_servers_that_run_or_will(record: dict[str, Any], asked: bool) -> None:
+    """In check mode a server that would be started counts."""
+    wanted = [{"name": "demo", "url": record["url"], "key": record["configuration"]}]
+    assert FILTERS["mlflow_run_requests"]([record]) == (wanted if asked else [])
+
+
+def test_a_run_that_is_always_logged_has_no_key() -> None:
+    """Then none that was logged before is found."""
+    assert FILTERS["mlflow_run_requests"]([server()], True)[0]["key"] == ""
+
+
+def test_the_table() -> None:
+    """One line for each server, in columns, with what a person needs."""
+    servers = [
+        server(),
+        server(name="fraud-detection", url="http://127.0.0.1:5002", healthy=False, version=""),
+        server(name="old", state="stopped", healthy=False, version="", listed=False),
+        server(name="gone", state="absent", healthy=False, version="", url=""),
+    ]
+    assert FILTERS["mlflow_server_table"](servers, [{"name": "demo", "run_id": "abc123"}]) == [
+        "PROJECT          URL                    HEALTH                           MLFLOW  RUN",
+        "demo             http://127.0.0.1:5001  ok                               3.17.2  abc123",
+        "fraud-detection  http://127.0.0.1:5002  not answering                    -       -",
+        "old              -                      stopped, not in mlflow_projects  -       -",
+        "gone             -                      absent                           -       -",
+    ]
+
+
+def test_a_table_of_nothing_is_its_header() -> None:
+    """Neither servers nor runs."""
+    assert FILTERS["mlflow_server_table"]([]) == ["PROJECT  URL  HEALTH  MLFLOW  RUN"]

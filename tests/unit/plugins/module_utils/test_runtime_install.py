@@ -1,0 +1,151 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which runtime is wanted, which Python makes it, and which ones are kept."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _runtime_install
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import Runtime
+
+FOLDER = Path("/s/runtimes")
+REQUIREMENTS = [
+    "alembic==1.16.0 \\\n    --hash=sha256:00\nmlflow==3.17.2 \\\n    --hash=sha256:11\n"
+]
+VERSION = sys.version_info[:2]
+
+
+def folder(requirements: list[str], entrypoint: str = "code") -> Path:
+    """Return the folder of the runtime made of these."""
+    return _runtime_install.wanted_runtime(FOLDER, requirements, entrypoint, sys.executable).folder
+
+
+def program(path: Path, text: str) -> str:
+    """Write an executable script and return its path."""
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_runtime_is_known_by_all_that_goes_into_it() -> None:
+    """The same files give the same folder; another lock, entry point or order another one."""
+    same = folder(REQUIREMENTS)
+    assert same == folder(list(REQUIREMENTS))
+    assert same.parent == FOLDER
+    assert same.name.startswith("3.17.2-")
+    others = {
+        folder([*REQUIREMENTS, "supervisor==4.3.0\n"]),
+        folder(["supervisor==4.3.0\n", *REQUIREMENTS]),
+        folder([REQUIREMENTS[0].replace("sha256:00", "sha256:22")]),
+        folder(REQUIREMENTS, "other code"),
+    }
+    assert len(others | {same}) == 5
+
+
+def test_its_files_lie_in_its_folder() -> None:
+    """An interpreter and a copy of the entry point."""
+    runtime = _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, "code", sys.executable)
+    assert runtime.version == "3.17.2"
+    assert runtime.python == runtime.folder / "venv" / "bin" / "python"
+    assert runtime.entrypoint == runtime.folder / "mlflow_entry.py"
+    assert not runtime.is_installed()
+
+
+@pytest.mark.parametrize(
+    "requirements", [[], ["mlflow-skinny==3.17.2\n"], ["mlflow>=3\n"], ["# mlflow==3.17.2\n"]]
+)
+def test_requirements_without_mlflow_are_refused(requirements: list[str]) -> None:
+    """The version is read from the lock, so it must be there."""
+    with pytest.raises(MlflowError, match="pin no mlflow"):
+        folder(requirements)
+
+
+def test_this_python_will_do() -> None:
+    """It is asked, not guessed from its name."""
+    assert _runtime_install.python_version(sys.executable) == VERSION
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["exit 127", "echo 3.12; exit 1", "kill -9 $$"],
+    ids=["broken shim", "lacks a module", "crashes"],
+)
+def test_a_python_that_does_not_run_is_none(text: str, tmp_path: Path) -> None:
+    """A program of the right name may be anything."""
+    assert _runtime_install.python_version(program(tmp_path / "python3.12", text)) is None
+    assert _runtime_install.python_version(str(tmp_path / "missing")) is None
+    assert _runtime_install.python_version(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("text", ["echo 3.10", "exit 127", "echo 2.7"])
+def test_a_given_python_that_will_not_do_is_named(text: str, tmp_path: Path) -> None:
+    """With what is needed, how to get it, and the variable."""
+    python = program(tmp_path / "python", text)
+    with pytest.raises(MlflowError) as caught:
+        _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, "code", python)
+    assert str(caught.value) == (
+        f"{python} is not a Python 3.11 or newer with venv and ensurepip: install one (on Debian "
+        "and Ubuntu the package python3-venv) or name it in mlflow_server_base_python."
+    )
+
+
+def test_a_host_without_a_usable_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All candidates are broken: one sentence says so."""
+    for name in ("python3.13", "python3.12", "python3.11", "python3", "python"):
+        program(tmp_path / name, "exit 127")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", program(tmp_path / "old", "echo 3.9"))
+    with pytest.raises(MlflowError) as caught:
+        _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, "code", None)
+    assert str(caught.value).startswith(
+        "No interpreter on this host is a Python 3.11 or newer with venv and ensurepip: "
+    )
+
+
+def test_a_broken_python_on_the_path_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one that works is taken."""
+    program(tmp_path / "python3.13", "exit 127")
+    (tmp_path / "python3").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", program(tmp_path / "old", "echo 3.9"))
+    runtime = _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, "code", None)
+    assert runtime.base_python == str(tmp_path / "python3")
+
+
+def installed(folder_: Path, age: int) -> Path:
+    """Make a folder that looks installed so many seconds ago."""
+    folder_.mkdir(parents=True)
+    stamp = folder_ / "installed.json"
+    stamp.write_text("{}")
+    seconds = stamp.stat().st_mtime - age
+    os.utime(stamp, (seconds, seconds))
+    return folder_
+
+
+def test_the_newest_runtime(tmp_path: Path) -> None:
+    """The one installed last, or none; a half installed one does not count."""
+    assert _runtime_install.newest(tmp_path) is None
+    (tmp_path / "half").mkdir()
+    assert _runtime_install.newest(tmp_path) is None
+    installed(tmp_path / "z", 100)
+    newest = installed(tmp_path / "a", 10)
+    assert _runtime_install.newest(tmp_path) == {
+        "path": str(newest),
+        "module_python": str(newest / "venv" / "bin" / "python"),
+    }
+
+
+def test_old_runtimes_go(tmp_path: Path) -> None:
+    """The new one and the one before stay, as servers may still be leaving that one."""
+    folders = [installed(tmp_path / name, age) for name, age in (("a", 30), ("b", 20), ("c", 10))]
+    current = installed(tmp_path / "new", 0)
+    _runtime_install._drop_old(Runtime(current, "3.17.2", sys.executable))
+    assert [path.exists() for path in (*folders, current)] == [False, False, True, True]

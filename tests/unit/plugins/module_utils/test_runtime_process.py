@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Supervisor's configuration file and what is read without a Supervisor."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import shlex
+import tempfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
+    ProcessRuntime,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+    Found,
+    Wanted,
+    plan,
+    wanted_server,
+)
+
+ODD = "a b&100%d(ä)$HOME"
+
+
+def process_runtime(folder: Path, python: str = "/venv/bin/python") -> ProcessRuntime:
+    """Return a runtime with its servers in the folder."""
+    return ProcessRuntime(folder, python, "/runtime/mlflow_entry.py", "3.17.2-0123456789ab")
+
+
+def wanted(name: str, state: str = "present") -> Wanted:
+    """Return a server as wanted."""
+    options = {
+        "name": name,
+        "state": state,
+        "host": "127.0.0.1",
+        "port": 5001,
+        "workers": 1,
+        "backend_store_uri": "sqlite:////s/mlflow.db",
+        "artifacts_destination": "/s/artifacts",
+        "allowed_hosts": [],
+        "environment": {"TOKEN": "s3cr3t-value"},
+    }
+    return wanted_server(options, "present", "3.17.2-0123456789ab")
+
+
+def configuration(runtime: ProcessRuntime, *servers: Wanted) -> dict[str, dict[str, str]]:
+    """Return Supervisor's configuration as Supervisor reads it: comments off, `%` expanded."""
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=True)
+    commands = runtime._commands(plan(servers, {}, False))
+    parser.read_string(runtime._configuration(commands))
+    return {
+        section: {key: value % {} for key, value in parser.items(section)}
+        for section in parser.sections()
+    }
+
+
+def test_each_server_has_a_section_of_its_own(tmp_path: Path) -> None:
+    """Its command names the settings file and nothing of what stands in it."""
+    runtime = process_runtime(tmp_path)
+    sections = configuration(runtime, wanted("demo"), wanted("churn"), wanted("off", "stopped"))
+    assert {name for name in sections if name.startswith("program:")} == {
+        "program:demo",
+        "program:churn",
+    }
+    command = shlex.split(sections["program:demo"]["command"])
+    settings = tmp_path / "demo" / f"settings-{wanted('demo').configuration}.json"
+    assert command == ["/venv/bin/python", "/runtime/mlflow_entry.py", "serve", str(settings)]
+    assert "s3cr3t-value" not in json.dumps(sections)
+
+
+def test_servers_are_restarted_and_ended_whole(tmp_path: Path) -> None:
+    """A dead one comes back, a stop reaches all its processes, and its log is bounded."""
+    section = configuration(process_runtime(tmp_path), wanted("demo"))["program:demo"]
+    assert section["autorestart"] == "true"
+    assert section["stopasgroup"] == section["killasgroup"] == "true"
+    assert section["stdout_logfile"] == str(tmp_path / "demo" / "server.log")
+    assert section["redirect_stderr"] == "true"
+    assert section["stdout_logfile_maxbytes"] == "10MB"
+    assert int(section["stdout_logfile_backups"]) > 0
+
+
+def test_nobody_but_this_user_reaches_the_supervisor(tmp_path: Path) -> None:
+    """A socket of mode 0700 and no network port."""
+    sections = configuration(process_runtime(tmp_path), wanted("demo"))
+    assert sections["unix_http_server"] == {
+        "file": str(tmp_path / "supervisor.sock"),
+        "chmod": "0700",
+    }
+    assert "inet_http_server" not in sections
+    assert sections["supervisord"]["umask"] == "077"
+
+
+def test_odd_paths_survive() -> None:
+    """Blanks, percent signs, dollars and umlauts reach Supervisor as they are."""
+    # A short place, as a socket's path must be.
+    folder = Path("/x") / ODD
+    runtime = process_runtime(folder, f"/{ODD}/bin/python")
+    sections = configuration(runtime, wanted("demo"))
+    command = shlex.split(sections["program:demo"]["command"])
+    assert command[0] == f"/{ODD}/bin/python"
+    assert command[3].startswith(f"{folder}/demo/settings-")
+    assert sections["program:demo"]["directory"] == str(folder / "demo")
+    assert sections["supervisord"]["logfile"] == str(folder / "supervisord.log")
+
+
+def test_a_folder_too_long_for_a_socket_is_refused() -> None:
+    """The limit is told, and it is the true one."""
+    with pytest.raises(MlflowError) as caught:
+        process_runtime(Path("/" + "x" * 120) / "servers")
+    sentence = str(caught.value)
+    assert sentence.startswith("mlflow_state_dir is too long for a socket in it (/xxx")
+    limit = int(sentence.rpartition(" characters at most.")[0].rpartition(" ")[2])
+    assert limit > 60
+    process_runtime(Path("/" + "x" * (limit - 1)) / "servers")
+    with pytest.raises(MlflowError):
+        process_runtime(Path("/" + "x" * limit) / "servers")
+
+
+def test_the_limit_counts_bytes() -> None:
+    """An umlaut takes two."""
+    process_runtime(Path("/" + "x" * 60) / "servers")
+    with pytest.raises(MlflowError):
+        process_runtime(Path("/" + "ä" * 60) / "servers")
+
+
+def test_servers_are_known_by_their_settings(tmp_path: Path) -> None:
+    """Without a Supervisor nothing runs; what was left is known, with the latest settings."""
+    for name in ("demo", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "supervisord.log").write_text("")
+    (tmp_path / "demo" / "settings-0123456789abcdef.json").write_text('{"port": 5001}')
+    assert process_runtime(tmp_path).observe() == {
+        "demo": Found("demo", running=False, known=True, settings={"port": 5001})
+    }
+    (tmp_path / "demo" / "settings-0123456789abcdef.json").write_text("{")
+    assert process_runtime(tmp_path).observe() == {"demo": Found("demo", known=True)}
+
+
+def test_a_host_without_a_folder_has_no_servers() -> None:
+    """Looking makes nothing."""
+    # Short: a socket must fit into it.
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        runtime = process_runtime(Path(name) / "servers")
+        assert runtime.observe() == {}
+        assert runtime.dead() == set()
+        assert list(Path(name).iterdir()) == []

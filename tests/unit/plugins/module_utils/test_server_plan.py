@@ -1,0 +1,255 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of a host's servers: what is done for each state wanted and found, and why."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+    Found,
+    Step,
+    Wanted,
+    difference,
+    plan,
+    wanted_server,
+)
+
+RUNTIME = "3.17.2-0123456789ab"
+SECRET = "s3cr3t-value"
+STATES = ("present", "stopped", "absent")
+
+
+def options(**changes: Any) -> dict[str, Any]:
+    """Return a server's module options."""
+    base: dict[str, Any] = {
+        "name": "demo",
+        "state": "present",
+        "host": "127.0.0.1",
+        "port": 5001,
+        "workers": 1,
+        "backend_store_uri": "sqlite:////s/projects/demo/mlflow.db",
+        "artifacts_destination": "/s/projects/demo/artifacts",
+        "allowed_hosts": [],
+        "environment": {},
+    }
+    return base | changes
+
+
+def wanted(cap: str = "present", runtime: str = RUNTIME, **changes: Any) -> Wanted:
+    """Return one server as wanted."""
+    return wanted_server(options(**changes), cap, runtime)
+
+
+def found(like: Wanted, **changes: Any) -> Found:
+    """Return the server as running with this configuration, but for the changes."""
+    base: dict[str, Any] = {
+        "name": like.name,
+        "running": True,
+        "known": True,
+        "configuration": like.configuration,
+        "pid": 4711,
+        "settings": like.settings,
+    }
+    return Found(**(base | changes))
+
+
+def only_step(server: Wanted, *servers: Found, stop_unlisted: bool = False) -> Step:
+    """Return the single step of a plan."""
+    steps = plan([server], {item.name: item for item in servers}, stop_unlisted)
+    assert len(steps) == 1
+    return steps[0]
+
+
+RUNNING = {"running": True, "known": True}
+OTHER = {"running": True, "known": True, "configuration": "0000000000000000"}
+STOPPED = {"running": False, "known": True}
+# A process that Supervisor runs although its folder is gone.
+FOLDERLESS = {"running": True, "known": False}
+
+ACTIONS: list[tuple[str, dict[str, Any] | None, str]] = [
+    ("present", None, "start"),
+    ("present", STOPPED, "start"),
+    ("present", RUNNING, "keep"),
+    ("present", OTHER, "restart"),
+    ("stopped", None, "keep"),
+    ("stopped", STOPPED, "keep"),
+    ("stopped", RUNNING, "stop"),
+    ("stopped", OTHER, "stop"),
+    ("absent", None, "keep"),
+    ("absent", STOPPED, "remove"),
+    ("absent", RUNNING, "remove"),
+    ("absent", OTHER, "remove"),
+    ("absent", FOLDERLESS, "remove"),
+]
+
+
+@pytest.mark.parametrize(("state", "changes", "action"), ACTIONS)
+def test_action(state: str, changes: dict[str, Any] | None, action: str) -> None:
+    """Every wanted state meets every found one."""
+    server = wanted(state=state)
+    there = [] if changes is None else [found(server, **changes)]
+    step = only_step(server, *there)
+    assert step.action == action
+    assert step.changed is (action != "keep")
+    runs = action in ("start", "restart") or (state == "present" and action == "keep")
+    assert step.runs is runs
+
+
+@pytest.mark.parametrize(("own", "cap"), list(itertools.product(STATES, STATES)))
+def test_the_module_state_caps_each_server(own: str, cap: str) -> None:
+    """Present lets each have its own state; stopped starts none; absent removes all."""
+    rank = ["absent", "stopped", "present"]
+    assert wanted(cap, state=own).state == rank[min(rank.index(own), rank.index(cap))]
+
+
+def test_steps_come_in_the_order_of_the_list() -> None:
+    """The records of the module follow the inventory."""
+    names = ["churn", "a", "demo"]
+    steps = plan([wanted(name=name) for name in names], {}, True)
+    assert [step.name for step in steps] == names
+
+
+@pytest.mark.parametrize("stop_unlisted", [True, False])
+def test_unlisted_servers(stop_unlisted: bool) -> None:
+    """A running one stops if asked; one that is down stays as it is; none is removed."""
+    servers = {
+        name: found(wanted(name=name), running=running)
+        for name, running in (("old", True), ("gone", False), ("demo", True), ("aged", True))
+    }
+    steps = plan([wanted()], servers, stop_unlisted)
+    actions = [(step.name, step.action, step.wanted is None) for step in steps]
+    unlisted = [("aged", "stop", True), ("old", "stop", True)] if stop_unlisted else []
+    assert actions == [("demo", "keep", False), *unlisted]
+
+
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do() -> None:
+    """For every pair of wanted and found: what the first plan makes, the second keeps."""
+    for state, changes, _action in ACTIONS:
+        server = wanted(state=state)
+        there = [] if changes is None else [found(server, **changes)]
+        step = only_step(server, *there)
+        after = {
+            "keep": there,
+            "start": [found(server)],
+            "restart": [found(server)],
+            "stop": [found(server, running=False, pid=0)],
+            "remove": [],
+        }[step.action]
+        assert not only_step(server, *after).changed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"host": "0.0.0.0"},
+        {"port": 5002},
+        {"workers": 2},
+        {"backend_store_uri": "sqlite:////s/other.db"},
+        {"artifacts_destination": "/s/other"},
+        {"allowed_hosts": ["mlflow.example.com"]},
+        {"environment": {"A": "1"}},
+    ],
+)
+def test_each_setting_makes_another_configuration(change: dict[str, Any]) -> None:
+    """And the same setting makes the same one again."""
+    assert wanted(**change).configuration != wanted().configuration
+    assert wanted(**change).configuration == wanted(**change).configuration
+
+
+def test_what_does_not_reach_the_server_changes_no_configuration() -> None:
+    """State, cap and the order of variables do not restart a server; another MLflow does.
+
+    Nor does a number that stands for its text.
+    """
+    numbers, texts = wanted(environment={"A": 1}), wanted(environment={"A": "1"})
+    assert numbers.settings == texts.settings
+    assert len({wanted(cap, state=own).configuration for own in STATES for cap in STATES}) == 1
+    forth = wanted(environment={"A": "1", "B": "2"})
+    back = wanted(environment={"B": "2", "A": "1"})
+    assert forth.configuration == back.configuration
+    assert forth.configuration != wanted(environment={"A": "2", "B": "1"}).configuration
+    assert wanted(runtime="3.17.1-0123456789ab").configuration != wanted().configuration
+
+
+def test_the_configuration_fits_a_file_name() -> None:
+    """Sixteen hexadecimal digits, as the settings file's name and its reader want."""
+    digest = wanted().configuration
+    assert len(digest) == 16
+    assert set(digest) <= set("0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "accepted"),
+    [
+        ([], []),
+        (["mlflow.example.com"], ["mlflow.example.com", "mlflow.example.com:*"]),
+        (["mlflow.example.com:8443"], ["mlflow.example.com:8443"]),
+        (["[fe80::1]"], ["[fe80::1]", "[fe80::1]:*"]),
+        (["[fe80::1]:5001"], ["[fe80::1]:5001"]),
+        (["*"], ["*"]),
+        (["localhost"], []),
+        (["a.example", "a.example"], ["a.example", "a.example:*"]),
+    ],
+)
+def test_allowed_hosts_hold_every_form(hosts: list[str], accepted: list[str]) -> None:
+    """Each name with and without a port; the local forms stay, as naming one drops them."""
+    local = ["localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", "[::1]", "[::1]:*"]
+    settings = wanted(allowed_hosts=hosts).settings
+    assert settings["allowed_hosts"] == ([*accepted, *local] if hosts else [])
+
+
+@pytest.mark.parametrize(("address", "form"), [("10.0.0.5", "10.0.0.5"), ("fd00::5", "[fd00::5]")])
+def test_a_server_is_reached_under_its_own_address(address: str, form: str) -> None:
+    """Its URL holds it, so it is accepted where names are given."""
+    accepted = wanted(host=address, allowed_hosts=["mlflow.example.com"]).settings["allowed_hosts"]
+    assert {form, f"{form}:*"} <= set(accepted)
+
+
+def test_the_difference_shows_only_what_changes() -> None:
+    """Before and after by server; a kept one does not appear."""
+    kept, fresh = wanted(name="kept"), wanted(name="fresh", port=5002)
+    moved, old = wanted(name="moved", port=5003), wanted(name="moved", port=6003)
+    gone = wanted(name="gone", state="absent")
+    servers = {item.name: item for item in (found(kept), found(old), found(gone, running=False))}
+    shown = difference(plan([kept, fresh, moved, gone], servers, True))
+    assert set(shown["before"]) == set(shown["after"]) == {"fresh", "moved", "gone"}
+    assert shown["before"]["fresh"] == {"state": "absent"}
+    assert shown["after"]["fresh"]["port"] == 5002
+    assert (shown["before"]["moved"]["port"], shown["after"]["moved"]["port"]) == (6003, 5003)
+    assert shown["before"]["moved"]["state"] == shown["after"]["moved"]["state"] == "running"
+    assert shown["before"]["gone"]["state"] == "stopped"
+    assert shown["after"]["gone"] == {"state": "absent"}
+
+
+def test_the_difference_of_a_stop_is_the_state_alone() -> None:
+    """Listed or not, settings are the same before and after."""
+    listed, unlisted = wanted(state="stopped"), wanted(name="old")
+    servers = {"demo": found(listed), "old": found(unlisted)}
+    shown = difference(plan([listed], servers, True))
+    for name in ("demo", "old"):
+        before, after = shown["before"][name], shown["after"][name]
+        assert (before.pop("state"), after.pop("state")) == ("running", "stopped")
+        assert before == after
+
+
+def test_the_difference_never_holds_an_environment_value() -> None:
+    """Names of variables show, and another value shows as another configuration."""
+    for state, changes, _action in ACTIONS:
+        server = wanted(state=state, environment={"TOKEN": SECRET})
+        there = [] if changes is None else [found(server, **changes)]
+        for unlisted in (True, False):
+            steps = plan([] if unlisted else [server], {item.name: item for item in there}, True)
+            shown = json.dumps(difference(steps))
+            assert SECRET not in shown
+            assert "TOKEN" in shown or not any(step.changed and step.runs for step in steps)
+    was, will = (wanted(environment={"TOKEN": value}) for value in ("first-token", "other-token"))
+    shown = json.dumps(difference([only_step(will, found(was))]))
+    assert was.configuration in shown
+    assert will.configuration in shown
+    assert "first-token" not in shown
+    assert "other-token" not in shown

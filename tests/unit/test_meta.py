@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the collection says of itself and what is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+COLLECTION = "mlops.mlflow_aws"
+
+
+def load(path: Path) -> Any:
+    """Read a YAML file."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def stems(folder: str, suffix: str) -> set[str]:
+    """Return the names of the public files in a folder."""
+    files = (ROOT / folder).glob(f"*{suffix}")
+    return {path.stem for path in files if not path.stem.startswith("_")}
+
+
+def test_the_action_group_is_all_modules() -> None:
+    """Defaults for the group reach every module; no module is named that is not there."""
+    group = load(ROOT / "meta" / "runtime.yml")["action_groups"]["mlflow"]
+    assert group == sorted(stems("plugins/modules", ".py"))
+
+
+def test_the_oldest_ansible_is_the_one_that_the_roles_name() -> None:
+    """meta/runtime.yml and each role's meta agree."""
+    requires = load(ROOT / "meta" / "runtime.yml")["requires_ansible"]
+    for path in (ROOT / "roles").glob("*/meta/main.yml"):
+        oldest = load(path)["galaxy_info"]["min_ansible_version"]
+        assert requires == f">={oldest}.0", path
+
+
+def test_each_filter_has_its_documentation() -> None:
+    """A YAML file of the same name, which names the filter."""
+    assert stems("plugins/filter", ".py") == stems("plugins/filter", ".yml")
+    for path in (ROOT / "plugins" / "filter").glob("*.yml"):
+        assert load(path)["DOCUMENTATION"]["name"] == path.stem
+
+
+def test_private_code_says_so() -> None:
+    """Each module util has a private name and calls itself private in its first words."""
+    for path in (ROOT / "plugins" / "module_utils").glob("*.py"):
+        assert path.name.startswith("_"), path
+        docstring = path.read_text(encoding="utf-8").split('"""')[1]
+        assert docstring.startswith(f"Private to {COLLECTION}: "), path
+
+
+def test_playbooks_call_what_is_there() -> None:
+    """Every role and entry point that a playbook imports exists, by its full name."""
+    imported = 0
+    for path in (ROOT / "playbooks").glob("*.yml"):
+        for play in load(path):
+            for task in play.get("tasks", []):
+                role = task.get("ansible.builtin.import_role")
+                if role:
+                    name = role["name"].removeprefix(f"{COLLECTION}.")
+                    tasks = (
+                        ROOT / "roles" / name / "tasks" / f"{role.get('tasks_from', 'main')}.yml"
+                    )
+                    assert tasks.is_file(), tasks
+                    imported += 1
+    assert imported > 5
