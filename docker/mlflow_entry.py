@@ -50,6 +50,8 @@ from typing import Any
 
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
 SETTINGS_VARIABLE = "MLFLOW_AWS_SETTINGS"
+# Path of the pid file of the supervisor that is to be outlived by no server.
+SUPERVISOR_VARIABLE = "MLFLOW_AWS_SUPERVISOR"
 # MLflow's public variables. The job runner needs packages that the lean set leaves out
 # and queries the database every minute; telemetry calls home.
 LEAN_DEFAULTS = {
@@ -113,7 +115,7 @@ def serve(settings_path: Path) -> None:
     """Become the server that the settings file describes; returns when told to stop."""
     settings = _read_settings(settings_path)
     os.environ[SETTINGS_VARIABLE] = str(settings_path)
-    _end_with_parent()
+    _end_with_parent(_supervisor())
     if settings["workers"] == 1:
         os.environ.update(settings["environment"])
         _require_current_schema(settings["backend_store_uri"])
@@ -142,8 +144,9 @@ def serve(settings_path: Path) -> None:
 
 def application() -> Any:
     """Build MLflow's ASGI application from the settings file named in the environment."""
-    if multiprocessing.parent_process() is not None:
-        _end_with_parent()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        _end_with_parent(parent.pid)
     settings_path = Path(os.environ[SETTINGS_VARIABLE])
     settings = _read_settings(settings_path)
     os.environ.update(LEAN_DEFAULTS)
@@ -276,18 +279,33 @@ def _migration_scripts() -> Any:
     return ScriptDirectory.from_config(config)
 
 
-def _end_with_parent() -> None:
-    """Stop this server when its supervisor is gone, so that it never holds a port unowned."""
-    parent = os.getppid()
+def _supervisor() -> int | None:
+    """Return the process id of the supervisor that starts this server, where one does.
+
+    Not the parent's: a supervisor that dies before we look has left us to another one.
+    """
+    pidfile = os.environ.get(SUPERVISOR_VARIABLE)
+    if not pidfile:
+        return None
+    try:
+        return int(Path(pidfile).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        raise EntryError(f"{pidfile} names no supervisor; run the servers playbook.") from None
+
+
+def _end_with_parent(parent: int | None) -> None:
+    """Stop this process when the given parent is gone, so that it never holds a port unowned."""
+    if parent is None:
+        return
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
         os.kill(os.getpid(), 15)
 
-    # PID 1's child is in a container whose init cannot go away before it.
-    if parent > 1:
-        threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+    if os.getppid() != parent:
+        raise EntryError("The process that started this server has ended; so does the server.")
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -209,7 +209,7 @@ def _environment(where: str, value: t.Any) -> dict[str, str]:
             raise MlflowError(
                 f"{where} holds {name!r}: write a variable's name of letters, digits and _."
             )
-        if name.startswith("_MLFLOW") or name in _OWNED_VARIABLES:
+        if name.startswith(("_MLFLOW", "MLFLOW_AWS_")) or name in _OWNED_VARIABLES:
             raise MlflowError(f"{where} sets {name}, which the server sets itself: remove it.")
         if isinstance(text, bool) or not isinstance(text, (str, int)):
             raise MlflowError(
@@ -233,7 +233,6 @@ def _kind(value: t.Any) -> str:
 
 _OWNED_VARIABLES = (
     "MLFLOW_ARTIFACTS_DESTINATION",
-    "MLFLOW_AWS_SETTINGS",
     "MLFLOW_BACKEND_STORE_URI",
     "MLFLOW_DEFAULT_ARTIFACT_ROOT",
     "MLFLOW_REGISTRY_STORE_URI",

@@ -177,6 +177,10 @@ class ProcessRuntime:
 
     def _configuration(self, commands: t.Mapping[str, str]) -> str:
         """Return Supervisor's configuration file for these servers."""
+        pidfile = self._folder / "supervisord.pid"
+        # Each thread's own arena would cost tens of MiB for nothing here. By the pid file a
+        # server knows whose end is its own: see docker/mlflow_entry.py.
+        environment = f'MALLOC_ARENA_MAX="2",MLFLOW_AWS_SUPERVISOR="{pidfile}"'
         sections: dict[str, dict[str, t.Any]] = {
             "unix_http_server": {"file": self._supervisor.path, "chmod": "0700"},
             "rpcinterface:supervisor": {
@@ -184,7 +188,7 @@ class ProcessRuntime:
             },
             "supervisord": {
                 "identifier": self._identifier,
-                "pidfile": self._folder / "supervisord.pid",
+                "pidfile": pidfile,
                 "logfile": self._folder / "supervisord.log",
                 "logfile_maxbytes": _LOG_BYTES,
                 "logfile_backups": _LOG_BACKUPS,
@@ -208,8 +212,7 @@ class ProcessRuntime:
                 "stdout_logfile": self.log_path(name),
                 "stdout_logfile_maxbytes": _LOG_BYTES,
                 "stdout_logfile_backups": _LOG_BACKUPS,
-                # Each thread's own arena would cost tens of MiB for nothing here.
-                "environment": 'MALLOC_ARENA_MAX="2"',
+                "environment": environment,
             }
         lines = ["; Written by the module mlflow_server, which overwrites changes."]
         for section, options in sections.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -333,6 +334,23 @@ def test_a_server_whose_supervisor_died_during_its_start_ends_too(fleet: Host) -
     finally:
         end_group(process)
     await_(lambda: fleet.processes() == {}, "servers outlive their supervisor")
+
+
+@pytest.mark.parametrize("pid", ["1", "none"])
+def test_a_server_that_was_left_to_another_parent_does_not_start(
+    pid: str, fleet: Host, tmp_path: Path
+) -> None:
+    """Its Supervisor died before it looked: the pid file names somebody else, or nobody."""
+    pidfile = tmp_path / "supervisord.pid"
+    pidfile.write_text(pid)
+    (settings,) = (fleet.folder / "a").glob("settings-*.json")
+    command = [fleet.runtime["python"], fleet.runtime["entrypoint"], "serve", settings]
+    environment = {"PATH": os.environ["PATH"], "MLFLOW_AWS_SUPERVISOR": str(pidfile)}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch("mlflow_entry: .*; .*\\.\n", done.stderr), done.stderr
 
 
 def test_killed_at_any_moment_it_converges(fleet: Host) -> None:
