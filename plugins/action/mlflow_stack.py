@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the module mlflow_stack and shows the stack's events while it waits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+_LOOK_SECONDS = 1.0
+
+
+class ActionModule(ActionBase):
+    """The module itself does everything; this side only reads its file of events aloud."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None
+    ) -> dict[str, t.Any]:
+        """Run the module, with a file to write to where it runs on this machine."""
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        del tmp
+        arguments = dict(self._task.args)
+        here = getattr(self._connection, "transport", "") == "local" and not self._play_become()
+        with contextlib.ExitStack() as stack:
+            if here and not arguments.get("progress_path"):
+                arguments["progress_path"] = stack.enter_context(_shown(str(arguments.get("name"))))
+            result.update(
+                self._execute_module(
+                    module_name="mlops.mlflow_aws.mlflow_stack",
+                    module_args=arguments,
+                    task_vars=task_vars,
+                )
+            )
+        return result
+
+    def _play_become(self) -> bool:
+        """Say whether the module runs as another user, who could not write to our file."""
+        return bool(getattr(self._connection, "become", None))
+
+
+@contextlib.contextmanager
+def _shown(name: str) -> t.Iterator[str]:
+    """Give the path of a file each line of which is shown as soon as it is there."""
+    with tempfile.TemporaryDirectory(prefix="mlflow-aws-") as folder:
+        path = os.path.join(folder, "events")
+        with open(path, "w+", encoding="utf-8") as stream:
+            done = threading.Event()
+            reader = threading.Thread(target=_follow, args=(name, stream, done), daemon=True)
+            reader.start()
+            try:
+                yield path
+            finally:
+                done.set()
+                reader.join(10 * _LOOK_SECONDS)
+
+
+def _follow(name: str, stream: t.TextIO, done: threading.Event) -> None:
+    """Show what is written to a file until the writer is done."""
+    display = Display()
+    rest = ""
+    while True:
+        last = done.wait(_LOOK_SECONDS)
+        rest += stream.read()
+        *lines, rest = rest.split("\n")
+        for line in lines:
+            display.display(f"[{name}] {line}")
+        if last:
+            return

@@ -1,0 +1,625 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""mlflow_stack and mlflow_stack_info against a real ministack, which keeps CloudFormation's life cycle."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.request import Request
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import OPENER, Modules, await_
+from ansible_collections.mlops.mlflow_aws.tests.support import run
+from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
+    ACCOUNT,
+    REGION,
+    Ministack,
+    ministack,
+)
+
+PLAYBOOK = Path(sys.prefix) / "bin" / "ansible-playbook"
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def template(*more: str, **properties: str) -> str:
+    """Return a template with a bucket, a queue and a flag; more are lines for Resources."""
+    bucket = "".join(f"      {key}: {text}\n" for key, text in properties.items())
+    return (
+        """
+Parameters:
+  Seconds: {Type: Number, Default: 30, MaxValue: 300}
+  Names: {Type: CommaDelimitedList, Default: ""}
+  DeletionProtection: {Type: String, Default: "false", AllowedValues: ["true", "false"]}
+Resources:
+  Bucket:
+    Type: AWS::S3::Bucket
+    Properties:
+      Tags: []
+"""
+        + bucket
+        + """
+  Queue:
+    Type: AWS::SQS::Queue
+    Properties:
+      VisibilityTimeout: {Ref: Seconds}
+  Flag:
+    Type: AWS::SSM::Parameter
+    Properties: {Type: String, Value: {Ref: DeletionProtection}}
+"""
+        + "\n".join(more)
+        + """
+Outputs:
+  ArtifactBucket:
+    Value: {Ref: Bucket}
+"""
+    )
+
+
+# A bucket of a name that another account has taken, after others were made.
+FAILING = "  Taken: {Type: AWS::S3::Bucket, DependsOn: Flag, Properties: {BucketName: taken}}"
+# The stack waits for a signal that nobody sends.
+SLOW = """
+  Handle: {Type: AWS::CloudFormation::WaitConditionHandle}
+  Wait:
+    Type: AWS::CloudFormation::WaitCondition
+    DependsOn: Flag
+    Properties: {Handle: {Ref: Handle}, Timeout: "SECONDS"}
+"""
+
+
+@pytest.fixture(scope="module")
+def aws(
+    free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ministack]:
+    """Return a ministack without access control."""
+    with ministack(free_ports(1)[0], tmp_path_factory.mktemp("aws")) as server:
+        place = {"LocationConstraint": REGION}
+        other = server.client("s3", "111111111111", "test")
+        other.create_bucket(Bucket="taken", CreateBucketConfiguration=place)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def guarded_aws(
+    free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ministack]:
+    """Return a ministack that enforces IAM."""
+    with ministack(free_ports(1)[0], tmp_path_factory.mktemp("aws"), auth=True) as server:
+        yield server
+
+
+class Stack:
+    """One stack on a ministack, by our modules and by plain boto3."""
+
+    def __init__(self, modules: Modules, aws: Ministack, name: str) -> None:
+        """Keep them; the modules run with the Python that has boto3."""
+        self.modules = modules
+        self.aws = aws
+        self.name = name
+        self.how: dict[str, Any] = {"python": sys.executable, **aws.environment()}
+        self.cloudformation = aws.client("cloudformation")
+
+    def options(self, body: str, **more: Any) -> dict[str, Any]:
+        """Return the options of mlflow_stack."""
+        return {"name": self.name, "template_body": body, **self.aws.options(), **more}
+
+    def change(self, body: str, **more: Any) -> dict[str, Any]:
+        """Run the module, which must succeed, after check mode foretold the same and left nothing."""
+        before = self.traces()
+        foretold = self.foretell(body, **more)
+        assert self.traces() == before
+        done = self.make(body, **more)
+        assert done["changed"] == foretold["changed"]
+        assert named(done) == named(foretold)
+        return done
+
+    def foretell(self, body: str, **more: Any) -> dict[str, Any]:
+        """Run the module in check mode."""
+        return self.modules.call(
+            "mlflow_stack", self.options(body, **more), check=True, diff=True, **self.how
+        )
+
+    def make(self, body: str, **more: Any) -> dict[str, Any]:
+        """Run the module, which must succeed."""
+        return self.modules.call("mlflow_stack", self.options(body, **more), diff=True, **self.how)
+
+    def refuse(self, body: str, check: bool = False, **more: Any) -> str:
+        """Run the module, which must fail, and return its one sentence."""
+        options = self.options(body, **more)
+        return self.modules.refuse("mlflow_stack", options, check=check, **self.how)
+
+    def start(self, body: str, **more: Any) -> Any:
+        """Start the module and do not wait."""
+        return self.modules.start("mlflow_stack", self.options(body, **more), **self.how)
+
+    def status(self) -> str:
+        """Return the stack's status as AWS tells it."""
+        return str(self.description().get("StackStatus", ""))
+
+    def description(self) -> dict[str, Any]:
+        """Return what AWS tells of the stack."""
+        stacks = self.cloudformation.describe_stacks()["Stacks"]
+        found = [stack for stack in stacks if stack["StackName"] == self.name]
+        return dict(found[0]) if found else {}
+
+    def traces(self) -> object:
+        """Return all that a look could leave: stacks, change sets, buckets and objects."""
+        description = self.description()
+        sets = []
+        if description:
+            answer = self.cloudformation.list_change_sets(StackName=self.name)
+            sets = [entry["ChangeSetName"] for entry in answer["Summaries"]]
+        s3 = self.aws.client("s3")
+        buckets = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+        keys = {name: s3.list_objects_v2(Bucket=name).get("KeyCount") for name in buckets}
+        return description, sets, keys
+
+
+@pytest.fixture
+def stack(modules: Modules, aws: Ministack, request: pytest.FixtureRequest) -> Stack:
+    """Return a stack of this test's own that is not there yet."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    return Stack(modules, aws, name[:60])
+
+
+def named(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a result says is done to which resource."""
+    return [(change["action"], change["logical_id"]) for change in result["changes"]]
+
+
+def test_life_of_a_stack(stack: Stack) -> None:
+    """Absent, created and protected, unchanged, updated; check mode tells each before."""
+    body = template()
+    made = stack.change(body, protection=True, tags={"team": "ml"})
+    assert made["changed"]
+    assert named(made) == [("Add", "Bucket"), ("Add", "Flag"), ("Add", "Queue")]
+    description = stack.description()
+    assert description["EnableTerminationProtection"]
+    assert {tag["Key"]: tag["Value"] for tag in description["Tags"]} == {
+        "team": "ml",
+        "mlflow_aws": stack.name,
+    }
+    assert made["outputs"]["ArtifactBucket"]
+    assert made["parameters"]["DeletionProtection"] == {"value": "true", "source": "given"}
+    assert made["parameters"]["Seconds"]["value"] == "30"
+    assert {event["status"] for event in made["events"]} >= {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+
+    events = stack.cloudformation.describe_stack_events(StackName=stack.name)["StackEvents"]
+    again = stack.change(body, protection=True, tags={"team": "ml"})
+    assert not again["changed"]
+    assert again["diff"] == {"before": {}, "after": {}}
+    assert again["outputs"] == made["outputs"]
+    after = stack.cloudformation.describe_stack_events(StackName=stack.name)["StackEvents"]
+    assert after == events
+
+    more = {"parameters": {"Seconds": 45, "Names": ["a", "b"]}, "tags": {"team": "ml"}}
+    updated = stack.change(body, protection=True, **more)
+    assert named(updated) == [("Modify", "Queue")]
+    assert updated["changes"][0]["properties"] == ["VisibilityTimeout"]
+    assert updated["diff"]["before"]["parameters"] == {"Seconds": "30", "Names": ""}
+    assert updated["diff"]["after"]["parameters"] == {"Seconds": "45", "Names": "a,b"}
+
+    # A parameter that is left out keeps its value; a comment in the template changes nothing.
+    kept = stack.change("# Read me first\n" + body, protection=True, tags={"team": "ml"})
+    assert not kept["changed"]
+    assert kept["parameters"]["Seconds"] == {"value": "45", "source": "previous"}
+
+    unprotected = stack.change(body, protection=False, tags={"team": "ml"})
+    assert unprotected["changed"]
+    assert not stack.description()["EnableTerminationProtection"]
+    assert unprotected["parameters"]["DeletionProtection"]["value"] == "false"
+
+
+def test_a_failed_create_names_its_cause_and_heals(stack: Stack) -> None:
+    """The first resource that failed and AWS's reason; the next run deletes the rest and creates."""
+    stuck = "  Kept: {Type: AWS::SQS::Queue, DeletionPolicy: Retain}"
+    sentence = stack.refuse(template(stuck, FAILING), protection=True)
+    assert re.search(
+        rf"^Stack '{stack.name}' could not be created: Taken.* already exists.* AWS rolled it back: "
+        "correct that and run this again, which first deletes the empty stack\\.$",
+        sentence,
+    ), sentence
+    assert stack.status() == "ROLLBACK_COMPLETE"
+
+    first = stack.description()["StackId"]
+    healed = stack.change(template(), protection=True)
+    assert healed["healed"]
+    assert healed["stack_id"] != first
+    assert stack.status() == "UPDATE_COMPLETE"
+    assert not stack.change(template(), protection=True)["changed"]
+
+
+def test_a_failed_update_names_its_cause_and_is_undone(stack: Stack) -> None:
+    """The stack is as before, and the next run goes on from there."""
+    stack.make(template())
+    sentence = stack.refuse(template(FAILING))
+    assert f"Stack '{stack.name}' could not be updated: Taken" in sentence
+    assert stack.status() == "UPDATE_ROLLBACK_COMPLETE"
+    assert not stack.change(template())["changed"]
+    assert stack.change(template(), parameters={"Seconds": 31})["changed"]
+
+
+def test_leftover_of_a_killed_run(stack: Stack) -> None:
+    """A stack that a change set only announced is created as if it were not there."""
+    stack.cloudformation.create_change_set(
+        StackName=stack.name,
+        ChangeSetName="mlflow-aws-0123456789ab",
+        ChangeSetType="CREATE",
+        TemplateBody=template(),
+    )
+    assert stack.status() == "REVIEW_IN_PROGRESS"
+    assert stack.change(template())["changed"]
+    assert stack.status() == "CREATE_COMPLETE"
+
+
+def test_a_killed_run_is_taken_up(stack: Stack) -> None:
+    """A run that is killed while AWS works is finished by the next one."""
+    slow = template(SLOW.replace("SECONDS", "300"))
+    killed = stack.start(slow)
+    await_(lambda: stack.status() == "CREATE_IN_PROGRESS", "the stack was not begun", 60)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate(timeout=30)
+    sentence = stack.refuse(slow, timeout=2)
+    assert re.search(
+        rf"Stack '{stack.name}' is still CREATE_IN_PROGRESS after 2 seconds.* somebody else or an "
+        "earlier run: run this again later",
+        sentence,
+    ), sentence
+    stack.cloudformation.delete_stack(StackName=stack.name)
+
+
+@pytest.mark.parametrize("change", ["create", "update"])
+def test_two_operators_at_once(stack: Stack, change: str) -> None:
+    """One changes the stack, the other waits and finds nothing left to do."""
+    if change == "update":
+        stack.make(template())
+    wait = template(SLOW.replace("SECONDS", "300"))
+    both = [stack.start(wait, protection=True) for _operator in range(2)]
+    await_(lambda: signal_waits(stack), "nothing waits for a signal", 60)
+    time.sleep(3)
+    send_signal(stack)
+    results = [stack.modules.finish(process) for process in both]
+    for result in results:
+        assert not result.get("failed"), result
+    assert stack.description()["EnableTerminationProtection"]
+    assert not stack.change(wait, protection=True)["changed"]
+    done = f"{change.upper()}_COMPLETE"
+    events = stack.cloudformation.describe_stack_events(StackName=stack.name)["StackEvents"]
+    ends = [event for event in events if event["LogicalResourceId"] == stack.name]
+    made = [event for event in ends if event["ResourceStatus"] == done]
+    # A create is followed by the update that turns protection on.
+    assert len(made) == 1
+
+
+def signal_waits(stack: Stack) -> bool:
+    """Say whether the stack's wait condition is being waited for."""
+    if not stack.description():
+        return False
+    events = stack.cloudformation.describe_stack_events(StackName=stack.name)["StackEvents"]
+    return any(event["LogicalResourceId"] == "Wait" for event in events)
+
+
+def send_signal(stack: Stack) -> None:
+    """End the wait."""
+    found = stack.cloudformation.describe_stack_resource(
+        StackName=stack.name, LogicalResourceId="Handle"
+    )
+    url = found["StackResourceDetail"]["PhysicalResourceId"]
+    body = json.dumps({"Status": "SUCCESS", "UniqueId": "1", "Data": "", "Reason": ""}).encode()
+    with OPENER.open(Request(url, body, {"Content-Type": ""}, method="PUT"), timeout=30) as answer:
+        assert answer.status == 200
+
+
+def test_waiting_is_bounded_and_says_where_it_is(stack: Stack) -> None:
+    """An operation of our own that takes too long."""
+    sentence = stack.refuse(template(SLOW.replace("SECONDS", "300")), timeout=3)
+    assert sentence.startswith(
+        f"Stack '{stack.name}' was not ready within 3 seconds, at Wait (AWS::CloudFormation::WaitCondition "
+        "CREATE_IN_PROGRESS): AWS goes on by itself"
+    )
+    stack.cloudformation.delete_stack(StackName=stack.name)
+
+
+def test_progress_is_written_as_it_happens(stack: Stack, tmp_path: Path) -> None:
+    """A line for each event, with time, status, type and name."""
+    path = tmp_path / "events"
+    stack.make(template(), progress_path=str(path))
+    lines = path.read_text().splitlines()
+    assert any(
+        re.fullmatch(r"\d\d:\d\d:\d\d CREATE_COMPLETE AWS::S3::Bucket Bucket", line)
+        for line in lines
+    ), lines
+
+
+def test_a_foreign_stack_is_refused(stack: Stack) -> None:
+    """One without our tag, one of another deployment, one that others are preparing."""
+    stack.cloudformation.create_stack(StackName=stack.name, TemplateBody=template())
+    for check in (True, False):
+        assert stack.refuse(template(), check=check) == (
+            f"Stack '{stack.name}' exists and is not ours (it has no tag mlflow_aws): choose another name, or "
+            f"set its tag mlflow_aws to '{stack.name}' if it is to be managed here."
+        )
+    ours = Stack(stack.modules, stack.aws, f"{stack.name}-2")
+    ours.make(template(), owner="one")
+    assert "its tag mlflow_aws is 'one'" in ours.refuse(template(), owner="two")
+    prepared = Stack(stack.modules, stack.aws, f"{stack.name}-3")
+    prepared.cloudformation.create_change_set(
+        StackName=prepared.name,
+        ChangeSetName="theirs",
+        ChangeSetType="CREATE",
+        TemplateBody=template(),
+    )
+    assert "a change set that is not ours (theirs)" in prepared.refuse(template())
+    assert prepared.status() == "REVIEW_IN_PROGRESS"
+
+
+def test_replacing_what_holds_data_is_refused(stack: Stack) -> None:
+    """A bucket that would be replaced or removed, unless it is allowed by name."""
+    stack.make(template())
+    before = stack.traces()
+    renamed = template(BucketName="renamed-for-good")
+    for check in (True, False):
+        sentence = stack.refuse(renamed, check=check)
+        # AWS itself would be sure.
+        assert sentence == (
+            f"Changing stack '{stack.name}' may replace Bucket (AWS::S3::Bucket) because of BucketName, and "
+            "what it holds would be lost: undo that in template or parameters, or save the data and allow it "
+            "with replace: [Bucket]."
+        )
+    removed = renamed.replace("  Bucket:", "  Other:").replace("{Ref: Bucket}", "{Ref: Other}")
+    assert "would remove Bucket (AWS::S3::Bucket)" in stack.refuse(removed)
+    assert stack.traces() == before
+    replaced = stack.change(renamed, replace=["Bucket"])
+    assert replaced["changes"][0]["replacement"] == "maybe"
+    assert replaced["outputs"]["ArtifactBucket"] == "renamed-for-good"
+
+
+def test_a_long_template_goes_through_a_bucket(stack: Stack) -> None:
+    """Made where it is missing, private, and each template uploaded once."""
+    filler = "#" * 60
+    body = template() + f"{filler}\n" * 900
+    s3 = stack.aws.client("s3")
+    made = stack.change(body)
+    assert made["changed"]
+    bucket = f"mlflow-aws-cloudformation-{ACCOUNT}-{REGION}"
+    objects = s3.list_objects_v2(Bucket=bucket)["Contents"]
+    assert [entry["Size"] for entry in objects] == [len(body)]
+    closed = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    assert all(closed.values())
+    assert not stack.change(body)["changed"]
+
+    # Not uploaded for a look; parameters alone need no upload.
+    stack.change(body, parameters={"Seconds": 33})
+    assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 1
+    stack.change(body + "\n", parameters={"Seconds": 34})
+    longer = template("  More: {Type: AWS::SQS::Queue}") + f"{filler}\n" * 900
+    grown = stack.change(longer)
+    assert named(grown) == [("Add", "More")]
+    assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 2
+    sentence = stack.refuse(longer + "#" * 1_000_000)
+    assert "bytes long and may be 1000000" in sentence
+
+
+def test_bad_parameters_are_refused_before_anything_is_asked(stack: Stack) -> None:
+    """In check mode on an empty account, too."""
+    for check in (True, False):
+        sentence = stack.refuse(template(), check=check, parameters={"Second": 3})
+        assert sentence == "The template has no parameter 'Second': did you mean 'Seconds'?"
+    assert "must be 300 or less" in stack.refuse(template(), parameters={"Seconds": 301})
+    assert "must be a number" in stack.refuse(template(), parameters={"Seconds": "long"})
+    sentence = stack.refuse("Resources: {A: {Ref: !Ref B}}")
+    assert "no YAML in long form" in sentence
+    assert stack.description() == {}
+
+
+def test_what_only_aws_knows_leaves_no_shell(stack: Stack) -> None:
+    """A template that AWS refuses leaves neither a stack nor a change set."""
+    sentence = stack.refuse(template("  Odd: {Type: AWS::No::Such}"))
+    assert sentence.startswith(f"Cannot prepare a change of stack '{stack.name}': AWS answered")
+    assert stack.description() == {}
+
+
+PROJECTS = """
+Transform: AWS::LanguageExtensions
+Parameters:
+  Projects: {Type: CommaDelimitedList}
+  Size: {Type: Number}
+Resources:
+  Fn::ForEach::Projects:
+    - P
+    - Ref: Projects
+    - Secret${P}: {Type: AWS::SecretsManager::Secret, Properties: {Description: {Ref: P}}}
+Outputs:
+  Fn::ForEach::Outputs:
+    - P
+    - Ref: Projects
+    - Project${P}:
+        Value:
+          Fn::Sub:
+            - '{"name": "${Name}", "runtime_secret": "${Secret}"}'
+            - Name: {"Fn::Join": ["-", {"Fn::Split": ["X", {Ref: P}]}]}
+              Secret: {Ref: {"Fn::Sub": "Secret${P}"}}
+"""
+
+
+def test_projects_stay_until_they_are_absent(stack: Stack) -> None:
+    """One that left the list keeps its secret; one that is absent loses it."""
+    size = {"parameters": {"Size": 1}}
+    # On an empty account what comes from another stack is known only later.
+    foretold = stack.foretell(PROJECTS, projects={"present": ["a-b"]}, parameters={"Size": None})
+    assert foretold["projects"]["a-b"] == {
+        "name": "a-b",
+        "runtime_secret": "",
+        "migrator_secret": "",
+        "role": "",
+        "policy": "",
+    }
+    unknown: dict[str, Any] = {"projects": {"present": ["a-b"]}, "parameters": {"Size": None}}
+    assert "has no default" in stack.refuse(PROJECTS, **unknown)
+    assert not stack.change(PROJECTS, projects={"absent": ["c"]}, **size)["changed"]
+    made = stack.change(PROJECTS, projects={"present": ["a-b", "c"]}, **size)
+    assert set(made["projects"]) == {"a-b", "c"}
+    assert named(made) == [("Add", "SecretaXb"), ("Add", "Secretc")]
+    secret = made["projects"]["a-b"]["runtime_secret"]
+    kept = stack.change(PROJECTS, projects={"present": ["c", "ab"]}, **size)
+    assert named(kept) == [("Add", "Secretab")]
+    assert set(kept["projects"]) == {"a-b", "ab", "c"}
+    assert kept["projects"]["a-b"]["runtime_secret"] == secret
+    gone = stack.change(PROJECTS, projects={"present": ["c"], "absent": ["a-b"]}, **size)
+    assert named(gone) == [("Remove", "SecretaXb")]
+    assert set(gone["projects"]) == {"ab", "c"}
+    # CloudFormation has no empty stack.
+    last = stack.change(PROJECTS, projects={"absent": ["ab", "c"]}, **size)
+    assert not last["changed"]
+
+
+def test_info(stack: Stack) -> None:
+    """What is there and what is not, and a refusal where it is needed."""
+    made = stack.make(template(), protection=True)
+    options = {"names": [stack.name, "nobody"], **stack.aws.options()}
+    read = stack.modules.call("mlflow_stack_info", options, **stack.how)
+    assert read["changed"] is False
+    assert (read["account"], read["region"]) == (ACCOUNT, REGION)
+    assert read["stacks"]["nobody"] == {
+        "exists": False,
+        "status": "ABSENT",
+        "stack_id": "",
+        "outputs": {},
+        "projects": {},
+        "parameters": {},
+        "tags": {},
+        "protected": False,
+    }
+    found = read["stacks"][stack.name]
+    assert found["outputs"] == made["outputs"]
+    assert found["parameters"]["Seconds"] == "30"
+    assert found["protected"]
+    sentence = stack.modules.refuse("mlflow_stack_info", {**options, "required": True}, **stack.how)
+    assert sentence.startswith(
+        f"Stack 'nobody' is not deployed in region {REGION} of account {ACCOUNT}: deploy it first"
+    )
+
+
+def test_no_credentials(stack: Stack, tmp_path: Path) -> None:
+    """None at all, and a profile that does not exist."""
+    bare = {"python": sys.executable, "AWS_EC2_METADATA_DISABLED": "true"}
+    sentence = stack.modules.refuse("mlflow_stack", stack.options(template()), **bare)
+    assert sentence == (
+        "Cannot ask AWS whose credentials these are: no AWS credentials were found: name a profile, set "
+        "AWS_PROFILE, or run where an instance profile gives some."
+    )
+    sentence = stack.modules.refuse(
+        "mlflow_stack", stack.options(template(), profile="nobody"), **bare
+    )
+    assert "there is no such AWS profile" in sentence
+    config = tmp_path / "config"
+    config.write_text("[default]\ncredential_process = /bin/false\n")
+    sentence = stack.modules.refuse(
+        "mlflow_stack", stack.options(template()), **bare, AWS_CONFIG_FILE=str(config)
+    )
+    assert "could not be fetched" in sentence
+
+
+def test_no_region_and_no_endpoint(stack: Stack, free_ports: Callable[[int], list[int]]) -> None:
+    """Which part of the connection is wrong."""
+    options = stack.options(template())
+    del options["region"]
+    how = {key: text for key, text in stack.how.items() if key != "AWS_REGION"}
+    sentence = stack.modules.refuse("mlflow_stack", options, **how)
+    assert sentence.endswith(
+        "no AWS region is set: set the region, or AWS_REGION, or one in the profile."
+    )
+    nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
+    sentence = stack.refuse(template(), endpoint_url=nowhere)
+    assert f"{nowhere} does not answer (no connection): check the endpoint" in sentence
+    assert "write the endpoint as http" in stack.refuse(template(), endpoint_url="nowhere")
+    assert "that is no AWS region" in stack.refuse(template(), region="Frankfurt am Main")
+
+
+def test_denied_and_unknown_keys(modules: Modules, guarded_aws: Ministack) -> None:
+    """The action that is denied and its resource are named, for a call and for a resource."""
+    stack = Stack(modules, guarded_aws, "denied")
+    stack.how |= guarded_aws.environment("AKIA0000000000000000", "x" * 40)
+    sentence = stack.refuse(template())
+    assert "AWS does not accept these credentials" in sentence
+
+    stack.how |= guarded_aws.environment(*guarded_aws.user("reader", "sts:*"))
+    sentence = stack.refuse(template())
+    assert re.search(
+        r"^Cannot read stack 'denied': AWS denied cloudformation:DescribeStacks to "
+        r"arn:aws:iam::\d+:user/reader \(no identity-based policy\): have that action allowed, or use another "
+        r"profile\.$",
+        sentence,
+    ), sentence
+    keys = guarded_aws.user("maker", "*", deny=("cloudformation:ExecuteChangeSet",))
+    stack.how |= guarded_aws.environment(*keys)
+    assert "denied cloudformation:ExecuteChangeSet" in stack.refuse(template())
+
+
+def test_role(stack: Stack, clean_home: dict[str, str], tmp_path: Path) -> None:
+    """Entry points in the order of the playbooks; a check mode run first, which changes nothing."""
+    play = tmp_path / "play.yml"
+    entries = ["preflight", "main", "projects", "read"]
+    play.write_text(json.dumps([play_of(stack, entries)]))
+    env = clean_home | stack.aws.environment() | {"ANSIBLE_NOCOLOR": "1"}
+
+    def playbook(*arguments: str, check: bool = True) -> str:
+        command: list[str | Path] = [PLAYBOOK, "-i", "localhost,", "-c", "local", play, *arguments]
+        return run(command, cwd=tmp_path, env=env, timeout=200, check=check).output
+
+    foretold = playbook("--check", "-e", "mlflow_stack_required=false")
+    assert stack.description() == {}
+    assert re.search(r"changed=2 .*failed=0", foretold), foretold
+    made = playbook("-v")
+    assert re.search(r"changed=2 .*failed=0", made), made
+    assert f"[{stack.name}] " in made, "events are shown as they happen"
+    assert f"[{stack.name}-projects] " in made
+    assert '"name": "demo"' in made.replace('\\"', '"')
+    assert re.search(r"changed=0 .*failed=0", playbook()), "a second run changes nothing"
+    play.write_text(json.dumps([play_of(stack, ["read"])]))
+    refused = playbook("-e", "mlflow_stack_name=nobody", check=False)
+    assert "Stack 'nobody' is not deployed in region" in refused
+
+
+def play_of(stack: Stack, entries: list[str]) -> dict[str, Any]:
+    """Return a play that runs the role's entry points for one project on an existing database."""
+    secret = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:master-abcdef"
+    return {
+        "name": "Try the role",
+        "hosts": "all",
+        "gather_facts": False,
+        "vars": {
+            "mlflow_stack_name": stack.name,
+            "mlflow_stack_region": REGION,
+            "mlflow_stack_endpoint_url": stack.aws.url,
+            # The emulator gives a cluster no managed password.
+            "mlflow_stack_parameters": {
+                "Relay": False,
+                "ExistingDatabaseEndpoint": "127.0.0.1",
+                "ExistingDatabaseUsername": "root",
+                "ExistingDatabaseSecretArn": secret,
+            },
+            "mlflow_project_records": [{"name": "demo", "state": "present"}],
+        },
+        "tasks": [
+            {
+                "name": f"Run {entry}",
+                "ansible.builtin.import_role": {
+                    "name": "mlops.mlflow_aws.mlflow_stack",
+                    "tasks_from": entry,
+                },
+            }
+            for entry in entries
+        ]
+        + [{"name": "Show", "ansible.builtin.debug": {"var": "mlflow_stack_projects"}}],
+    }
