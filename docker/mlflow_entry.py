@@ -8,7 +8,12 @@ image or in a runtime folder on a host:
     python mlflow_entry.py serve SETTINGS.json     become the MLflow server
     python mlflow_entry.py check SETTINGS.json     refuse a schema that is not this MLflow's
     python mlflow_entry.py describe                print version and schema revisions as JSON
+    python mlflow_entry.py health SETTINGS.json    ask the running server for its database
+    python mlflow_entry.py credentials SETTINGS.json   print the project's AWS credentials
     python mlflow_entry.py migrate < request.json  bring one database to the head revision
+    python mlflow_entry.py migrate-all REQUEST.json    bring many MySQL schemas there
+    python mlflow_entry.py prove REQUEST.json      log a run through each of some servers
+    python mlflow_entry.py survey                  print what mlflow.json is to hold
     python mlflow_entry.py warm                    import, and so compile, what a server needs
 
 `mlflow server` starts four uvicorn workers, a job runner, and stays alive itself as
@@ -16,7 +21,8 @@ one more copy of everything. Here uvicorn serves MLflow's own ASGI application i
 very process: a fifth of the memory and of the time to the first answer. What the
 command-line wrapper hands to the application travels in environment variables; their
 names are read from MLflow's own constants. A test compares the behaviour with
-`mlflow server` for the pinned version and the one before it.
+`mlflow server` for the pinned version and the one before it. What only a MySQL database
+or AWS needs is in the modules entry_*.py beside this one.
 
 The settings file (JSON, mode 0600) holds:
 
@@ -28,28 +34,69 @@ The settings file (JSON, mode 0600) holds:
     artifacts_destination  folder or URI where proxied artifacts are kept
     allowed_hosts          Host headers accepted; empty keeps MLflow's default
     environment            further variables for the server, name to text
+    database               null, or for mysql+pymysql://HOST:PORT/SCHEMA: `secret`, the name
+                           or ARN of a secret whose JSON holds "password"; `user`; `ca`, the
+                           text of the CA, empty for the RDS bundle beside this program
+    aws                    null, or `region`, `endpoint_url`, `role_arn`, `profile`; what is
+                           empty is left to AWS's own defaults
+
+A password goes into a file of mode 0400 in a private folder in memory, never into an
+argument, an environment variable or the log. These variables change limits, in seconds:
+
+    MLFLOW_AWS_SECRET_POLL       how often the secret is read again (300)
+    MLFLOW_AWS_DATABASE_TIMEOUT  how long a MySQL database may take for an answer (90)
+    MLFLOW_AWS_DATABASE_WAIT     how long a start waits for a sleeping database (180)
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib
 import importlib.util
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 import uuid
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+# The modules beside this one lie in a package only when tests import them.
+if TYPE_CHECKING or __package__:
+    from ansible_collections.mlops.mlflow_aws.docker import (
+        entry_aws,
+        entry_health,
+        entry_migrate,
+        entry_mysql,
+        entry_proof,
+    )
+    from ansible_collections.mlops.mlflow_aws.docker.entry_migrate import migrate
+    from ansible_collections.mlops.mlflow_aws.docker.entry_private import (
+        EntryError,
+        private_folder,
+        say,
+    )
+else:
+    import entry_aws
+    import entry_health
+    import entry_migrate
+    import entry_mysql
+    import entry_proof
+    from entry_migrate import migrate
+    from entry_private import EntryError, private_folder, say
 
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
 SETTINGS_VARIABLE = "MLFLOW_AWS_SETTINGS"
+# Where a server keeps what nobody else may read.
+PRIVATE_VARIABLE = "MLFLOW_AWS_PRIVATE"
 # Path of the pid file of the supervisor that is to be outlived by no server.
 SUPERVISOR_VARIABLE = "MLFLOW_AWS_SUPERVISOR"
 # MLflow's public variables. The job runner needs packages that the lean set leaves out
@@ -80,33 +127,30 @@ LOG_CONFIG: dict[str, Any] = {
 }
 
 
-class EntryError(Exception):
-    """One sentence for the log: what is wrong and what to do."""
-
-
 def main(arguments: list[str]) -> int:
     """Run one subcommand; errors become one line on standard error."""
     verb, *rest = arguments or ["help"]
     # MLflow reads some of them when it is imported, and its migration scripts import it.
     os.environ.update(LEAN_DEFAULTS)
+    paths = [Path(one) for one in rest]
     try:
-        if verb == "serve" and len(rest) == 1:
-            serve(Path(rest[0]))
-        elif verb == "check" and len(rest) == 1:
-            _require_current_schema(_read_settings(Path(rest[0]))["backend_store_uri"])
-        elif verb == "describe" and not rest:
+        if verb in _WITH_FILE and len(paths) == 1:
+            return _WITH_FILE[verb](paths[0]) or 0
+        if verb == "describe" and not rest:
             print(json.dumps(describe()))
+        elif verb == "survey" and not rest:
+            print(json.dumps(survey(), indent=2))
         elif verb == "migrate" and not rest:
             migrate(json.load(sys.stdin)["uri"])
         elif verb == "warm" and not rest:
             warm()
         else:
             raise EntryError(
-                "Usage: mlflow_entry.py serve SETTINGS.json | check SETTINGS.json | describe | "
-                "migrate | warm"
+                f"Usage: mlflow_entry.py {' | '.join(_WITH_FILE)} FILE.json, or describe | "
+                "migrate | survey | warm"
             )
     except EntryError as error:
-        print(f"mlflow_entry: {error}", file=sys.stderr)
+        say(str(error))
         return 2
     return 0
 
@@ -115,15 +159,26 @@ def serve(settings_path: Path) -> None:
     """Become the server that the settings file describes; returns when told to stop."""
     settings = _read_settings(settings_path)
     os.environ[SETTINGS_VARIABLE] = str(settings_path)
+    # As the first process of a container it would not end by the signal alone.
+    signal.signal(signal.SIGTERM, _stop)
     _end_with_parent(_supervisor())
-    if settings["workers"] == 1:
-        os.environ.update(settings["environment"])
-        _require_current_schema(settings["backend_store_uri"])
-    else:
-        # The check loads MLflow, which the parent of workers has no use for.
-        checked = subprocess.run([sys.executable, __file__, "check", settings_path], check=False)
-        if checked.returncode != 0:
-            sys.exit(checked.returncode)
+    with _access(settings, settings_path) as option_file:
+        if option_file:
+            option_file.refresh_in_background()
+        if settings["workers"] == 1:
+            os.environ.update(_environment(settings))
+            _require_current_schema(settings, option_file)
+        else:
+            # The check loads MLflow, which the parent of workers has no use for.
+            command = [sys.executable, __file__, "check", str(settings_path)]
+            checked = subprocess.run(command, check=False)
+            if checked.returncode != 0:
+                sys.exit(checked.returncode)
+        _run_uvicorn(settings)
+
+
+def _run_uvicorn(settings: dict[str, Any]) -> None:
+    """Serve until told to stop."""
     import uvicorn
 
     # With several workers uvicorn spawns processes that build the application for
@@ -150,7 +205,12 @@ def application() -> Any:
     settings_path = Path(os.environ[SETTINGS_VARIABLE])
     settings = _read_settings(settings_path)
     os.environ.update(LEAN_DEFAULTS)
-    os.environ.update(settings["environment"])
+    os.environ.update(_environment(settings))
+    option_file = _option_file(settings)
+    if option_file:
+        option_file.refresh_when_denied()
+        settings["backend_store_uri"] = option_file.uri(settings["backend_store_uri"])
+    uri = settings["backend_store_uri"]
     if settings["allowed_hosts"]:
         os.environ["MLFLOW_SERVER_ALLOWED_HOSTS"] = ",".join(settings["allowed_hosts"])
     os.environ.update(_internal_environment(settings))
@@ -163,29 +223,51 @@ def application() -> Any:
     # The Default experiment is written on first use; one worker at a time.
     with settings_path.open(encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        initialize_backend_stores(
-            settings["backend_store_uri"], settings["backend_store_uri"], _artifact_root()
-        )
+        initialize_backend_stores(uri, uri, _artifact_root())
+    if option_file:
+        return entry_health.Noted(app, option_file.path.parent)
     return app
 
 
+def check(settings_path: Path) -> None:
+    """Refuse a schema that is not this MLflow's."""
+    settings = _read_settings(settings_path)
+    with _access(settings, settings_path) as option_file:
+        _require_current_schema(settings, option_file)
+
+
+def health(settings_path: Path) -> int:
+    """Ask the running server, through its API for its database; returns 0 where all is well."""
+    return entry_health.health(_read_settings(settings_path), settings_path)
+
+
+def credentials(settings_path: Path) -> None:
+    """Print the credentials of the project's role, as a credential_process does."""
+    print(entry_aws.credentials(_read_settings(settings_path), settings_path))
+
+
+def migrate_all(request_path: Path) -> None:
+    """Bring all MySQL schemas of the request to the head revision, several at once."""
+    with private_folder(request_path) as folder:
+        entry_migrate.migrate_all(_read_settings(request_path), request_path, folder)
+
+
 def describe() -> dict[str, Any]:
-    """Return version, head revision and all known revisions of the installed MLflow."""
+    """Return version, head revision and all known revisions of the installed MLflow.
+
+    Where mlflow.json beside this file was made from that MLflow, `tables` says how many
+    tables a schema has at each revision.
+    """
     from importlib.metadata import version
 
-    scripts = _migration_scripts()
-    return {
-        "version": version("mlflow"),
-        "head": scripts.get_current_head(),
-        "revisions": [script.revision for script in scripts.walk_revisions()],
-    }
+    head = entry_migrate.known_head()
+    told = {"version": version("mlflow"), "head": head.revision, "revisions": list(head.known)}
+    return told | ({"tables": head.known} if all(head.known.values()) else {})
 
 
-def migrate(uri: str) -> None:
-    """Bring one database, empty or older, to the head revision, as `mlflow db upgrade` does."""
-    from mlflow.db import upgrade
-
-    upgrade.callback(uri)
+def survey() -> dict[str, Any]:
+    """Return what mlflow.json is to hold: see describe()."""
+    return describe() | {"tables": entry_migrate.count_tables()}
 
 
 def warm() -> None:
@@ -201,8 +283,53 @@ def warm() -> None:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     """Read the settings file; its form is the module docstring's."""
-    settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EntryError(f"{path} cannot be read ({error}); run the servers playbook.") from None
     return settings
+
+
+def _environment(settings: dict[str, Any]) -> dict[str, str]:
+    """Return the variables that the settings give the server."""
+    variables = dict(settings["environment"])
+    if settings.get("database"):
+        variables = {**entry_mysql.POOL, **variables}
+    if (settings.get("aws") or {}).get("role_arn"):
+        # The server's own identity is the role; these belong to the one that takes it on.
+        variables = {k: v for k, v in variables.items() if k not in entry_aws.IDENTITY}
+    return variables
+
+
+@contextlib.contextmanager
+def _access(
+    settings: dict[str, Any], settings_path: Path
+) -> Iterator[entry_mysql.OptionFile | None]:
+    """Make ready what the settings name by reference, in a private folder while it lasts."""
+    aws = settings.get("aws") or {}
+    if not any(aws.values()) and not settings.get("database"):
+        yield None
+        return
+    if PRIVATE_VARIABLE in os.environ:
+        yield _option_file(settings)
+        return
+    with private_folder(settings_path) as folder:
+        os.environ[PRIVATE_VARIABLE] = str(folder)
+        entry_aws.use_identity(aws, settings["environment"], settings_path, folder)
+        option_file = _option_file(settings)
+        if option_file:
+            option_file.refresh()
+        yield option_file
+
+
+def _option_file(settings: dict[str, Any]) -> entry_mysql.OptionFile | None:
+    """Return the option file of the settings' database, if they name one by reference."""
+    database = settings.get("database")
+    if not database:
+        return None
+    entry_mysql.require_plain(settings["backend_store_uri"])
+    folder = Path(os.environ[PRIVATE_VARIABLE])
+    return entry_mysql.OptionFile(database, settings.get("aws") or {}, folder)
 
 
 def _internal_environment(settings: dict[str, Any]) -> dict[str, str]:
@@ -243,40 +370,48 @@ def _server_constants() -> ModuleType:
     return module
 
 
-def _require_current_schema(uri: str) -> None:
+def _require_current_schema(
+    settings: dict[str, Any], option_file: entry_mysql.OptionFile | None
+) -> None:
     """Refuse a schema that is not this MLflow's: a server never migrates."""
+    import sqlalchemy
+
+    uri = settings["backend_store_uri"]
+    try:
+        if option_file:
+            bounded = option_file.uri(uri)
+            found = entry_mysql.wait_awake(lambda: _revision(bounded), uri)
+        else:
+            found = _revision(uri)
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        if option_file:
+            raise EntryError(entry_mysql.sentence(error, uri, settings["database"])) from None
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise EntryError(f"The project's database cannot be read: {reason}.") from None
+    head = entry_migrate.known_head()
+    if found == head.revision:
+        return
+    if found in (None, *head.known):
+        remedy = "run the deploy playbook, which migrates it."
+    else:
+        remedy = "a newer MLflow wrote it, so serve it with that one."
+    raise EntryError(
+        f"The schema is at revision {found or 'none'} and this MLflow needs {head.revision}; {remedy}"
+    )
+
+
+def _revision(uri: str) -> str | None:
+    """Return the revision that the database says it is at."""
     import sqlalchemy
     from alembic.migration import MigrationContext
 
     engine = sqlalchemy.create_engine(uri)
     try:
         with engine.connect() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise EntryError(f"The project's database cannot be read: {reason}.") from None
+            found: str | None = MigrationContext.configure(connection).get_current_revision()
     finally:
         engine.dispose()
-    head = _migration_scripts().get_current_head()
-    if found != head:
-        raise EntryError(
-            f"The schema is at revision {found or 'none'} and this MLflow needs {head}; "
-            "run the deploy playbook, which migrates it."
-        )
-
-
-def _migration_scripts() -> Any:
-    """Return MLflow's migration scripts as Alembic reads them, without importing MLflow."""
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    spec = importlib.util.find_spec("mlflow")
-    if spec is None or not spec.submodule_search_locations:
-        raise EntryError("MLflow is not installed for this Python; run the deploy playbook.")
-    config = Config()
-    folder = Path(spec.submodule_search_locations[0]) / "store" / "db_migrations"
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    return ScriptDirectory.from_config(config)
+    return found
 
 
 def _supervisor() -> int | None:
@@ -306,6 +441,21 @@ def _end_with_parent(parent: int | None) -> None:
     if os.getppid() != parent:
         raise EntryError("The process that started this server has ended; so does the server.")
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """End this process by an exception, so that it tidies up."""
+    sys.exit(128 + number)
+
+
+_WITH_FILE: dict[str, Callable[[Path], int | None]] = {
+    "serve": serve,
+    "check": check,
+    "health": health,
+    "credentials": credentials,
+    "migrate-all": migrate_all,
+    "prove": entry_proof.prove,
+}
 
 
 if __name__ == "__main__":

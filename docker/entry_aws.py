@@ -1,0 +1,191 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Part of mlflow_entry.py: the server's AWS identity, and the secret that it may read.
+
+A server whose settings name a role acts as that role and nothing else. The entry point
+writes an AWS configuration into its private folder, whose `credential_process` is this
+program's verb `credentials`: it takes on the role with the identity that the server was
+started with. So every AWS client in the server, MLflow's own for S3 included, asks for
+new credentials before the old ones end. What the server was started with is kept in a
+file beside the configuration, for that verb alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING or __package__:
+    from ansible_collections.mlops.mlflow_aws.docker.entry_private import EntryError, write_private
+else:
+    from entry_private import EntryError, write_private
+
+BASE_VARIABLE = "MLFLOW_AWS_BASE"
+# What makes an AWS client choose an identity; botocore's documentation names them.
+IDENTITY = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONFIG_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SESSION_TOKEN",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEBIDENTITY_TOKEN_FILE",
+)
+_SESSION_NAME = re.compile(r"[^\w+=,.@-]")
+_PROCESS_ERROR = re.compile(r"custom-process: (?:mlflow_entry: )?(.*)", re.DOTALL)
+_UNKNOWN_KEY = ("InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException")
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+_DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+
+
+class Secret(NamedTuple):
+    """A password and the version of the secret that it was read from."""
+
+    version: str
+    password: str
+
+
+def use_identity(
+    aws: dict[str, Any], environment: dict[str, str], settings_path: Path, folder: Path
+) -> None:
+    """Make the role or profile of the settings this process's own AWS identity."""
+    region, endpoint = aws.get("region") or "", aws.get("endpoint_url") or ""
+    variables = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL": endpoint}
+    if aws.get("role_arn"):
+        base = {name: os.environ.pop(name) for name in IDENTITY if name in os.environ}
+        base |= {name: text for name, text in environment.items() if name in IDENTITY}
+        write_private(folder / "aws-base.json", json.dumps(base))
+        entry = Path(__file__).with_name("mlflow_entry.py")
+        command = shlex.join([sys.executable, str(entry), "credentials", str(settings_path)])
+        lines = ["[default]", f"credential_process = {command}"]
+        write_private(folder / "aws-config", "\n".join(lines) + "\n")
+        variables[BASE_VARIABLE] = str(folder / "aws-base.json")
+        variables["AWS_CONFIG_FILE"] = str(folder / "aws-config")
+        # Not there: otherwise the one in the home folder would come first.
+        variables["AWS_SHARED_CREDENTIALS_FILE"] = str(folder / "aws-credentials")
+    elif aws.get("profile"):
+        variables["AWS_PROFILE"] = aws["profile"]
+    os.environ.update({name: value for name, value in variables.items() if value})
+
+
+def credentials(settings: dict[str, Any], settings_path: Path) -> str:
+    """Take on the role with the base identity; return what a credential_process prints."""
+    base = os.environ.pop(BASE_VARIABLE, "")
+    if base:
+        for name in IDENTITY:
+            os.environ.pop(name, None)
+        os.environ.update(json.loads(Path(base).read_text(encoding="utf-8")))
+    aws = settings.get("aws") or {}
+    role = aws.get("role_arn")
+    if not role:
+        raise EntryError(f"{settings_path} names no role; run the servers playbook.")
+    schema = settings.get("backend_store_uri", "migrations").rpartition("/")[2]
+    answer = _call(
+        aws,
+        "sts",
+        "assume_role",
+        f"The role {role} cannot be taken on",
+        RoleArn=role,
+        RoleSessionName=_SESSION_NAME.sub("-", f"mlflow-{schema}")[:64],
+    )["Credentials"]
+    told = {name: answer[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
+    return json.dumps({"Version": 1, **told, "Expiration": answer["Expiration"].isoformat()})
+
+
+def read_secret(secret: str, aws: dict[str, Any]) -> Secret:
+    """Return the current version of a secret whose JSON text holds a password."""
+    what = f"The secret {secret} cannot be read"
+    answer = _call(aws, "secretsmanager", "get_secret_value", what, SecretId=secret)
+    try:
+        password = json.loads(answer["SecretString"])["password"]
+    except (KeyError, TypeError, ValueError):
+        password = None
+    if not isinstance(password, str) or not password:
+        raise EntryError(f'{what}: it is no JSON object with a text "password"; correct it.')
+    if not (password.isascii() and password.isprintable()):
+        raise EntryError(
+            f"{what}: its password holds a character that MySQL's option files cannot carry; "
+            "rotate it to printable ASCII."
+        )
+    return Secret(answer["VersionId"], password)
+
+
+def _call(aws: dict[str, Any], service: str, method: str, what: str, **request: Any) -> Any:
+    """Make one AWS call; its failure becomes one sentence that begins with `what`."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    # A role's identity comes by the configuration that use_identity() wrote.
+    profile = None if BASE_VARIABLE in os.environ else aws.get("profile") or None
+    limits = Config(
+        connect_timeout=10, read_timeout=20, retries={"mode": "standard", "max_attempts": 4}
+    )
+    try:
+        client = boto3.session.Session(profile_name=profile).client(
+            service,
+            region_name=aws.get("region") or None,
+            endpoint_url=aws.get("endpoint_url") or None,
+            config=limits,
+        )
+        return getattr(client, method)(**request)
+    except ClientError as error:
+        reason = _refusal(error.response["Error"], aws, request)
+    except BotoCoreError as error:
+        reason = _failure(error, aws)
+    raise EntryError(f"{what}: {reason}") from None
+
+
+def _refusal(error: dict[str, str], aws: dict[str, Any], request: dict[str, str]) -> str:
+    """Say why AWS refused a call, and the remedy."""
+    code, message = error.get("Code", ""), " ".join(error.get("Message", "").split())
+    region = aws.get("region") or "its region"
+    if code == "ResourceNotFoundException":
+        return f"there is none in {region}; run the projects playbook, which makes it."
+    if code == "InvalidRequestException" and "delet" in message:
+        return (
+            "it is scheduled for deletion; restore it with `aws secretsmanager restore-secret "
+            f"--secret-id {request.get('SecretId')}`, or run the projects playbook."
+        )
+    if code in _DENIED:
+        return f"AWS denies it ({message}); allow this action to the server's identity."
+    if code in _EXPIRED:
+        return "the AWS credentials have expired; log in again."
+    if code in _UNKNOWN_KEY:
+        return f"AWS does not accept the credentials ({code}); correct them."
+    return f"AWS answers {code} ({message}); see the AWS documentation of this error."
+
+
+def _failure(error: Exception, aws: dict[str, Any]) -> str:
+    """Say why a call did not come to an answer, and the remedy."""
+    kind, message = type(error).__name__, " ".join(str(error).split())
+    if kind == "CredentialRetrievalError":
+        match = _PROCESS_ERROR.search(message)
+        return match.group(1) if match else message
+    if kind in ("NoCredentialsError", "PartialCredentialsError"):
+        return (
+            "there are no AWS credentials; mount an AWS configuration folder, or give the host "
+            "an instance profile that containers can reach (hop limit 2)."
+        )
+    if kind == "ProfileNotFound":
+        return f"the AWS configuration has no profile {aws.get('profile')}; add it or name another."
+    if kind == "NoRegionError":
+        return "no AWS region is set; run the servers playbook, which sets it."
+    if kind in ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "SSLError"):
+        return f"AWS cannot be reached ({message}); check the network and the endpoint."
+    return f"{message.rstrip('.')}; check the AWS configuration."

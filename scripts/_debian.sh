@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Makes sure that the programs are there which the offline twin (tests/twin) runs as root:
+#   scripts/_debian.sh docker dockerd iptables debootstrap
+# installs Debian's packages of those that are missing, and does nothing where none is. Only
+# root can; everyone else is told in one sentence what is missing.
+set -euo pipefail
+# Where the programs of root lie; a user's PATH may lack it.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+package() {
+  case "$1" in
+    # Newer releases ship the command apart from the engine.
+    docker) if apt-cache show docker-cli 2>/dev/null | grep -q '^Filename:'; then echo docker-cli; else echo docker.io; fi ;;
+    dockerd) echo docker.io ;;
+    # debootstrap checks signatures with it.
+    gpgv) echo gpgv ;;
+    *) echo "$1" ;;
+  esac
+}
+
+missing=()
+for name in "$@"; do
+  command -v "$name" >/dev/null || missing+=("$name")
+  if [ "$name" = debootstrap ]; then
+    command -v gpgv >/dev/null || command -v sqv >/dev/null || missing+=(gpgv)
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
+  fi
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  printf 'The offline twin needs %s: install it and run this again, or start a Docker engine that this user may use and that reaches a registry.\n' "${missing[*]}" >&2
+  exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  printf 'The offline twin needs %s, which only root can install and run: run this as root, or start a Docker engine that this user may use and that reaches a registry.\n' "${missing[*]}" >&2
+  exit 1
+fi
+
+echo "Installing Debian's packages for ${missing[*]} ..."
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+export DEBIAN_FRONTEND=noninteractive
+install() {
+  local name packages=()
+  timeout 300 apt-get -q update || return 1
+  for name in "${missing[@]}"; do
+    packages+=("$(package "$name")")
+  done
+  timeout 900 apt-get -q -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "${packages[@]}"
+}
+if ! install >"$log" 2>&1; then
+  tail -n 5 "$log" >&2
+  printf 'Debian packages for %s could not be installed: install them by hand and run this again.\n' "${missing[*]}" >&2
+  exit 1
+fi
