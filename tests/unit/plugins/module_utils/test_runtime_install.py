@@ -18,12 +18,14 @@ FOLDER = Path("/s/runtimes")
 REQUIREMENTS = [
     "alembic==1.16.0 \\\n    --hash=sha256:00\nmlflow==3.17.2 \\\n    --hash=sha256:11\n"
 ]
+PROGRAMS = {"mlflow_entry.py": "code"}
 VERSION = sys.version_info[:2]
 
 
-def folder(requirements: list[str], entrypoint: str = "code") -> Path:
-    """Return the folder of the runtime made of these."""
-    return _runtime_install.wanted_runtime(FOLDER, requirements, entrypoint, sys.executable).folder
+def folder(requirements: list[str], **programs: str) -> Path:
+    """Return the folder of the runtime made of these; a program is named without its ending."""
+    files = PROGRAMS | {f"{name}.py": text for name, text in programs.items()}
+    return _runtime_install.wanted_runtime(FOLDER, requirements, files, sys.executable).folder
 
 
 def program(path: Path, text: str) -> str:
@@ -43,14 +45,15 @@ def test_a_runtime_is_known_by_all_that_goes_into_it() -> None:
         folder([*REQUIREMENTS, "supervisor==4.3.0\n"]),
         folder(["supervisor==4.3.0\n", *REQUIREMENTS]),
         folder([REQUIREMENTS[0].replace("sha256:00", "sha256:22")]),
-        folder(REQUIREMENTS, "other code"),
+        folder(REQUIREMENTS, mlflow_entry="other code"),
+        folder(REQUIREMENTS, entry_more="code"),
     }
-    assert len(others | {same}) == 5
+    assert len(others | {same}) == 6
 
 
 def test_its_files_lie_in_its_folder() -> None:
     """An interpreter and a copy of the entry point."""
-    runtime = _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, "code", sys.executable)
+    runtime = _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, PROGRAMS, sys.executable)
     assert runtime.version == "3.17.2"
     assert runtime.python == runtime.folder / "venv" / "bin" / "python"
     assert runtime.entrypoint == runtime.folder / "mlflow_entry.py"
@@ -64,6 +67,16 @@ def test_requirements_without_mlflow_are_refused(requirements: list[str]) -> Non
     """The version is read from the lock, so it must be there."""
     with pytest.raises(MlflowError, match="pin no mlflow"):
         folder(requirements)
+
+
+@pytest.mark.parametrize(
+    "programs",
+    [{}, {"entry.py": ""}, {"mlflow_entry.py": "", "../x.py": ""}, {"mlflow_entry.py": "", "": ""}],
+)
+def test_programs_are_files_beside_the_entry_point(programs: dict[str, str]) -> None:
+    """None of them may lie elsewhere."""
+    with pytest.raises(MlflowError, match=r"pass mlflow_entry\.py and the files"):
+        _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, programs, sys.executable)
 
 
 def test_this_python_will_do() -> None:
@@ -88,7 +101,7 @@ def test_a_given_python_that_will_not_do_is_named(text: str, tmp_path: Path) -> 
     """With what is needed, how to get it, and the variable."""
     python = program(tmp_path / "python", text)
     with pytest.raises(MlflowError) as caught:
-        _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, "code", python)
+        _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, PROGRAMS, python)
     assert str(caught.value) == (
         f"{python} is not a Python 3.11 or newer with venv and ensurepip: install one (on Debian "
         "and Ubuntu the package python3-venv) or name it in mlflow_server_base_python."
@@ -102,7 +115,7 @@ def test_a_host_without_a_usable_python(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", program(tmp_path / "old", "echo 3.9"))
     with pytest.raises(MlflowError) as caught:
-        _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, "code", None)
+        _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, PROGRAMS, None)
     assert str(caught.value).startswith(
         "No interpreter on this host is a Python 3.11 or newer with venv and ensurepip: "
     )
@@ -116,7 +129,7 @@ def test_a_broken_python_on_the_path_is_passed_over(
     (tmp_path / "python3").symlink_to(sys.executable)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", program(tmp_path / "old", "echo 3.9"))
-    runtime = _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, "code", None)
+    runtime = _runtime_install.wanted_runtime(FOLDER, REQUIREMENTS, PROGRAMS, None)
     assert runtime.base_python == str(tmp_path / "python3")
 
 
@@ -139,7 +152,8 @@ def test_the_newest_runtime(tmp_path: Path) -> None:
     newest = installed(tmp_path / "a", 10)
     assert _runtime_install.newest(tmp_path) == {
         "path": str(newest),
-        "module_python": str(newest / "venv" / "bin" / "python"),
+        "python": str(newest / "venv" / "bin" / "python"),
+        "entrypoint": str(newest / "mlflow_entry.py"),
     }
 
 

@@ -146,5 +146,5 @@ def test_a_host_without_a_folder_has_no_servers() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         runtime = process_runtime(Path(name) / "servers")
         assert runtime.observe() == {}
-        assert runtime.dead() == set()
+        assert runtime.dead() == {}
         assert list(Path(name).iterdir()) == []

@@ -143,9 +143,36 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do() -> None:
         assert not only_step(server, *after).changed
 
 
+IDENTITY = {"secret": "arn:secret", "user": "mlflow_rt_demo", "ca": "-----BEGIN CERTIFICATE-----"}
+AWS = {"region": "eu-central-1", "endpoint_url": "", "role_arn": None, "profile": None}
+
+
+def test_identities_reach_the_server_where_they_are_given() -> None:
+    """What is left out stays out; a server without any is what it was before they existed."""
+    plain = wanted()
+    assert not {"database", "aws"} & set(plain.settings)
+    assert wanted(database=None, aws=None) == plain
+    server = wanted(database=IDENTITY, aws=AWS)
+    assert server.settings["database"] == IDENTITY
+    assert server.settings["aws"] == {"region": "eu-central-1", "endpoint_url": ""}
+
+
+def test_the_difference_holds_no_certificate() -> None:
+    """It is long, so another one shows as another hash of it."""
+    step = only_step(wanted(database=IDENTITY), found(wanted(database={**IDENTITY, "ca": "old"})))
+    shown = difference([step])
+    assert "BEGIN" not in json.dumps(shown)
+    before, after = (shown[key]["demo"]["database"] for key in ("before", "after"))
+    assert before["ca"].startswith("sha256:")
+    assert before["ca"] != after["ca"]
+    assert {**before, "ca": ""} == {**after, "ca": ""} == {**IDENTITY, "ca": ""}
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        {"database": IDENTITY},
+        {"aws": AWS},
         {"host": "0.0.0.0"},
         {"port": 5002},
         {"workers": 2},

@@ -1,0 +1,377 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mlflow_project_schema
+short_description: Bring the schemas and database users of all projects to their wanted state
+version_added: 0.2.0
+description:
+  - Gives each project of a MySQL or Aurora MySQL database a schema of its own and two users. The migrator may define
+    tables in that schema, the runtime user may read and write its rows; neither reaches anything else, and both can
+    log in over TLS only.
+  - Any number of projects in one task. State is read once, and only what is missing is done.
+  - Takes passwords from Secrets Manager and sets them when their secret has another version. The database is told
+    what it keeps of a password, never the password itself.
+  - Rights beyond those are revoked. What bears a project's name but is not its own is refused, and nothing whose name
+    does not start with C(mlflow_) is touched.
+author:
+  - The mlops.mlflow_aws contributors (@mlops-collections)
+seealso:
+  - module: mlops.mlflow_aws.mlflow_schema_migration
+extends_documentation_fragment:
+  - mlops.mlflow_aws.attributes
+  - mlops.mlflow_aws.aws
+attributes:
+  check_mode:
+    support: full
+    details: Works before there is a database, when neither O(login_host) nor O(cluster_arn) is known.
+  diff_mode:
+    support: full
+    details: Shows versions of secrets, never what they hold.
+options:
+  projects:
+    description: The projects.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The project's name.
+        type: str
+        required: true
+      state:
+        description:
+          - V(present) makes schema and users.
+          - V(absent) drops the users and keeps the schema with its data.
+        type: str
+        choices: [present, absent]
+        default: present
+      schema:
+        description: Name of the schema. Without it C(mlflow_) and the project's name with underscores for dashes.
+        type: str
+      force_drop:
+        description:
+          - Deletes the schema and its data too, where O(projects[].state=absent).
+          - Must be the schema's name; any other text is refused.
+        type: str
+        default: ""
+      runtime:
+        description: The user of the project's servers.
+        type: dict
+        default: {}
+        suboptions:
+          user:
+            description: Name of the user. Without it made from the project's name, at most 32 characters.
+            type: str
+          secret:
+            description:
+              - ARN or name of the secret that holds the password, as JSON with the key C(password).
+              - A key C(project) in it must be the project's name.
+            type: str
+            default: ""
+      migrator:
+        description: The user that migrates the schema.
+        type: dict
+        default: {}
+        suboptions:
+          user:
+            description: Name of the user. Without it made from the project's name, at most 32 characters.
+            type: str
+          secret:
+            description:
+              - ARN or name of the secret that holds the password, as JSON with the key C(password).
+              - A key C(project) in it must be the project's name.
+            type: str
+            default: ""
+  transport:
+    description:
+      - V(mysql) connects to O(login_host) and needs PyMySQL and cryptography.
+      - V(data_api) goes through the RDS Data API of O(cluster_arn), for which no network path to the database is
+        needed.
+    type: str
+    choices: [mysql, data_api]
+    default: mysql
+  login_host:
+    description: Host of the database.
+    type: str
+    default: ""
+  login_port:
+    description: Port of the database.
+    type: int
+    default: 3306
+  login_user:
+    description: The administrator. Without it the C(username) in O(login_secret).
+    type: str
+    default: ""
+  login_password:
+    description: The administrator's password, for a database without O(login_secret).
+    type: str
+  login_secret:
+    description: ARN or name of the secret that holds the administrator's C(username) and C(password).
+    type: str
+    default: ""
+  login_ca:
+    description:
+      - The CA that signed the database's certificate, as PEM text or path of a PEM file.
+      - Without it those that the machine trusts, which for Aurora does not suffice.
+    type: str
+    default: ""
+  login_tls_name:
+    description: The name that the certificate must hold, where O(login_host) is the near end of a tunnel.
+    type: str
+    default: ""
+  cluster_arn:
+    description: ARN of the Aurora cluster, for O(transport=data_api).
+    type: str
+    default: ""
+  secret_tag_key:
+    description:
+      - Key of a tag that projects' secrets bear, so that an account's other secrets need not be listed. Secrets
+        without it are looked at one by one.
+      - Empty lists all.
+    type: str
+    default: mlflow-project
+  retain_old_password:
+    description:
+      - Seconds for which a replaced password stays good beside the new one, so that running servers go on until they
+        have read their secret again.
+      - The first run after that ends it. V(0) ends it at once.
+    type: int
+    default: 3600
+  timeout:
+    description: Seconds that the database may take to wake up, and another run to end.
+    type: int
+    default: 240
+requirements:
+  - PyMySQL and cryptography, for O(transport=mysql)
+"""
+
+EXAMPLES = r"""
+- name: Give two projects their schemas, without a network path to the database
+  mlops.mlflow_aws.mlflow_project_schema:
+    transport: data_api
+    cluster_arn: arn:aws:rds:eu-central-1:123456789012:cluster:mlflow
+    login_secret: arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!cluster-1a2b3c
+    projects:
+      - name: demo
+        runtime:
+          secret: arn:aws:secretsmanager:eu-central-1:123456789012:secret:demo-runtime-AbCdEf
+        migrator:
+          secret: arn:aws:secretsmanager:eu-central-1:123456789012:secret:demo-migrator-AbCdEf
+      - name: churn
+        state: absent
+
+- name: Delete a project's data too
+  mlops.mlflow_aws.mlflow_project_schema:
+    login_host: mlflow.cluster-abc.eu-central-1.rds.amazonaws.com
+    login_secret: arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!cluster-1a2b3c
+    login_ca: /etc/ssl/rds-global-bundle.pem
+    projects:
+      - name: churn
+        state: absent
+        force_drop: mlflow_churn
+"""
+
+RETURN = r"""
+projects:
+  description: One record for each project, in the order given.
+  returned: success, or after a failure for what was done before it
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The project's name.
+      type: str
+    schema:
+      description: The name of its schema.
+      type: str
+    state:
+      description: What was asked for, V(present) or V(absent).
+      type: str
+    actions:
+      description: What was done, or in check mode would be, one text for each statement.
+      type: list
+      elements: str
+    tables:
+      description: Number of tables in the schema.
+      type: int
+    revision:
+      description: Revision of MLflow's schema, empty where none was migrated yet.
+      type: str
+    obstacles:
+      description: Why a migration of the schema would fail, one text for each reason.
+      type: list
+      elements: str
+    users:
+      description: Names of the users C(runtime) and C(migrator).
+      type: dict
+waited:
+  description: Seconds that the database was asleep or could not be reached.
+  returned: success
+  type: int
+statements:
+  description: Number of SQL statements sent.
+  returned: success
+  type: int
+"""
+
+import functools
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _aws,
+    _data_api,
+    _identities,
+    _module,
+    _mysql,
+    _schema_manager,
+    _schema_plan,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._project_secrets import Secrets
+
+
+def main() -> None:
+    """Run the module."""
+    identity = {
+        "type": "dict",
+        "default": {},
+        "options": {
+            "user": {"type": "str"},
+            # The name of a secret, which is none.
+            "secret": {"type": "str", "default": "", "no_log": False},
+        },
+    }
+    project = {
+        "name": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "schema": {"type": "str"},
+        "force_drop": {"type": "str", "default": ""},
+        "runtime": identity,
+        "migrator": identity,
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "projects": {"type": "list", "elements": "dict", "required": True, "options": project},
+            "transport": {"type": "str", "choices": ["mysql", "data_api"], "default": "mysql"},
+            "login_host": {"type": "str", "default": ""},
+            "login_port": {"type": "int", "default": 3306},
+            "login_user": {"type": "str", "default": ""},
+            "login_password": {"type": "str", "no_log": True},
+            "login_secret": {"type": "str", "default": "", "no_log": False},
+            "login_ca": {"type": "str", "default": ""},
+            "login_tls_name": {"type": "str", "default": ""},
+            "cluster_arn": {"type": "str", "default": ""},
+            "secret_tag_key": {"type": "str", "default": "mlflow-project", "no_log": False},
+            "retain_old_password": {"type": "int", "default": 3600, "no_log": False},
+            "timeout": {"type": "int", "default": 240},
+            **_aws.ARGUMENTS,
+        },
+        supports_check_mode=True,
+    )
+    if not _aws.HAS_BOTO3:
+        module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.BOTO3_ERROR)
+    if module.params["transport"] == "mysql" and not _mysql.HAS_PYMYSQL:
+        module.fail_json(msg=missing_required_lib("PyMySQL"), exception=_mysql.PYMYSQL_ERROR)
+    _module.run(module, _work)
+
+
+def _work(module: AnsibleModule) -> dict[str, object]:
+    """Converge the projects."""
+    params = module.params
+    wanted = [_wanted(options) for options in params["projects"]]
+    _schema_plan.require_sound(wanted)
+    secrets = Secrets(_aws.client(params, "secretsmanager"), params["secret_tag_key"])
+    exists = params["cluster_arn" if params["transport"] == "data_api" else "login_host"]
+    if not exists and not module.check_mode:
+        raise MlflowError(
+            "There is no database yet: run the backend playbook, or name it as "
+            f"{'cluster_arn' if params['transport'] == 'data_api' else 'login_host'}."
+        )
+    _require_secrets(wanted, module.check_mode)
+    try:
+        wanted = secrets.with_versions(wanted)
+        transport = _transport(module, secrets) if exists else None
+        outcome = _schema_manager.converge(
+            transport,
+            wanted,
+            fetch=secrets.credentials,
+            retain=params["retain_old_password"],
+            timeout=params["timeout"],
+            check_mode=module.check_mode,
+        )
+    finally:
+        _module.hide(module, secrets.passwords)
+    return {
+        "changed": outcome.changed,
+        "projects": outcome.projects,
+        "diff": outcome.diff,
+        "waited": round(transport.waited) if transport else 0,
+        "statements": transport.statements if transport else 0,
+    }
+
+
+def _wanted(options: dict[str, object]) -> _schema_plan.Wanted:
+    """Return one project as wanted from its options."""
+    name = str(options["name"])
+    users = {"migrator": _identities.migrator_user, "runtime": _identities.runtime_user}
+    given = {kind: functools.partial(dict.get, options[kind] or {}) for kind in users}
+    identities = tuple(
+        _schema_plan.Identity(
+            kind, str(given[kind]("user") or user(name)), str(given[kind]("secret") or "")
+        )
+        for kind, user in users.items()
+    )
+    return _schema_plan.Wanted(
+        name,
+        str(options["schema"] or _identities.schema_name(name)),
+        identities,
+        str(options["state"]),
+        str(options["force_drop"] or ""),
+    )
+
+
+def _require_secrets(wanted: list[_schema_plan.Wanted], check_mode: bool) -> None:
+    """Refuse an identity without a secret; in check mode its stack may not exist yet."""
+    for project in wanted:
+        for identity in project.identities:
+            if project.state == "present" and not identity.secret and not check_mode:
+                raise MlflowError(
+                    f"Project '{project.name}': no secret is named for its {identity.kind}: run the backend "
+                    "playbook, which makes it."
+                )
+
+
+def _transport(
+    module: AnsibleModule, secrets: Secrets
+) -> _mysql.MysqlTransport | _data_api.DataApiTransport:
+    """Return the way to the database."""
+    params = module.params
+    if params["transport"] == "data_api":
+        client = _aws.client(params, "rds-data")
+        return _data_api.DataApiTransport(
+            client, params["cluster_arn"], params["login_secret"], params["timeout"]
+        )
+    user, password = params["login_user"], params["login_password"] or ""
+    if params["login_secret"]:
+        named, password = secrets.login(params["login_secret"])
+        user = user or named
+    login = _mysql.Login(
+        params["login_host"],
+        params["login_port"],
+        user,
+        password,
+        params["login_ca"],
+        params["login_tls_name"],
+    )
+    return _mysql.MysqlTransport(login, params["timeout"])
+
+
+if __name__ == "__main__":
+    main()
