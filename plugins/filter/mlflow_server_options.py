@@ -16,6 +16,7 @@ def mlflow_server_options(
     records: t.Sequence[t.Mapping[str, t.Any]],
     backend: t.Mapping[str, t.Any],
     host: str = "127.0.0.1",
+    aws_profile: str = "",
 ) -> list[dict[str, t.Any]]:
     """Return the servers of these projects on this backend, as mlflow_server takes them."""
     return [
@@ -24,11 +25,18 @@ def mlflow_server_options(
             "state": record["state"],
             "host": host,
             "port": record["port"],
-            **backend["projects"].get(record["name"], _NOWHERE),
+            **_place(backend["projects"].get(record["name"], _NOWHERE), aws_profile),
             **record["server"],
         }
         for record in records
     ]
+
+
+def _place(place: t.Mapping[str, t.Any], aws_profile: str) -> dict[str, t.Any]:
+    """Return a project's place; the profile belongs to the host, so no backend knows it."""
+    if "aws" not in place:
+        return dict(place)
+    return {**place, "aws": {**place["aws"], "profile": aws_profile}}
 
 
 class FilterModule:

@@ -1,27 +1,31 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: logs one small run through a server and reads all of it back."""
+"""Private to mlops.mlflow_aws: finds servers' proof runs, and has those that are missing logged.
+
+Finding takes plain HTTP. Logging takes the MLflow client, which a Prover finds in an installed
+runtime or in the image; docker/entry_proof.py does it there.
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
-import platform
-import tempfile
-import time
+import http.client
+import json
+import subprocess
 import typing as t
-from pathlib import Path
+import urllib.parse
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import VOLUME_PATH
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
-if t.TYPE_CHECKING:
-    from mlflow.entities import Run
-    from mlflow.tracking import MlflowClient
-
-KEY_TAG = "mlflow_aws.key"
-_METRIC = "roundtrip"
-_VALUES = (0.5, 0.25, 0.125)
-_ARTIFACT = "proof.txt"
+# docker/entry_proof.py writes it.
+_KEY_TAG = "mlflow_aws.key"
+_API = "/api/2.0/mlflow"
+_REQUEST = "request.json"
+# Logging one run takes some ten requests.
+_REQUESTS = 12
 
 
 class Request(t.NamedTuple):
@@ -32,149 +36,198 @@ class Request(t.NamedTuple):
     key: str
 
 
-def log_all(requests: t.Sequence[Request], experiment: str) -> list[dict[str, t.Any]]:
-    """Log one run through each server, all at once; a server that has a run of its key is left alone.
+class Prover(t.Protocol):
+    """What has the MLflow client."""
 
-    Returns a record for each, in order: name, url, run_id, experiment_id, logged, and seconds
-    for each step. Raises MlflowError naming every server that failed.
+    def prove(
+        self, requests: t.Sequence[Request], experiment: str, timeout: int
+    ) -> dict[str, t.Any]:
+        """Log a run through each server; returns runs and failures, see docker/entry_proof.py."""
+
+
+def log_all(
+    requests: t.Sequence[Request], experiment: str, timeout: int, prover: Prover | None
+) -> list[dict[str, t.Any]]:
+    """Return a record for each server, in order; where it has no run of its key, one is logged.
+
+    Without a prover nothing is logged, and run_id may be empty. A record has name, url, run_id,
+    experiment_id, logged, and seconds for each step; timeout is in seconds for one request.
+    Raises MlflowError naming every server that failed.
     """
-    with concurrent.futures.ThreadPoolExecutor(max(1, len(requests))) as pool:
-        futures = [pool.submit(_prove, request, experiment) for request in requests]
-    records, failures = [], []
-    for request, future in zip(requests, futures):
-        error = future.exception()
-        if error is None:
-            records.append(future.result())
-        else:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            failures.append(f"Project '{request.name}' at {request.url}: {first}")
+    found = _find_all(requests, experiment, timeout)
+    missing = [request for request in requests if request.name not in found]
+    logged: dict[str, dict[str, t.Any]] = {}
+    failures: list[dict[str, str]] = []
+    if missing and prover:
+        answer = prover.prove(missing, experiment, timeout)
+        logged = {run["name"]: run for run in answer["runs"]}
+        failures = answer["failures"]
+    records = [
+        _record(request, found.get(request.name) or logged.get(request.name), request in missing)
+        for request in requests
+        if not prover or request.name in found or request.name in logged
+    ]
     if failures:
+        urls = {request.name: request.url for request in requests}
+        causes = [
+            f"Project '{item['name']}' at {urls[item['name']]}: {item['reason']}"
+            for item in failures
+        ]
         raise MlflowError(
-            f"{'; '.join(failures)}: look at the server's log, then run the verify playbook.",
+            f"{'; '.join(causes)}: look at the server's log, then run the verify playbook.",
             {"runs": records},
         )
     return records
 
 
-def find(requests: t.Sequence[Request], experiment: str) -> list[dict[str, t.Any]]:
-    """Return a record for each server as log_all() does, without logging: run_id may be empty.
+class ProcessProver:
+    """The client of an installed runtime."""
 
-    For check mode, in which a server may not be up yet: then its run would be logged.
-    """
-    with concurrent.futures.ThreadPoolExecutor(max(1, len(requests))) as pool:
-        futures = [
-            pool.submit(_existing, _client(request.url), experiment, request.key)
-            for request in requests
-        ]
-    runs = [None if future.exception() else future.result() for future in futures]
-    return [_record(request, run, run is None, {}) for request, run in zip(requests, runs)]
+    def __init__(self, python: str, entrypoint: str) -> None:
+        """Take the runtime's Python and its mlflow_entry.py."""
+        self._command = [python, entrypoint, "prove", "/dev/stdin"]
 
-
-def _prove(request: Request, experiment: str) -> dict[str, t.Any]:
-    """Log a run and compare what comes back, unless one of this key is there."""
-    client = _client(request.url)
-    run = _existing(client, experiment, request.key)
-    if run is not None:
-        return _record(request, run, False, {})
-    seconds: dict[str, float] = {}
-    parameters = {"project": request.name, "client": platform.python_version()}
-    with _timed(seconds, "create"):
-        run = client.create_run(
-            _experiment_id(client, experiment),
-            run_name=f"verify-{request.name}",
-            tags={KEY_TAG: request.key},
-        )
-    run_id = run.info.run_id
-    proof = f"{request.name} {run_id}\n"
-    with _timed(seconds, "log"):
-        for name, text in parameters.items():
-            client.log_param(run_id, name, text)
-        for step, value in enumerate(_VALUES):
-            client.log_metric(run_id, _METRIC, value, step=step)
-        client.log_text(run_id, proof, _ARTIFACT)
-    with _timed(seconds, "read"):
-        found = _read_back(client, run_id)
-    wanted = (parameters, list(enumerate(_VALUES)), proof)
-    for what, sent, got in zip(("parameters", "metric", "artifact"), wanted, found):
-        if sent != got:
-            raise MlflowError(f"its {what} came back as {got!r} instead of {sent!r}")
-    # Only a run that came back whole counts as proof at the next search.
-    client.set_terminated(run_id)
-    return _record(request, run, True, seconds)
-
-
-def _client(url: str) -> MlflowClient:
-    """Return a client of one server; nothing of it is global."""
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracking_uri=url, registry_uri=url)
-
-
-def _existing(client: MlflowClient, experiment: str, key: str) -> Run | None:
-    """Return the finished run of this key, reading the database through the server."""
-    found = client.get_experiment_by_name(experiment)
-    if found is None or not key:
-        return None
-    query = f"tags.`{KEY_TAG}` = '{key}' and attributes.status = 'FINISHED'"
-    runs = client.search_runs([found.experiment_id], query, max_results=1)
-    return runs[0] if runs else None
-
-
-def _experiment_id(client: MlflowClient, name: str) -> str:
-    """Return the experiment's id, making it where it is missing."""
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    def prove(
+        self, requests: t.Sequence[Request], experiment: str, timeout: int
+    ) -> dict[str, t.Any]:
+        """Log all runs in one process."""
         try:
-            return str(client.create_experiment(name))
-        except MlflowException:
-            # Another host made it meanwhile; where it did not, the next line says so.
-            found = client.get_experiment_by_name(name)
-            if found is None:
-                raise
-    if found.lifecycle_stage != "active":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+            done = subprocess.run(  # pylint: disable=ansible-bad-function
+                self._command,
+                input=_document(requests, experiment, timeout),
+                capture_output=True,
+                text=True,
+                timeout=_bound(timeout),
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise MlflowError(
+                f"The MLflow client of {self._command[0]} did not end well ({error}): run the deploy playbook."
+            ) from error
+        return _answer(done.returncode, done.stdout, done.stderr)
 
 
-def _read_back(
-    client: MlflowClient, run_id: str
-) -> tuple[dict[str, str], list[tuple[int, float]], str]:
-    """Return the run's parameters, metric steps and artifact as the server has them."""
-    parameters = dict(client.get_run(run_id).data.params)
-    history = sorted(
-        (metric.step, metric.value) for metric in client.get_metric_history(run_id, _METRIC)
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        artifact = Path(client.download_artifacts(run_id, _ARTIFACT, folder)).read_text(
-            encoding="utf-8"
+class ContainerProver:
+    """The client of the image, in containers beside the servers' own, without their identity."""
+
+    def __init__(self, engine: Engine, image: str, instance: str) -> None:
+        """Take the engine, the image, and what the names of the servers' containers start with."""
+        self._engine, self._image, self._instance = engine, image, instance
+
+    def prove(
+        self, requests: t.Sequence[Request], experiment: str, timeout: int
+    ) -> dict[str, t.Any]:
+        """Log each run in a container of its own, as each server has a network of its own."""
+        with concurrent.futures.ThreadPoolExecutor(min(4, len(requests))) as pool:
+            answers = list(
+                pool.map(lambda request: self._prove(request, experiment, timeout), requests)
+            )
+        return {
+            key: [item for answer in answers for item in answer[key]]
+            for key in ("runs", "failures")
+        }
+
+    def _prove(self, request: Request, experiment: str, timeout: int) -> dict[str, t.Any]:
+        """Log one run."""
+        # A port is the same inside, where each server listens on loopback too.
+        port = urllib.parse.urlsplit(request.url).port
+        inside = request._replace(url=f"http://127.0.0.1:{port}")
+        ran = self._engine.run_once(
+            self._image,
+            ["prove", f"{VOLUME_PATH}/{_REQUEST}"],
+            {_REQUEST: _document([inside], experiment, timeout)},
+            binds={},
+            network=f"container:{self._instance}-{request.name}",
+            user="",
+            environment={},
+            timeout=_bound(timeout),
         )
-    return parameters, history, artifact
+        return _answer(ran.code, ran.stdout, ran.stderr)
 
 
-def _record(
-    request: Request, run: Run | None, logged: bool, seconds: dict[str, float]
-) -> dict[str, t.Any]:
+def _find_all(
+    requests: t.Sequence[Request], experiment: str, timeout: int
+) -> dict[str, dict[str, str]]:
+    """Return the finished run of each server's key, by name; nothing for servers that fail."""
+    keyed = [request for request in requests if request.key]
+    with concurrent.futures.ThreadPoolExecutor(max(1, min(16, len(keyed)))) as pool:
+        runs = pool.map(lambda request: _find(request, experiment, timeout), keyed)
+    return {request.name: run for request, run in zip(keyed, runs) if run}
+
+
+def _find(request: Request, experiment: str, timeout: int) -> dict[str, str] | None:
+    """Return the finished run of a server's key, reading the database through the server."""
+    query = urllib.parse.urlencode({"experiment_name": experiment})
+    found = _call(request.url, f"{_API}/experiments/get-by-name?{query}", None, timeout)
+    if not found:
+        return None
+    search = {
+        "experiment_ids": [found["experiment"]["experiment_id"]],
+        "filter": f"tags.`{_KEY_TAG}` = '{request.key}' and attributes.status = 'FINISHED'",
+        "max_results": 1,
+    }
+    answer = _call(request.url, f"{_API}/runs/search", search, timeout)
+    runs = (answer or {}).get("runs") or []
+    return runs[0]["info"] if runs else None
+
+
+def _call(
+    url: str, path: str, body: t.Mapping[str, t.Any] | None, timeout: int
+) -> dict[str, t.Any] | None:
+    """Ask a server; None where it does not answer, or not with what was asked for."""
+    parts = urllib.parse.urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        connection.request(
+            "POST" if body else "GET",
+            f"{parts.path.rstrip('/')}{path}",
+            json.dumps(body) if body else None,
+            {"Content-Type": "application/json"},
+        )
+        response = connection.getresponse()
+        text = response.read()
+        answer: dict[str, t.Any] | None = json.loads(text) if response.status == 200 else None
+        return answer
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+
+
+def _document(requests: t.Sequence[Request], experiment: str, timeout: int) -> str:
+    """Return the request of docker/entry_proof.py."""
+    return json.dumps(
+        {
+            "servers": [request._asdict() for request in requests],
+            "experiment": experiment,
+            "timeout": timeout,
+        }
+    )
+
+
+def _answer(code: int, output: str, errors: str) -> dict[str, t.Any]:
+    """Return what docker/entry_proof.py printed."""
+    lines = output.strip().splitlines()
+    if code != 0 or not lines:
+        last = (errors.strip().splitlines() or lines or ["it printed nothing"])[-1]
+        raise MlflowError(f"The MLflow client failed ({last}): run the deploy playbook.")
+    answer: dict[str, t.Any] = json.loads(lines[-1])
+    return answer
+
+
+def _bound(timeout: int) -> float:
+    """Return the seconds that logging a run may take, when one request may take timeout."""
+    return 60.0 + timeout * _REQUESTS
+
+
+def _record(request: Request, run: t.Mapping[str, t.Any] | None, missing: bool) -> dict[str, t.Any]:
     """Return the record of one server's run."""
     return {
         "name": request.name,
         "url": request.url,
-        "run_id": run.info.run_id if run else "",
-        "experiment_id": run.info.experiment_id if run else "",
-        "logged": logged,
-        "seconds": seconds,
+        "run_id": run["run_id"] if run else "",
+        "experiment_id": run["experiment_id"] if run else "",
+        "logged": missing,
+        "seconds": run.get("seconds", {}) if run else {},
     }
-
-
-class _timed:
-    """Add the seconds that a block took to a dictionary."""
-
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self._seconds, self._name = seconds, name
-
-    def __enter__(self) -> None:
-        self._start = time.monotonic()
-
-    def __exit__(self, *_exception: object) -> None:
-        self._seconds[self._name] = round(time.monotonic() - self._start, 3)

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 import typing as t
-from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import Found, Step
 
 
 class Runtime(t.Protocol):
-    """What a way of running servers must offer; `process` is one, `docker` is to be another.
+    """What a way of running servers must offer; `process` and `docker` are two.
 
     Every method raises MlflowError with one sentence.
     """
 
     def observe(self) -> dict[str, Found]:
         """Return all servers that this runtime has on the host, by name."""
+
+    def require(self, steps: t.Sequence[Step]) -> None:
+        """Refuse steps that cannot be taken on this host; called in check mode, too."""
 
     def owns_port(self, port: int) -> bool:
         """Say whether a server of this runtime holds the port, even one that nobody supervises."""
@@ -29,8 +31,11 @@ class Runtime(t.Protocol):
         deadline is a time.monotonic() value.
         """
 
-    def dead(self) -> set[str]:
-        """Return the names of servers that ended and will not be started again."""
+    def dead(self) -> dict[str, str]:
+        """Return the servers that ended and come up no more, by name, and how they ended."""
 
-    def log_path(self, name: str) -> Path:
-        """Return where the server's log is."""
+    def log_path(self, name: str) -> str:
+        """Return where the server's log is: its file, or the command that shows it."""
+
+    def log_tail(self, name: str) -> list[str]:
+        """Return the last lines of the server's log, of which there may be none."""

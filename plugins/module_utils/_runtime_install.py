@@ -53,12 +53,16 @@ class Runtime(t.NamedTuple):
 
 
 def wanted_runtime(
-    folder: Path, requirements: t.Sequence[str], entrypoint: str, python: str | None
+    folder: Path,
+    requirements: t.Sequence[str],
+    programs: t.Mapping[str, str],
+    python: str | None,
 ) -> Runtime:
     """Return the runtime made of these files: the same files and Python give the same folder."""
+    _require_programs(programs)
     base, version = _base_python(python)
     digest = hashlib.sha256(
-        json.dumps([version, entrypoint, *requirements]).encode("utf-8")
+        json.dumps([version, sorted(programs.items()), *requirements]).encode("utf-8")
     ).hexdigest()
     pinned = re.search(r"^mlflow==([^\s;\\]+)", "\n".join(requirements), re.MULTILINE)
     if not pinned:
@@ -69,7 +73,7 @@ def wanted_runtime(
 
 
 def install(
-    runtime: Runtime, requirements: t.Sequence[str], entrypoint: str, timeout: float
+    runtime: Runtime, requirements: t.Sequence[str], programs: t.Mapping[str, str], timeout: float
 ) -> bool:
     """Install the runtime unless it is there; returns whether anything changed.
 
@@ -86,7 +90,8 @@ def install(
             shutil.rmtree(runtime.folder)
         _files.make_folder(runtime.folder)
         _files.write_private(runtime.folder / _REQUIREMENTS, "\n".join(requirements))
-        _files.write_private(runtime.entrypoint, entrypoint)
+        for name, text in programs.items():
+            _files.write_private(runtime.folder / name, text)
         _run([runtime.base_python, "-m", "venv", str(runtime.folder / "venv")], timeout)
         _run(
             [
@@ -106,12 +111,16 @@ def install(
 
 
 def newest(folder: Path) -> dict[str, str] | None:
-    """Return folder and interpreter of the runtime installed last, or None."""
+    """Return folder, interpreter and entry point of the runtime installed last, or None."""
     stamps = sorted(folder.glob(f"*/{STAMP}"), key=lambda path: path.stat().st_mtime)
     if not stamps:
         return None
     runtime = Runtime(stamps[-1].parent, "", "")
-    return {"path": str(runtime.folder), "module_python": str(runtime.python)}
+    return {
+        "path": str(runtime.folder),
+        "python": str(runtime.python),
+        "entrypoint": str(runtime.entrypoint),
+    }
 
 
 def python_version(python: str) -> tuple[int, int] | None:
@@ -134,6 +143,16 @@ def python_version(python: str) -> tuple[int, int] | None:
         return None
     major, _dot, minor = answer.stdout.strip().partition(".")
     return int(major), int(minor)
+
+
+def _require_programs(programs: t.Mapping[str, str]) -> None:
+    """Refuse what is no set of files beside each other with the entry point among them."""
+    odd = [name for name in programs if os.path.basename(name) != name or name in ("", ".", "..")]
+    if odd or _ENTRYPOINT not in programs:
+        raise MlflowError(
+            f"The programs are {', '.join(programs) or 'none'}: pass {_ENTRYPOINT} and the files "
+            "beside it in the collection's folder docker, each by its plain name."
+        )
 
 
 def _base_python(given: str | None) -> tuple[str, tuple[int, int]]:

@@ -34,6 +34,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan impo
     Step,
     Wanted,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._unix_http import UnixConnection
 
 # A server that lives this long has started; one that dies earlier is retried a few times.
 _START_SECONDS = 10
@@ -41,6 +42,8 @@ _START_RETRIES = 3
 _STOP_SECONDS = 30
 _LOG_BYTES = "10MB"
 _LOG_BACKUPS = 3
+_LOG_LINES = 20
+_LOG_TAIL_BYTES = 16384
 _RPC_SECONDS = 10.0
 # sun_path holds 104 bytes on macOS and 108 on Linux; Supervisor first binds NAME.PID.
 _SOCKET_LENGTH = 104 - len(".4194304") - 1
@@ -81,12 +84,12 @@ class ProcessRuntime:
         names = {path.name for path in self._folder.glob("*/") if _is_server(path)}
         return {name: self._found(name, processes.get(name)) for name in names | set(processes)}
 
+    def require(self, steps: t.Sequence[Step]) -> None:
+        """Refuse nothing: a process needs no more than its port."""
+        del steps
+
     def owns_port(self, port: int) -> bool:
         """Say whether the port is held by a server started from this folder."""
-        if any(
-            f.running and f.settings and f.settings["port"] == port for f in self.observe().values()
-        ):
-            return True
         holder = _ports.holder("127.0.0.1", port)
         if holder is None or not holder.pid:
             return False
@@ -116,17 +119,28 @@ class ProcessRuntime:
             self._launch(deadline)
         self._tidy(steps)
 
-    def dead(self) -> set[str]:
-        """Return the names of servers that Supervisor has given up."""
+    def dead(self) -> dict[str, str]:
+        """Return the servers that Supervisor has given up, by name, and how they ended."""
         return {
-            name
+            name: "died at start"
             for name, process in self._supervisor.processes().items()
             if process["statename"] in _DEAD
         }
 
-    def log_path(self, name: str) -> Path:
-        """Return where the server's log is."""
-        return self._folder / name / "server.log"
+    def log_path(self, name: str) -> str:
+        """Return the path of the server's log."""
+        return str(self._folder / name / "server.log")
+
+    def log_tail(self, name: str) -> list[str]:
+        """Return the last lines of the server's log."""
+        path = Path(self.log_path(name))
+        try:
+            with path.open("rb") as stream:
+                stream.seek(max(0, path.stat().st_size - _LOG_TAIL_BYTES))
+                text = stream.read().decode("utf-8", "replace")
+        except OSError:
+            return []
+        return [line for line in text.splitlines() if line.strip()][-_LOG_LINES:]
 
     @property
     def _configuration_path(self) -> Path:
@@ -378,21 +392,7 @@ class _UnixTransport(xmlrpc.client.Transport):
     def make_connection(self, host: t.Any) -> http.client.HTTPConnection:
         """Return a connection to the socket; there is but one host behind it."""
         del host
-        return _UnixConnection(self._path)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_RPC_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        """Open the socket."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        return UnixConnection(self._path, _RPC_SECONDS)
 
 
 def _require_fitting(folder: Path, path: Path) -> None:

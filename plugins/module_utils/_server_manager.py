@@ -25,9 +25,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan impo
 )
 
 _PROBE_SECONDS = 5.0
-_POLL_SECONDS = 0.1
-_LOG_LINES = 20
-_LOG_BYTES = 16384
+_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.1, 0.5
 
 
 class Outcome(t.NamedTuple):
@@ -63,9 +61,9 @@ def converge(
             steps = _read_plan(runtime, wanted, stop_unlisted)
             if any(step.changed for step in steps):
                 runtime.apply(steps, deadline)
-    answers = _await_answers(runtime, steps, deadline)
+    answers, ended = _await_answers(runtime, steps, deadline)
     outcome = _outcome(runtime, steps, answers)
-    _require_healthy(runtime, outcome)
+    _require_healthy(runtime, outcome, {step.name for step in steps if step.runs}, ended)
     return outcome
 
 
@@ -77,12 +75,17 @@ def records(runtime: Runtime) -> list[dict[str, t.Any]]:
 
 def _read_plan(runtime: Runtime, wanted: t.Sequence[Wanted], stop_unlisted: bool) -> list[Step]:
     """Read what is there and plan; refuse ports that are not free for us."""
-    steps = plan(wanted, runtime.observe(), stop_unlisted)
+    found = runtime.observe()
+    steps = plan(wanted, found, stop_unlisted)
+    runtime.require(steps)
+    ours = {
+        server.settings["port"] for server in found.values() if server.running and server.settings
+    }
     for step in steps:
         if step.action in (START, RESTART) and step.wanted:
             server = step.wanted
             holder = _ports.holder(server.host, server.port)
-            if holder and not runtime.owns_port(server.port):
+            if holder and server.port not in ours and not runtime.owns_port(server.port):
                 raise MlflowError(
                     f"Project '{server.name}': port {server.port} is held by {holder}: end it, or give "
                     "the project another 'port'."
@@ -101,24 +104,31 @@ def _answers_now(steps: t.Sequence[Step]) -> dict[str, _probe.Answer]:
 
 def _await_answers(
     runtime: Runtime, steps: t.Sequence[Step], deadline: float
-) -> dict[str, _probe.Answer]:
-    """Ask all servers that are to run until each answers as configured, died, or time is over."""
+) -> tuple[dict[str, _probe.Answer], dict[str, str]]:
+    """Ask all servers that are to run until each answers as configured, died, or time is over.
+
+    Returns the answers, and how those ended that did, both by name.
+    """
     answers = {step.name: _unknown(step) for step in steps}
+    ended: dict[str, str] = {}
     pending = [step for step in steps if step.runs]
+    pause = _POLL_SECONDS
     with concurrent.futures.ThreadPoolExecutor(max(1, len(pending))) as pool:
         while pending:
-            given_up = runtime.dead()
+            ended.update(runtime.dead())
             answers.update(zip([step.name for step in pending], pool.map(_ask, pending)))
             pending = [
                 step
                 for step in pending
-                if not _is_up(step, answers[step.name]) and step.name not in given_up
+                if not _is_up(step, answers[step.name]) and step.name not in ended
             ]
             if pending and time.monotonic() > deadline:
                 break
             if pending:
-                time.sleep(_POLL_SECONDS)
-    return answers
+                time.sleep(pause)
+                # What many servers take to start must not go into asking them.
+                pause = min(_LONGEST_POLL_SECONDS, pause * 1.1)
+    return answers, ended
 
 
 def _ask(step: Step) -> _probe.Answer:
@@ -169,49 +179,29 @@ def _record(runtime: Runtime, step: Step, now: Found, answer: _probe.Answer) -> 
         "version": answer.version,
         "configuration": settings.get("configuration", ""),
         "reason": answer.reason,
-        "log_path": str(runtime.log_path(step.name)),
+        "log_path": runtime.log_path(step.name),
         "listed": step.wanted is not None or step.action == KEEP,
     }
 
 
-def _require_healthy(runtime: Runtime, outcome: Outcome) -> None:
-    """Fail for the servers that should answer and do not, with the end of their logs."""
+def _require_healthy(
+    runtime: Runtime, outcome: Outcome, names: t.Container[str], ended: t.Mapping[str, str]
+) -> None:
+    """Fail for those of the named servers that do not answer, with the end of their logs."""
     sick = [
         record
         for record in outcome.servers
-        if record["state"] != "absent" and _should_answer(record)
+        if record["name"] in names and not record["healthy"] and record["state"] != "absent"
     ]
     if not sick:
         return
-    given_up = runtime.dead()
     causes = []
     for record in sick:
-        record["log_tail"] = _tail(Path(record["log_path"]))
+        record["log_tail"] = runtime.log_tail(record["name"])
         last = " | ".join(record["log_tail"][-3:]) or "its log is empty"
-        what = (
-            "died at start"
-            if record["name"] in given_up
-            else f"does not answer ({record['reason'] or 'no answer'})"
+        what = ended.get(record["name"], f"does not answer ({record['reason'] or 'no answer'})")
+        log = (
+            record["log_path"] if record["log_path"].startswith("/") else f"({record['log_path']})"
         )
-        causes.append(
-            f"Server of project '{record['name']}' {what}; its log {record['log_path']} ends: {last}"
-        )
+        causes.append(f"Server of project '{record['name']}' {what}; its log {log} ends: {last}")
     raise MlflowError(" ".join(causes), {"servers": outcome.servers, "changed": outcome.changed})
-
-
-def _should_answer(record: t.Mapping[str, t.Any]) -> bool:
-    """Say whether the server was to run and has not answered."""
-    return not record["healthy"] and (
-        record["action"] in (START, RESTART) or record["state"] == "running"
-    )
-
-
-def _tail(path: Path) -> list[str]:
-    """Return the last lines of a log."""
-    try:
-        with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - _LOG_BYTES))
-            text = stream.read().decode("utf-8", "replace")
-    except OSError:
-        return []
-    return [line for line in text.splitlines() if line.strip()][-_LOG_LINES:]

@@ -87,6 +87,11 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
         "allowed_hosts": _accepted_hosts(options["allowed_hosts"], options["host"]),
         "environment": {name: str(text) for name, text in sorted(options["environment"].items())},
     }
+    # Without them the server is the same as before they existed.
+    for key in ("database", "aws"):
+        if options.get(key):
+            given = {name: text for name, text in options[key].items() if text is not None}
+            settings[key] = given
     digest = hashlib.sha256(json.dumps([runtime, settings], sort_keys=True).encode("utf-8"))
     settings["configuration"] = digest.hexdigest()[:16]
     state = min(options["state"], cap, key=_RANK.index)
@@ -106,8 +111,13 @@ def plan(
 
 
 def redacted(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return settings without the values of environment variables; configuration tells them apart."""
-    return {**settings, "environment": sorted(settings["environment"])}
+    """Return settings without values of variables and long texts; configuration tells them apart."""
+    shown = {**settings, "environment": sorted(settings["environment"])}
+    certificate = shown.get("database", {}).get("ca", "")
+    if certificate:
+        digest = hashlib.sha256(certificate.encode("utf-8")).hexdigest()
+        shown["database"] = {**shown["database"], "ca": f"sha256:{digest[:16]}"}
+    return shown
 
 
 def difference(steps: t.Iterable[Step]) -> dict[str, dict[str, t.Any]]:

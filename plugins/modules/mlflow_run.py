@@ -14,15 +14,15 @@ version_added: 0.1.0
 description:
   - Logs one run through each server with the MLflow client (parameters, a metric with steps, an artifact), reads
     all of it back, and fails where anything came back otherwise than it was sent.
+  - The client is that of an installed runtime (O(python) and O(entrypoint)), or that of the image (O(image)), which
+    then runs beside each server's container. Nothing needs to be installed for the interpreter that runs the module.
   - Give a server a O(servers[].key) to log only once for that key. A finished run that carries it is found by
     a search, which is a read through the server's database in itself.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
-requirements:
-  - mlflow-skinny or mlflow, 3.17 or newer, for the interpreter that runs the module; in a check mode run
-    without it every run counts as missing
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
+  - mlops.mlflow_aws.docker
 attributes:
   check_mode:
     support: full
@@ -61,6 +61,21 @@ options:
     description: Seconds that one request to a server may take.
     type: int
     default: 60
+  python:
+    description: The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+    type: path
+  entrypoint:
+    description: Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+    type: path
+  image:
+    description: The image that the servers' containers run.
+    type: str
+    version_added: 0.2.0
+  docker_instance:
+    description: As for M(mlops.mlflow_aws.mlflow_server).
+    type: str
+    default: mlflow
+    version_added: 0.2.0
 """
 
 EXAMPLES = r"""
@@ -69,8 +84,8 @@ EXAMPLES = r"""
     servers:
       - name: demo
         url: http://127.0.0.1:5001
-  vars:
-    ansible_python_interpreter: /srv/mlflow/runtimes/3.17.2-0123456789ab/venv/bin/python
+    python: /srv/mlflow/runtimes/3.17.2-0123456789ab/venv/bin/python
+    entrypoint: /srv/mlflow/runtimes/3.17.2-0123456789ab/mlflow_entry.py
 """
 
 RETURN = r"""
@@ -100,20 +115,9 @@ runs:
       type: dict
 """
 
-import os
-import traceback
-
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module, _run
-
-try:
-    import importlib.util
-
-    HAS_MLFLOW = importlib.util.find_spec("mlflow") is not None
-    MLFLOW_IMPORT_ERROR = None
-except ImportError:
-    HAS_MLFLOW = False
-    MLFLOW_IMPORT_ERROR = traceback.format_exc()
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _docker, _module, _run
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 
 def main() -> None:
@@ -129,7 +133,15 @@ def main() -> None:
             "state": {"type": "str", "choices": ["logged"], "default": "logged"},
             "experiment": {"type": "str", "default": "mlflow-aws-verify"},
             "timeout": {"type": "int", "default": 60},
+            "python": {"type": "path"},
+            "entrypoint": {"type": "path"},
+            "image": {"type": "str"},
+            "docker_host": {"type": "str", "default": ""},
+            "docker_instance": {"type": "str", "default": "mlflow"},
         },
+        required_together=[("python", "entrypoint")],
+        required_one_of=[("python", "image")],
+        mutually_exclusive=[("python", "image")],
         supports_check_mode=True,
     )
     _module.run(module, _work)
@@ -142,30 +154,19 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         _run.Request(item["name"], item["url"].rstrip("/"), item["key"])
         for item in params["servers"]
     ]
-    if not requests:
-        return {"changed": False, "runs": []}
-    if not HAS_MLFLOW:
-        if module.check_mode:
-            return {"changed": True, "runs": []}
-        module.fail_json(msg=missing_required_lib("mlflow-skinny"), exception=MLFLOW_IMPORT_ERROR)
-    _configure_client(params["timeout"])
-    log = _run.find if module.check_mode else _run.log_all
-    runs = log(requests, params["experiment"])
+    if len({request.name for request in requests}) < len(requests):
+        raise MlflowError("Two of the servers have one name: give each its project's.")
+    prover = None if module.check_mode else _prover(params)
+    runs = _run.log_all(requests, params["experiment"], params["timeout"], prover)
     return {"changed": any(run["logged"] for run in runs), "runs": runs}
 
 
-def _configure_client(timeout: int) -> None:
-    """Set the client up, before it is imported, to fail in time and to fetch through the server."""
-    os.environ.update(
-        MLFLOW_HTTP_REQUEST_TIMEOUT=str(timeout),
-        MLFLOW_HTTP_REQUEST_MAX_RETRIES="2",
-        MLFLOW_DISABLE_TELEMETRY="true",
-        # A client that cannot reach the store of artifacts itself would retry for minutes.
-        MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD="false",
-        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
-        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
-        GIT_PYTHON_REFRESH="quiet",
-    )
+def _prover(params: dict[str, str]) -> _run.Prover:
+    """Return what has the MLflow client."""
+    if not params["image"]:
+        return _run.ProcessProver(params["python"], params["entrypoint"])
+    engine = _docker.Engine(params["docker_host"])
+    return _run.ContainerProver(engine, params["image"], params["docker_instance"])
 
 
 if __name__ == "__main__":

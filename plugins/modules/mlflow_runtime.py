@@ -35,9 +35,10 @@ options:
     type: list
     elements: str
     required: true
-  entrypoint:
-    description: Content of the collection's C(docker/mlflow_entry.py).
-    type: str
+  programs:
+    description: Contents of the collection's C(docker/mlflow_entry.py) and of the files beside it that it needs, by
+      name.
+    type: dict
     required: true
   python:
     description:
@@ -55,7 +56,8 @@ EXAMPLES = r"""
   mlops.mlflow_aws.mlflow_runtime:
     requirements:
       - "{{ lookup('ansible.builtin.file', 'requirements.txt') }}"
-    entrypoint: "{{ lookup('ansible.builtin.file', 'mlflow_entry.py') }}"
+    programs:
+      mlflow_entry.py: "{{ lookup('ansible.builtin.file', 'mlflow_entry.py') }}"
 """
 
 RETURN = r"""
@@ -76,16 +78,10 @@ runtime:
     version:
       description: MLflow's version.
       type: str
-    module_python:
-      description: The interpreter for modules that use the MLflow client. It is C(python), or while that is not
-        installed the interpreter that ran this module.
-      type: str
     installed:
       description: Whether it is there; V(false) only in check mode.
       type: bool
 """
-
-import sys
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
@@ -101,7 +97,7 @@ def main() -> None:
         argument_spec={
             "state_dir": {"type": "path"},
             "requirements": {"type": "list", "elements": "str", "required": True},
-            "entrypoint": {"type": "str", "required": True},
+            "programs": {"type": "dict", "required": True},
             "python": {"type": "str"},
             "timeout": {"type": "int", "default": 900},
         },
@@ -117,13 +113,13 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     folder = _files.runtimes_folder(state)
     _files.require_writable(folder, "choose another mlflow_state_dir or change its owner")
     runtime = _runtime_install.wanted_runtime(
-        folder, params["requirements"], params["entrypoint"], params["python"]
+        folder, params["requirements"], params["programs"], params["python"]
     )
     if module.check_mode:
         changed = not runtime.is_installed()
     else:
         changed = _runtime_install.install(
-            runtime, params["requirements"], params["entrypoint"], params["timeout"]
+            runtime, params["requirements"], params["programs"], params["timeout"]
         )
     installed = not (changed and module.check_mode)
     record = {
@@ -131,7 +127,6 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         "python": str(runtime.python),
         "entrypoint": str(runtime.entrypoint),
         "version": runtime.version,
-        "module_python": str(runtime.python) if installed else sys.executable,
         "installed": installed,
     }
     before = {} if changed else {"runtime": runtime.folder.name}
@@ -140,7 +135,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         "runtime": record,
         "diff": {"before": before, "after": {"runtime": runtime.folder.name}},
         # The contents are some thousand lines of hashes.
-        "invocation": {"module_args": {**params, "requirements": "...", "entrypoint": "..."}},
+        "invocation": {"module_args": {**params, "requirements": "...", "programs": "..."}},
     }
 
 

@@ -17,15 +17,20 @@ description:
   - A server is restarted only when its configuration or its MLflow changed.
   - Servers are supervised; one that dies is started again. Their logs are rotated.
   - Never touches data; removing a server removes its settings and its log.
+  - With O(runtime=docker) a server is a container and a volume, both named by O(docker_instance) and the project. The
+    container has a read-only root and no capability, and is made anew only when its configuration changed. What others
+    made is never touched; where it is in the way, the run is refused before anything is changed.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 seealso:
   - module: mlops.mlflow_aws.mlflow_server_info
   - module: mlops.mlflow_aws.mlflow_runtime
+  - module: mlops.mlflow_aws.mlflow_image_pull
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.state_dir
-  - mlops.mlflow_aws.runtime
+  - mlops.mlflow_aws.docker
+  - mlops.mlflow_aws.docker.placement
 attributes:
   check_mode:
     support: full
@@ -83,6 +88,46 @@ options:
           - Kept in a file that only the server's user can read. Results, logs and diffs never show the values.
         type: dict
         default: {}
+      database:
+        description:
+          - Identity of the server at a MySQL database. It holds names; the server reads the password itself.
+          - Without it O(servers[].backend_store_uri) says all.
+        type: dict
+        version_added: 0.2.0
+        suboptions:
+          secret:
+            description: ARN or name of the Secrets Manager secret whose JSON holds C(password).
+            type: str
+            required: true
+          user:
+            description: User of the database.
+            type: str
+            required: true
+          ca:
+            description: Certificates (PEM) that the database's must lead to; empty for those of Amazon RDS.
+            type: str
+            default: ""
+      aws:
+        description: Identity of the server at AWS; without it the server does not need one.
+        type: dict
+        version_added: 0.2.0
+        suboptions:
+          region:
+            description: The region.
+            type: str
+            required: true
+          endpoint_url:
+            description: Where to reach AWS's services; empty for AWS's own addresses.
+            type: str
+            default: ""
+          role_arn:
+            description: The role to become; empty for the identity that the host or O(aws_config_dir) gives.
+            type: str
+            default: ""
+          profile:
+            description: Profile of the AWS configuration; empty for the default one.
+            type: str
+            default: ""
   state:
     description: Caps the state of every server in O(servers), so that V(stopped) ends all and starts none.
     type: str
@@ -94,10 +139,32 @@ options:
     type: bool
     default: false
   runtime:
-    description: How servers run. V(process) runs them as processes of this user, under Supervisor.
+    description:
+      - How servers run. V(process) runs them as processes of this user, under Supervisor.
+      - V(docker) runs them as containers of the host's Docker engine. Another runtime does not see them.
     type: str
-    choices: [process]
+    choices: [docker, process]
     default: process
+  python:
+    description:
+      - The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+      - Required for O(runtime=process).
+    type: path
+  entrypoint:
+    description:
+      - Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+      - Required for O(runtime=process).
+    type: path
+  memory:
+    description: Memory that each container may take, such as V(512m) or V(2g); without it all that the host has.
+    type: str
+    default: ""
+    version_added: 0.2.0
+  docker_instance:
+    description: Sets apart the servers of several inventories on one engine; their containers' names start with it.
+    type: str
+    default: mlflow
+    version_added: 0.2.0
   timeout:
     description: Seconds in which all servers together must answer.
     type: int
@@ -114,6 +181,25 @@ EXAMPLES = r"""
         artifacts_destination: /srv/mlflow/projects/demo/artifacts
     python: /srv/mlflow/runtimes/3.17.2-0123456789ab/venv/bin/python
     entrypoint: /srv/mlflow/runtimes/3.17.2-0123456789ab/mlflow_entry.py
+
+- name: Run a project's server as a container
+  mlops.mlflow_aws.mlflow_server:
+    runtime: docker
+    image: "{{ image }}"
+    memory: 1g
+    aws_config_dir: ~/.aws
+    servers:
+      - name: demo
+        port: 5001
+        backend_store_uri: mysql+pymysql://db.example.com:3306/mlflow_demo
+        artifacts_destination: s3://example-mlflow/projects/demo
+        database:
+          user: mlflow_rt_demo
+          secret: example-secret
+        aws:
+          region: eu-central-1
+  vars:
+    image: registry.example.com/mlflow@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 """
 
 RETURN = r"""
@@ -140,7 +226,7 @@ servers:
       description: Its port, or null where nothing is known of it.
       type: int
     pid:
-      description: Its process id, or null where it does not run.
+      description: Its process id, or null where it does not run or is a container.
       type: int
     healthy:
       description: Whether it answered a request that reads its database.
@@ -155,7 +241,7 @@ servers:
       description: Why it is not healthy, else empty.
       type: str
     log_path:
-      description: Where its log is.
+      description: Where its log is; the command that shows it where the server is a container.
       type: str
     log_tail:
       description: The last lines of its log, where it should answer and does not.
@@ -166,13 +252,22 @@ servers:
       type: bool
 """
 
+import os
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _container,
     _files,
     _module,
     _server_manager,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_docker import (
+    DockerRuntime,
+    Placement,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
     ProcessRuntime,
@@ -183,6 +278,19 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan impo
 def main() -> None:
     """Run the module."""
     states = {"type": "str", "choices": ["present", "stopped", "absent"], "default": "present"}
+    text = {"type": "str", "default": ""}
+    database = {
+        # An ARN or a name.
+        "secret": {"type": "str", "required": True, "no_log": False},
+        "user": {"type": "str", "required": True},
+        "ca": text,
+    }
+    aws = {
+        "region": {"type": "str", "required": True},
+        "endpoint_url": text,
+        "role_arn": text,
+        "profile": text,
+    }
     server = {
         "name": {"type": "str", "required": True},
         "state": states,
@@ -193,6 +301,8 @@ def main() -> None:
         "artifacts_destination": {"type": "str", "required": True},
         "allowed_hosts": {"type": "list", "elements": "str", "default": []},
         "environment": {"type": "dict", "default": {}},
+        "database": {"type": "dict", "options": database},
+        "aws": {"type": "dict", "options": aws},
     }
     module = AnsibleModule(
         argument_spec={
@@ -200,11 +310,20 @@ def main() -> None:
             "servers": {"type": "list", "elements": "dict", "required": True, "options": server},
             "state": states,
             "stop_unlisted": {"type": "bool", "default": False},
-            "runtime": {"type": "str", "choices": ["process"], "default": "process"},
-            "python": {"type": "path", "required": True},
-            "entrypoint": {"type": "path", "required": True},
+            "runtime": {"type": "str", "choices": ["docker", "process"], "default": "process"},
+            "python": {"type": "path"},
+            "entrypoint": {"type": "path"},
+            "image": {"type": "str"},
+            "docker_host": text,
+            "docker_network": {"type": "str", "default": "bridge"},
+            "docker_instance": {"type": "str", "default": "mlflow"},
+            "aws_config_dir": {"type": "path"},
+            "memory": text,
+            "container_user": text,
             "timeout": {"type": "int", "default": 180},
         },
+        # Check mode and ending servers need no image.
+        required_if=[("runtime", "process", ("python", "entrypoint"))],
         supports_check_mode=True,
         # The invocation would go to the host's system log, environment values included.
         no_log=True,
@@ -212,9 +331,9 @@ def main() -> None:
     _module.hide(
         module,
         (
-            text
+            value
             for item in module.params["servers"]
-            for text in map(str, item["environment"].values())
+            for value in map(str, item["environment"].values())
         ),
     )
     _module.run(module, _work)
@@ -224,16 +343,35 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     """Converge the servers."""
     params = module.params
     folder = _files.servers_folder(_files.state_folder(params["state_dir"]))
-    identifier = Path(params["entrypoint"]).parent.name
+    runtime, identity = _runtime(params, folder)
     outcome = _server_manager.converge(
-        ProcessRuntime(folder, params["python"], params["entrypoint"], identifier),
-        [wanted_server(server, params["state"], identifier) for server in params["servers"]],
+        runtime,
+        [wanted_server(server, params["state"], identity) for server in params["servers"]],
         stop_unlisted=params["stop_unlisted"],
         timeout=params["timeout"],
         lock=folder / ".lock",
         check_mode=module.check_mode,
     )
     return {"changed": outcome.changed, "servers": outcome.servers, "diff": outcome.diff}
+
+
+def _runtime(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:
+    """Return the runtime, and what stands for the MLflow that it runs and how."""
+    if params["runtime"] == "process":
+        identity = Path(params["entrypoint"]).parent.name
+        return ProcessRuntime(folder, params["python"], params["entrypoint"], identity), identity
+    placement = Placement(
+        image=params["image"] or "",
+        network=params["docker_network"],
+        aws_config_dir=os.path.abspath(params["aws_config_dir"])
+        if params["aws_config_dir"]
+        else "",
+        memory=_container.memory_bytes(params["memory"]),
+        user=params["container_user"],
+    )
+    docker = DockerRuntime(Engine(params["docker_host"]), placement, params["docker_instance"])
+    # Ending servers needs neither the image nor the AWS folder.
+    return docker, docker.identity() if params["state"] == "present" else ""
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ module: mlflow_server_info
 short_description: Tell which MLflow servers a host has and how they are
 version_added: 0.1.0
 description:
-  - Returns a record for each server that the state folder knows of, and asks those that run a question that
-    only their database can answer.
+  - Returns a record for each server that the state folder, or the host's Docker engine, knows of, and asks those that
+    run a question that only their database can answer.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 seealso:
@@ -22,11 +22,29 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.attributes.info
   - mlops.mlflow_aws.state_dir
+  - mlops.mlflow_aws.docker
+options:
+  runtime:
+    description: Whose servers to tell of, V(process) or V(docker).
+    type: str
+    choices: [docker, process]
+    default: process
+    version_added: 0.2.0
+  docker_instance:
+    description: As for M(mlops.mlflow_aws.mlflow_server).
+    type: str
+    default: mlflow
+    version_added: 0.2.0
 """
 
 EXAMPLES = r"""
 - name: Look at the servers of this host
   mlops.mlflow_aws.mlflow_server_info:
+  register: found
+
+- name: Look at those that are containers
+  mlops.mlflow_aws.mlflow_server_info:
+    runtime: docker
   register: found
 """
 
@@ -54,7 +72,7 @@ servers:
       description: Its port, or null where nothing is known of it.
       type: int
     pid:
-      description: Its process id, or null where it does not run.
+      description: Its process id, or null where it does not run or is a container.
       type: int
     healthy:
       description: Whether it answered a request that reads its database.
@@ -69,7 +87,7 @@ servers:
       description: Why it is not healthy, else empty.
       type: str
     log_path:
-      description: Where its log is.
+      description: Where its log is; the command that shows it where the server is a container.
       type: str
     log_tail:
       description: The last lines of its log, where it should answer and does not.
@@ -90,8 +108,11 @@ runtime:
     path:
       description: Folder of the runtime.
       type: str
-    module_python:
+    python:
       description: The interpreter that has MLflow installed.
+      type: str
+    entrypoint:
+      description: C(mlflow_entry.py) in that folder.
       type: str
 """
 
@@ -101,6 +122,12 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _module,
     _server_manager,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_docker import (
+    DockerRuntime,
+    Placement,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import newest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
     ProcessRuntime,
@@ -109,18 +136,32 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec={"state_dir": {"type": "path"}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={
+            "state_dir": {"type": "path"},
+            "runtime": {"type": "str", "choices": ["docker", "process"], "default": "process"},
+            "docker_host": {"type": "str", "default": ""},
+            "docker_instance": {"type": "str", "default": "mlflow"},
+        },
+        supports_check_mode=True,
+    )
     _module.run(module, _work)
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Read the servers."""
-    state = _files.state_folder(module.params["state_dir"])
-    # Reading needs neither the interpreter nor the entry point.
-    servers = _server_manager.records(ProcessRuntime(_files.servers_folder(state), "", "", ""))
+    params = module.params
+    state = _files.state_folder(params["state_dir"])
+    # Reading needs neither interpreter, entry point nor image.
+    runtime: Runtime
+    if params["runtime"] == "docker":
+        engine = Engine(params["docker_host"])
+        runtime = DockerRuntime(engine, Placement(image=""), params["docker_instance"])
+    else:
+        runtime = ProcessRuntime(_files.servers_folder(state), "", "", "")
     return {
         "changed": False,
-        "servers": servers,
+        "servers": _server_manager.records(runtime),
         "state_dir": str(state),
         "runtime": newest(_files.runtimes_folder(state)),
     }

@@ -30,7 +30,7 @@ MODULES = CHECKOUT / "plugins" / "modules"
 HOST_PYTHON = os.path.realpath(sys.executable)
 
 
-def await_(done: Callable[[], object], what: str, seconds: float = 30) -> None:
+def await_(done: Callable[[], object], what: str, seconds: float = 90) -> None:
     """Wait until done() is true, or fail with what was waited for."""
     deadline = time.monotonic() + seconds
     while not done():
@@ -99,7 +99,7 @@ class Modules:
                 start_new_session=True,
             )
 
-    def finish(self, process: subprocess.Popen[str], seconds: float = 100) -> dict[str, Any]:
+    def finish(self, process: subprocess.Popen[str], seconds: float = 250) -> dict[str, Any]:
         """Return the result of a module that was started; it may have failed, with one sentence."""
         try:
             output, errors = process.communicate(timeout=seconds)

@@ -40,7 +40,11 @@ def runtime_files() -> dict[str, Any]:
         "requirements": [
             (docker / name).read_text() for name in ("requirements.txt", "process.txt")
         ],
-        "entrypoint": (docker / "mlflow_entry.py").read_text(),
+        "programs": {
+            path.name: path.read_text()
+            for pattern in ("*entry*.py", "mlflow.json", "rds-ca.pem")
+            for path in docker.glob(pattern)
+        },
     }
 
 

@@ -397,8 +397,8 @@ def test_a_server_that_dies_at_start_tells_why_while_others_come_up(ward: Host) 
     ward.database("corrupt").write_text("no database, by any means\n" * 40)
     ward.database("empty").unlink()
     servers = [ward.server(name) for name in ("good", "corrupt", "empty")]
-    # The wait for a result, 100 s, is shorter than the timeout.
-    result = ward.fail(*servers, timeout=300)
+    # The wait for a result is shorter than the timeout.
+    result = ward.fail(*servers, timeout=600)
     assert result["changed"] is True
     records = by_name(result)
     assert records["good"]["healthy"] is True
@@ -543,9 +543,9 @@ def requests(host: Host, *names: str, key: str = "") -> list[dict[str, str]]:
 
 
 def log(host: Host, *names: str, key: str = "", **how: Any) -> dict[str, Any]:
-    """Run mlflow_run by the Python that has the MLflow client, as the role does."""
-    options = {"servers": requests(host, *names, key=key)}
-    return host.modules.call("mlflow_run", options, python=host.runtime["module_python"], **how)
+    """Run mlflow_run with the client of the installed MLflow, as the role does."""
+    options = {"servers": requests(host, *names, key=key), **host.program}
+    return host.modules.call("mlflow_run", options, **how)
 
 
 def run_ids(result: dict[str, Any]) -> list[str]:
@@ -609,11 +609,8 @@ def test_a_server_that_is_down_is_named(fleet: Host) -> None:
     """One sentence with project and URL; the other server's run is logged and told."""
     fleet.converge(fleet.server("b", state="stopped"))
     servers = requests(fleet, "a", "b")
-    process = fleet.modules.start(
-        "mlflow_run",
-        {"servers": servers, "timeout": 5},
-        python=fleet.runtime["module_python"],
-    )
+    options = {"servers": servers, "timeout": 5, **fleet.program}
+    process = fleet.modules.start("mlflow_run", options)
     result = fleet.modules.finish(process)
     assert result["failed"] is True
     assert result["msg"].startswith(f"Project 'b' at {servers[1]['url']}: ")
@@ -624,7 +621,8 @@ def test_a_server_that_is_down_is_named(fleet: Host) -> None:
 
 
 def test_a_run_needs_the_client(fleet: Host) -> None:
-    """An interpreter without MLflow is told so; in check mode the run counts as missing."""
-    options = {"servers": requests(fleet, "a")}
-    assert "mlflow-skinny" in fleet.modules.refuse("mlflow_run", options)
+    """A runtime that is not there is told; in check mode the run counts as missing."""
+    nowhere = {"python": "/nowhere/python", "entrypoint": "/nowhere/mlflow_entry.py"}
+    options = {"servers": requests(fleet, "a"), **nowhere}
+    assert "run the deploy playbook" in fleet.modules.refuse("mlflow_run", options)
     assert fleet.modules.call("mlflow_run", options, check=True)["changed"] is True

@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: makes the backend record of kind aws from what the stacks tell.
+
+The record names secrets and never holds one. Its keys:
+
+    kind          aws
+    region        text; the region of the stacks
+    artifact_root text; URI of the bucket
+    database      dictionary: host, port, cluster_arn, secret (ARN of the master secret), username
+    projects      by name: backend_store_uri (without user), artifacts_destination, database
+                  (secret, user, ca) and aws (region, endpoint_url, role_arn) of its servers
+    schemas       list: name, uri, database (secret, user, ca) of the migrator
+    identities    list: name, state, schema, runtime and migrator (each user and secret), of the
+                  projects that are to go too
+
+Where the stacks are not there yet, in a first check mode run, what they would tell is empty.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _identities
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+
+_NOTHING = {"runtime_secret": "", "migrator_secret": "", "role": ""}
+
+
+class Connection(t.NamedTuple):
+    """How servers reach AWS: region, an endpoint instead of AWS's own or "", and the CA of the database.
+
+    ca is PEM text; empty means the bundle that comes with the image.
+    """
+
+    region: str
+    endpoint_url: str
+    ca: str
+
+
+def record(
+    records: t.Iterable[t.Mapping[str, t.Any]],
+    backend: t.Mapping[str, str],
+    projects: t.Mapping[str, str],
+    connection: Connection,
+) -> dict[str, t.Any]:
+    """Return the backend record; backend and projects are the outputs of the two stacks.
+
+    Raises MlflowError where the projects stack lacks one of the projects.
+    """
+    known = {place["name"]: place for place in map(json.loads, _of_projects(projects))}
+    states = {str(item["name"]): str(item["state"]) for item in records}
+    names = [name for name, state in states.items() if state != "absent"]
+    missing = sorted(set(names) - set(known)) if projects else []
+    if missing:
+        raise MlflowError(
+            f"The projects stack has no {', '.join(missing)}: run the projects playbook first."
+        )
+    places = {name: known.get(name, _NOTHING) for name in names}
+    server = f"mysql+pymysql://{backend.get('DatabaseEndpoint', '')}:{backend.get('DatabasePort', '3306')}"
+    root = backend.get("ArtifactRoot", "")
+    return {
+        "kind": "aws",
+        "region": connection.region,
+        "artifact_root": root,
+        "database": {
+            "host": backend.get("DatabaseEndpoint", ""),
+            "port": int(backend.get("DatabasePort", "3306")),
+            "cluster_arn": backend.get("DatabaseClusterArn", ""),
+            "secret": backend.get("DatabaseSecretArn", ""),
+            "username": backend.get("DatabaseUsername", ""),
+        },
+        "projects": {
+            name: {
+                "backend_store_uri": f"{server}/{_identities.schema_name(name)}",
+                "artifacts_destination": f"{root}/projects/{name}",
+                "database": _identity(
+                    _identities.runtime_user(name), place["runtime_secret"], connection.ca
+                ),
+                "aws": {
+                    "region": connection.region,
+                    "endpoint_url": connection.endpoint_url,
+                    "role_arn": place["role"],
+                },
+            }
+            for name, place in places.items()
+        },
+        "schemas": [
+            {
+                "name": name,
+                "uri": f"{server}/{_identities.schema_name(name)}",
+                "database": _identity(
+                    _identities.migrator_user(name), place["migrator_secret"], connection.ca
+                ),
+            }
+            for name, place in places.items()
+        ],
+        "identities": [
+            {
+                "name": name,
+                "state": "absent" if state == "absent" else "present",
+                "schema": _identities.schema_name(name),
+                "runtime": {
+                    "user": _identities.runtime_user(name),
+                    "secret": places.get(name, _NOTHING)["runtime_secret"],
+                },
+                "migrator": {
+                    "user": _identities.migrator_user(name),
+                    "secret": places.get(name, _NOTHING)["migrator_secret"],
+                },
+            }
+            for name, state in states.items()
+        ],
+    }
+
+
+def _of_projects(outputs: t.Mapping[str, str]) -> list[str]:
+    """Return the outputs that tell of a project; their names start so in the template."""
+    return [text for key, text in sorted(outputs.items()) if key.startswith("Project")]
+
+
+def _identity(user: str, secret: str, ca: str) -> dict[str, str]:
+    """Return a database identity as settings take it."""
+    return {"secret": secret, "user": user, "ca": ca}

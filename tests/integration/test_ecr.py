@@ -1,0 +1,439 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image's modules and roles against a real registry, ministack's, and a real Docker engine."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules
+from ansible_collections.mlops.mlflow_aws.tests.support import Done, clean_environment, run
+from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
+from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import Ministack, ministack
+
+pytestmark = pytest.mark.timeout(400)
+
+PLAYBOOK = Path(sys.prefix) / "bin" / "ansible-playbook"
+DESCRIPTION = {"version": "3.17.2", "head": "b", "revisions": ["a", "b"]}
+# Needs no base image; MARK makes it an image of one test alone.
+DOCKERFILE = "FROM scratch\nARG BASE_IMAGE\nCOPY mlflow.json /\nLABEL test=MARK\n"
+# The password that ministack gives out, as it is and as Docker's configuration holds it.
+TOKENS = ("ministack-auth-token", base64.b64encode(b"AWS:ministack-auth-token").decode())
+
+
+@pytest.fixture(scope="module")
+def aws(
+    free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ministack]:
+    """Return a ministack that enforces IAM."""
+    with ministack(free_ports(1)[0], tmp_path_factory.mktemp("aws"), auth=True) as server:
+        yield server
+
+
+@dataclass
+class Place:
+    """A repository's name of its own, a folder to build, hosts, and the registry."""
+
+    modules: Modules
+    aws: Ministack
+    folder: Path
+    name: str
+
+    @property
+    def registry(self) -> str:
+        """Return the host under which Docker finds the registry."""
+        return self.aws.url.rpartition("/")[2]
+
+    @property
+    def context(self) -> Path:
+        """Return the folder that the image is built from."""
+        return self.folder / "docker"
+
+    def make_repository(self) -> None:
+        """Make it as the role does."""
+        self.aws.client("ecr").create_repository(
+            repositoryName=self.name, imageTagMutability="IMMUTABLE"
+        )
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        """Return the options of mlflow_image_info."""
+        return {
+            "path": str(self.context),
+            "repository": self.name,
+            "registry": self.registry,
+            **self.aws.options(),
+            **more,
+        }
+
+    def info(self, **more: Any) -> dict[str, Any]:
+        """Run mlflow_image_info, which must succeed."""
+        how: dict[str, Any] = {"python": sys.executable, **self.aws.environment()}
+        return self.modules.call("mlflow_image_info", self.options(**more), **how)
+
+    def images(self) -> list[dict[str, Any]]:
+        """Return what the repository holds, as AWS tells it."""
+        answer = self.aws.client("ecr").describe_images(repositoryName=self.name)
+        return list(answer["imageDetails"])
+
+
+@pytest.fixture
+def place(modules: Modules, aws: Ministack, tmp_path: Path) -> Place:
+    """Return a place where nothing was made yet."""
+    made = Place(modules, aws, tmp_path, f"mlflow-test-{secrets.token_hex(6)}")
+    made.context.mkdir()
+    (made.context / "mlflow.json").write_text(json.dumps(DESCRIPTION))
+    (made.context / "Dockerfile").write_text(DOCKERFILE.replace("MARK", made.name))
+    return made
+
+
+def test_an_image_is_looked_for_before_there_is_a_repository(place: Place) -> None:
+    """The tag is known all the same, as a first check mode run needs it."""
+    found = place.info()
+    assert not found["changed"]
+    assert found["repository"] == {"name": place.name, "exists": False}
+    image = found["image"]
+    assert re.fullmatch(r"3\.17\.2-[0-9a-f]{12}", image["tag"])
+    assert (image["exists"], image["digest"]) == (False, "")
+    assert image["reference"] == f"{place.registry}/{place.name}:{image['tag']}"
+    assert {key: image[key] for key in DESCRIPTION} == DESCRIPTION
+
+
+def test_an_empty_repository_holds_no_image(place: Place) -> None:
+    """Its address is ECR's own, where no other is given."""
+    place.make_repository()
+    found = place.info(registry="")
+    assert found["repository"]["exists"]
+    assert not found["image"]["exists"]
+    assert found["image"]["registry"] == "000000000000.dkr.ecr.eu-central-1.amazonaws.com"
+    assert found["image"]["address"] == f"{found['image']['registry']}/{place.name}"
+
+
+def test_an_image_is_named_by_its_digest(place: Place) -> None:
+    """Once it is there, under its tag."""
+    place.make_repository()
+    tag = place.info()["image"]["tag"]
+    put = place.aws.client("ecr").put_image(
+        repositoryName=place.name, imageTag=tag, imageManifest='{"schemaVersion": 2}'
+    )
+    digest = put["image"]["imageId"]["imageDigest"]
+    image = place.info()["image"]
+    assert (image["exists"], image["digest"]) == (True, digest)
+    assert image["reference"] == f"{place.registry}/{place.name}@{digest}"
+    (place.context / "Dockerfile").write_text("FROM scratch\n")
+    assert not place.info()["image"]["exists"]
+
+
+def test_only_the_repository_is_looked_for_where_no_folder_is_given(place: Place) -> None:
+    """And a token is given to whom asks for one."""
+    found = place.info(path=None, token=True)
+    assert "image" not in found
+    assert (found["username"], found["password"]) == ("AWS", TOKENS[0])
+    assert "password" not in place.info(path=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"path": "/nowhere"}, "does not tell which MLflow the image holds"),
+        ({"platforms": ["amd64"]}, "write platforms like linux/amd64"),
+        (
+            {"platforms": ["linux/amd64", "linux/arm64"], "builder": "classic"},
+            "The classic builder makes one platform",
+        ),
+        ({"region": "nowhere"}, None),
+        ({"endpoint_url": "http://127.0.0.1:9"}, "http://127.0.0.1:9"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_told_in_one_sentence(
+    place: Place, change: dict[str, Any], sentence: str | None
+) -> None:
+    """And says what to do."""
+    how: dict[str, Any] = {"python": sys.executable, **place.aws.environment()}
+    if sentence is None:
+        # The emulator knows every region.
+        assert not place.info(**change)["image"]["exists"]
+        return
+    told = place.modules.refuse("mlflow_image_info", place.options(**change), **how)
+    assert sentence in told
+
+
+def test_a_denied_action_is_named(place: Place) -> None:
+    """For the look and for the token."""
+    place.make_repository()
+    user = place.aws.user(place.name, "ecr:DescribeRepositories")
+    how: dict[str, Any] = {"python": sys.executable, **place.aws.environment(*user)}
+    assert "ecr:DescribeImages" in place.modules.refuse("mlflow_image_info", place.options(), **how)
+    login = {"registry": place.registry, **place.aws.options()}
+    assert "ecr:GetAuthorizationToken" in place.modules.refuse("mlflow_ecr_login", login, **how)
+
+
+def test_credentials_that_are_missing_are_asked_for(place: Place) -> None:
+    """Before anything else is tried."""
+    told = place.modules.refuse(
+        "mlflow_image_info",
+        place.options(),
+        python=sys.executable,
+        AWS_EC2_METADATA_DISABLED="true",
+    )
+    assert "no AWS credentials were found" in told
+
+
+def test_a_login_leaves_one_private_folder_and_takes_it_away(place: Place) -> None:
+    """The result names it and holds no token."""
+    temporary = place.folder / "tmp"
+    temporary.mkdir()
+    how: dict[str, Any] = {
+        "python": sys.executable,
+        "TMPDIR": str(temporary),
+        **place.aws.environment(),
+    }
+    options = {"registry": f"http://{place.registry}/", **place.aws.options()}
+    foretold = place.modules.call("mlflow_ecr_login", options, check=True, **how)
+    assert (foretold["changed"], foretold["path"]) == (True, "")
+    assert list(temporary.glob("mlflow*")) == []
+    made = place.modules.call("mlflow_ecr_login", options, **how)
+    folder = Path(made["path"])
+    assert folder.parent == temporary
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert not any(token in json.dumps(made) for token in TOKENS)
+    told = json.loads((folder / "config.json").read_text())
+    assert told["auths"] == {place.registry: {"auth": TOKENS[1]}}
+    away = {"state": "absent", "path": str(folder), **place.aws.options()}
+    assert place.modules.call("mlflow_ecr_login", away, check=True, **how)["changed"]
+    assert place.modules.call("mlflow_ecr_login", away, **how)["changed"]
+    assert not folder.exists()
+    assert not place.modules.call("mlflow_ecr_login", away, **how)["changed"]
+    foreign = away | {"path": str(place.folder)}
+    assert "was not made by mlflow_ecr_login" in place.modules.refuse(
+        "mlflow_ecr_login", foreign, **how
+    )
+
+
+class Play:
+    """Plays of the roles on two hosts, which are this machine."""
+
+    def __init__(self, place: Place, engine: Engine) -> None:
+        """Write the inventory."""
+        self.place = place
+        self.engine = engine
+        home = place.folder / "home"
+        home.mkdir()
+        self.temporary = place.folder / "tmp"
+        self.temporary.mkdir()
+        self.env = clean_environment(home) | place.aws.environment()
+        self.env |= {"TMPDIR": str(self.temporary), "ANSIBLE_NOCOLOR": "1"}
+        variables = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            "mlflow_stack_region": place.aws.options()["region"],
+            "mlflow_stack_endpoint_url": place.aws.url,
+            "mlflow_ecr_name": place.name,
+            "mlflow_ecr_registry": place.registry,
+            "mlflow_image_path": str(place.context),
+            "mlflow_image_builder": "classic",
+            "mlflow_image_docker_host": engine.host,
+            "mlflow_server_docker_host": engine.host,
+            "mlflow_image_timeout": 120,
+        }
+        inventory = {"all": {"hosts": {"one": {}, "two": {}}, "vars": variables}}
+        (place.folder / "hosts.yml").write_text(yaml.safe_dump(inventory))
+
+    def command(self, *roles: str, **variables: Any) -> list[str | Path]:
+        """Return the command that runs roles, each `NAME` or `NAME:ENTRY`."""
+        tasks = []
+        for role in roles:
+            name, _colon, entry = role.partition(":")
+            named = {"name": f"mlops.mlflow_aws.{name}", "tasks_from": entry or "main"}
+            tasks.append({"name": role, "ansible.builtin.import_role": named})
+        play = {"name": "Test", "hosts": "all", "gather_facts": False, "tasks": tasks}
+        path = self.place.folder / f"{'-'.join(roles).replace(':', '_')}.yml"
+        path.write_text(yaml.safe_dump([play], sort_keys=False))
+        extra = ["-e", json.dumps(variables)]
+        return [PLAYBOOK, "-i", self.place.folder / "hosts.yml", path, *extra]
+
+    def __call__(self, *roles: str, options: tuple[str, ...] = (), **variables: Any) -> str:
+        """Run roles, which must succeed, and return the output."""
+        return self.run(*roles, options=options, **variables).output
+
+    def run(
+        self, *roles: str, options: tuple[str, ...] = (), check: bool = True, **variables: Any
+    ) -> Done:
+        """Run roles and return how it ended; it never leaves a token behind."""
+        command = [*self.command(*roles, **variables), *options]
+        done = run(command, cwd=self.place.folder, env=self.env, timeout=180, check=check)
+        assert list(self.temporary.rglob("mlflow_ecr_login*")) == []
+        assert not any(token in done.output for token in TOKENS)
+        return done
+
+    def refuse(self, *roles: str, **variables: Any) -> str:
+        """Run roles, which must fail, and return the sentence."""
+        done = self.run(*roles, check=False, **variables)
+        assert done.code != 0
+        sentence: str = re.findall(r'"msg": "(.*?)"[,}]', done.output)[-1]
+        assert "\\n" not in sentence
+        return sentence
+
+
+@pytest.fixture
+def play(place: Place, engine: Engine) -> Iterator[Play]:
+    """Return what plays roles; the images that they made are removed afterwards."""
+    yield Play(place, engine)
+    names = engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--no-trunc")
+    ours = [name for name in names.split() if place.name in name and "<none>" not in name]
+    digests = engine.docker("image", "ls", "--quiet", "--filter", f"label=test={place.name}")
+    for image in [*ours, *sorted(set(digests.split()))]:
+        engine.docker("image", "rm", "--force", image, check=False)
+
+
+def changes(output: str) -> list[int]:
+    """Return the number of changes on each host."""
+    return [int(number) for number in re.findall(r"changed=(\d+)", output)]
+
+
+def test_the_image_is_built_pushed_and_pulled_once(play: Play) -> None:
+    """From an empty account to a host that has it; check mode first, and nothing the second time."""
+    place, roles = play.place, ("mlflow_ecr", "mlflow_image")
+    foretold = play(*roles, options=("--check",))
+    assert changes(foretold) == [2, 0]
+    assert not place.info()["repository"]["exists"]
+
+    assert changes(play(*roles, options=("-vvv",))) == [3, 0]
+    image = place.info()["image"]
+    assert image["exists"]
+    assert [found["imageTags"] for found in place.images()] == [[image["tag"]]]
+    assert changes(play(*roles, options=("-vvv",))) == [0, 0]
+    assert changes(play(*roles, options=("--check",))) == [0, 0]
+
+    # Another engine, that of a host, has neither image nor digest.
+    name = f"{image['address']}:{image['tag']}"
+    play.engine.docker("image", "rm", "--force", name)
+    both = ("mlflow_image:read", "mlflow_image:pull")
+    assert sum(changes(play(*both, options=("--check",)))) == 2
+    pulled = changes(play(*both, options=("-vvv", "--forks", "1")))
+    assert sum(pulled) == 1
+    assert play.engine.docker("image", "inspect", image["reference"])
+    assert changes(play(*both)) == [0, 0]
+
+
+def test_the_repository_is_brought_to_its_wanted_state(play: Play) -> None:
+    """Also one that somebody made by hand; what they encrypted stays so."""
+    ecr, name = play.place.aws.client("ecr"), play.place.name
+    ecr.create_repository(
+        repositoryName=name,
+        imageTagMutability="MUTABLE",
+        encryptionConfiguration={"encryptionType": "KMS", "kmsKey": "arn:aws:kms:::key/own"},
+    )
+    foretold = play("mlflow_ecr", options=("--check",))
+    assert changes(foretold) == [1, 0]
+    assert f"The repository {name} would be changed." in foretold
+    assert changes(play("mlflow_ecr")) == [1, 0]
+    (found,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
+    assert found["imageTagMutability"] == "IMMUTABLE"
+    assert found["imageScanningConfiguration"] == {"scanOnPush": True}
+    assert found["encryptionConfiguration"]["encryptionType"] == "KMS"
+    policy = json.loads(ecr.get_lifecycle_policy(repositoryName=name)["lifecyclePolicyText"])
+    assert [rule["selection"]["tagStatus"] for rule in policy["rules"]] == ["untagged"]
+    assert changes(play("mlflow_ecr")) == [0, 0]
+    assert changes(play("mlflow_ecr", mlflow_ecr_untagged_days=3)) == [1, 0]
+
+
+def test_a_new_repository_is_encrypted_by_the_key_given(play: Play) -> None:
+    """And the second run does not try to change it."""
+    key = "arn:aws:kms:eu-central-1:000000000000:key/11111111-2222-3333-4444-555555555555"
+    assert changes(play("mlflow_ecr", mlflow_ecr_kms_key=key)) == [1, 0]
+    (found,) = play.place.aws.client("ecr").describe_repositories(
+        repositoryNames=[play.place.name]
+    )["repositories"]
+    assert found["encryptionConfiguration"] == {"encryptionType": "KMS", "kmsKey": key}
+    assert changes(play("mlflow_ecr", mlflow_ecr_kms_key=key)) == [0, 0]
+
+
+def test_two_operators_at_once_get_one_image(play: Play) -> None:
+    """Whoever is second finds that it is there."""
+    play.place.make_repository()
+    command = play.command("mlflow_image")
+    both = [
+        subprocess.Popen(
+            command,
+            cwd=play.place.folder,
+            env=play.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _number in range(2)
+    ]
+    for process in both:
+        output, _errors = process.communicate(timeout=180)
+        assert process.returncode == 0, output
+    assert len(play.place.images()) == 1
+    assert changes(play("mlflow_image")) == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentences"),
+    [
+        (
+            {"mlflow_image_docker_host": "unix:///nowhere/docker.sock"},
+            ["start Docker on the control node, or name its socket"],
+        ),
+        ({"mlflow_ecr_registry": "127.0.0.1:9"}, ["check that the registry answers"]),
+        ({"mlflow_ecr_name": "mlflow-test-other"}, ["run the role mlflow_ecr first"]),
+    ],
+)
+def test_what_cannot_be_pushed_is_told_in_one_sentence(
+    play: Play, variables: dict[str, str], sentences: list[str]
+) -> None:
+    """The image's name, what came back, and what to do."""
+    play.place.make_repository()
+    told = play.refuse("mlflow_image", **variables)
+    assert "could not be built and pushed by classic" in told
+    for sentence in sentences:
+        assert sentence in told
+
+
+def test_a_build_that_fails_shows_its_last_lines(play: Play) -> None:
+    """And the next run goes on from there."""
+    play.place.make_repository()
+    path = play.place.context / "Dockerfile"
+    good = path.read_text()
+    path.write_text(good + "COPY missing-file /\n")
+    told = play.refuse("mlflow_image")
+    assert "missing-file" in told
+    assert "read what the builder said" in told
+    path.write_text(good)
+    assert changes(play("mlflow_image")) == [2, 0]
+
+
+def test_a_token_that_aws_denies_is_told(play: Play) -> None:
+    """By the login before a push, and by the pull, whose tasks are not logged."""
+    place = play.place
+    place.make_repository()
+    user = place.aws.user(place.name, "ecr:DescribeRepositories", "ecr:DescribeImages")
+    before, play.env = play.env, play.env | place.aws.environment(*user)
+    assert "ecr:GetAuthorizationToken" in play.refuse("mlflow_image")
+    play.env = before
+    play("mlflow_image")
+    image = place.info()["image"]
+    play.engine.docker("image", "rm", "--force", f"{image['address']}:{image['tag']}")
+    play.env = before | place.aws.environment(*user)
+    assert "ecr:GetAuthorizationToken" in play.refuse("mlflow_image:read", "mlflow_image:pull")
+
+
+def test_an_image_that_nobody_pushed_is_told(play: Play) -> None:
+    """With what to run first."""
+    told = play.refuse("mlflow_image:read")
+    assert "is not in the registry: run the image playbook first" in told

@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module mlflow_image_pull, with a real engine and a registry on loopback."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.tests.integration._docker_host import Docker
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules
+from ansible_collections.mlops.mlflow_aws.tests.integration._registry import Registry, registry
+from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
+
+PASSWORD = "s3cr3t-registry-token"
+
+
+@pytest.fixture(scope="module")
+def docker(engine: Engine) -> Docker:
+    """Return the engine under test."""
+    return Docker(engine.host)
+
+
+@pytest.fixture
+def images(docker: Docker) -> Iterator[Registry]:
+    """Return a registry whose image no engine has yet."""
+    with registry(PASSWORD, uuid.uuid4().hex) as server:
+        yield server
+        docker("rmi", "--force", server.image, check=False)
+
+
+def options(docker: Docker, image: str, **more: Any) -> dict[str, Any]:
+    """Return the options of mlflow_image_pull."""
+    return {"image": image, "docker_host": docker.host, "registry_password": PASSWORD, **more}
+
+
+def test_an_image_is_pulled_once(modules: Modules, docker: Docker, images: Registry) -> None:
+    """Check mode tells it and pulls nothing; no result holds the password."""
+    how = options(docker, images.image)
+    foretold = modules.call("mlflow_image_pull", how, check=True)
+    image = {"reference": images.image, "id": "", "present": False}
+    assert (foretold["changed"], foretold["image"]) == (True, image)
+    done = modules.call("mlflow_image_pull", how)
+    image |= {
+        "id": docker("image", "inspect", "--format", "{{.Id}}", images.image),
+        "present": True,
+    }
+    assert (done["changed"], done["image"]) == (True, image)
+    images.password = "another, as the image is there"
+    for check in (True, False):
+        again = modules.call("mlflow_image_pull", how, check=check)
+        assert (again["changed"], again["image"]) == (False, image)
+    assert PASSWORD not in str([foretold, done])
+
+
+def test_a_wrong_password_is_told(modules: Modules, docker: Docker, images: Registry) -> None:
+    """And is not shown; nor does it matter whether there is one."""
+    for password in ("wr0ng-password", ""):
+        how = options(docker, images.image, registry_password=password)
+        sentence = modules.refuse("mlflow_image_pull", how)
+        assert sentence.startswith(f"Docker could not pull {images.image}: ")
+        assert "check the registry's user and password" in sentence
+        assert "wr0ng" not in sentence
+
+
+def test_a_missing_image_is_told(modules: Modules, docker: Docker, images: Registry) -> None:
+    """With what makes one."""
+    name = f"127.0.0.1:{images.server_port}/mlflow@sha256:{'0' * 64}"
+    sentence = modules.refuse("mlflow_image_pull", options(docker, name))
+    assert "build and push it with the playbook image" in sentence
+
+
+def test_a_registry_that_is_down_is_told(modules: Modules, docker: Docker) -> None:
+    """By its address."""
+    name = f"127.0.0.1:1/mlflow@sha256:{'0' * 64}"
+    sentence = modules.refuse("mlflow_image_pull", options(docker, name))
+    assert "connection refused: make sure that this host reaches the registry" in sentence
+
+
+def test_a_registry_that_says_nothing_is_given_up(
+    modules: Modules, docker: Docker, images: Registry
+) -> None:
+    """In the time that was set."""
+    images.silent.add(f"/v2/mlflow/manifests/{images.digest}")
+    sentence = modules.refuse("mlflow_image_pull", options(docker, images.image, timeout=1))
+    assert sentence.startswith(f"Docker did not pull {images.image} within 1 seconds: ")

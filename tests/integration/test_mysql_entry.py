@@ -1,0 +1,904 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""docker/mlflow_entry.py against a real MySQL that takes TLS alone, and a Secrets Manager.
+
+The password of every identity is in the emulated Secrets Manager; the entry point gets its
+name. The last test looks for all of them where none may be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+from urllib.request import Request
+
+import pymysql
+import pytest
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
+    OPENER,
+    ask,
+    await_,
+    experiments,
+)
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
+from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
+    REGION,
+    Ministack,
+    ministack,
+)
+from ansible_collections.mlops.mlflow_aws.tests.twin._mysql import (
+    UNSAFE,
+    Mysql,
+    make_certificates,
+    running,
+)
+
+# The first test installs MLflow and starts MySQL.
+pytestmark = pytest.mark.timeout(600)
+
+ENTRY = CHECKOUT / "docker" / "mlflow_entry.py"
+KNOWN = json.loads((CHECKOUT / "docker" / "mlflow.json").read_text())
+HEAD = KNOWN["head"]
+# A revision of some releases ago, and one that no MLflow has.
+OLDER, NEWER = KNOWN["revisions"][5], "ffffffffffff"
+AWKWARD = "%/@:?#&\"'\\ ; =x"
+MIGRATOR = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, TRIGGER"
+RUNTIME = "SELECT, INSERT, UPDATE, DELETE"
+START_SECONDS = 120
+
+
+@dataclass
+class Started:
+    """A running entry point and its log."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    url: str
+    settings: Path
+
+    def text(self) -> str:
+        """Return the log."""
+        return self.log.read_text(errors="replace")
+
+    def await_ready(self) -> None:
+        """Wait until the server answers for its database."""
+        deadline = time.monotonic() + START_SECONDS
+        while ask(self.url, "/api/2.0/mlflow/experiments/search", {"max_results": 1})[0] != 200:
+            assert self.process.poll() is None, self.text()
+            assert time.monotonic() < deadline, self.text()
+            time.sleep(0.1)
+
+    def await_text(self, text: str, times: int = 1) -> None:
+        """Wait until the log holds a text so many times."""
+        await_(lambda: self.text().count(text) >= times, f"{text!r} was not told", START_SECONDS)
+
+    def stop(self) -> int:
+        """Ask it to end and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@dataclass
+class Place:
+    """The parts that stay up for all tests, and every password that was ever in use."""
+
+    python: Path
+    database: Mysql
+    aws: Ministack
+    folder: Path
+    new_port: Callable[[int], list[int]]
+    passwords: list[str] = field(default_factory=list)
+    logs: list[Path] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+
+    @property
+    def home(self) -> Path:
+        """Return a home folder that holds AWS credentials and nothing else."""
+        home = self.folder / "home"
+        if not home.exists():
+            (home / ".aws").mkdir(parents=True)
+            keys = "aws_access_key_id = test\naws_secret_access_key = test\n"
+            (home / ".aws" / "credentials").write_text(f"[default]\n{keys}[team]\n{keys}")
+        return home
+
+    @property
+    def run(self) -> Path:
+        """Return the folder in which servers make their private ones."""
+        return self.folder / "run"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment of an entry point."""
+        own = {"AWS_EC2_METADATA_DISABLED": "true", "TMPDIR": str(self.folder)}
+        # Elsewhere servers of other tests may keep theirs.
+        self.run.mkdir(mode=0o700, exist_ok=True)
+        own["XDG_RUNTIME_DIR"] = str(self.run)
+        return clean_environment(self.home) | {"LC_ALL": "C.UTF-8"} | own | more
+
+    def make_secret(self, password: str, text: str | None = None) -> str:
+        """Make a secret and return its name."""
+        name = f"test/{uuid.uuid4().hex}"
+        content = text if text is not None else json.dumps({"project": "x", "password": password})
+        self.aws.client("secretsmanager").create_secret(Name=name, SecretString=content)
+        if password:
+            self.passwords.append(password)
+        return name
+
+    def change_secret(self, name: str, password: str) -> None:
+        """Give a secret another version."""
+        text = json.dumps({"project": "x", "password": password})
+        self.aws.client("secretsmanager").put_secret_value(SecretId=name, SecretString=text)
+        self.passwords.append(password)
+
+    def make_schema(self, name: str) -> None:
+        """Make an empty schema as mlflow_project_schema does."""
+        self.database.query(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+
+    def set_password(self, user: str, password: str) -> None:
+        """Give a user another password; sessions that are open would go on, so they are ended."""
+        self.database.query("ALTER USER %s@'%%' IDENTIFIED BY %s", user, password)
+        for (number,) in self.sessions(user):
+            with suppress(pymysql.err.OperationalError):
+                self.database.query(f"KILL {number}")
+
+    def sessions(self, user: str) -> list[tuple[Any, ...]]:
+        """Return the ids of a user's sessions."""
+        return self.database.query(
+            "SELECT id FROM information_schema.processlist WHERE user = %s", user
+        )
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Freeze the database meanwhile: sessions stay, and nothing answers."""
+        self.database.act("pause")
+        try:
+            yield
+        finally:
+            self.database.act("unpause")
+
+    def uri(self, schema: str, host: str = "127.0.0.1") -> str:
+        """Return the plain URI of a schema."""
+        return f"mysql+pymysql://{host}:{self.database.port}/{schema}"
+
+    def identity(
+        self, schema: str, privileges: str, password: str = "", suffix: str = "r"
+    ) -> dict[str, Any]:
+        """Make a user of a schema and its secret; return the settings' `database`."""
+        password = password or f"{uuid.uuid4().hex} {AWKWARD}"
+        user = f"{schema}_{suffix}"
+        self.database.query("CREATE USER %s@'%%' IDENTIFIED BY %s REQUIRE SSL", user, password)
+        # Its underscores are meant literally.
+        pattern = schema.replace("_", r"\_")
+        self.database.query(f"GRANT {privileges} ON `{pattern}`.* TO `{user}`@'%'")
+        return {"secret": self.make_secret(password), "user": user, "ca": self.database.ca}
+
+    def migrate(self, *schemas: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+        """Run migrate-all and return its records, sorted by name."""
+        return self.finish(self.begin_migration(*schemas, **more))
+
+    def begin_migration(self, *schemas: dict[str, Any], **more: Any) -> subprocess.Popen[str]:
+        """Start migrate-all."""
+        environment = more.pop("environment", {})
+        request = {"schemas": schemas, "aws": self.aws.options(), "workers": 2, "timeout": 300}
+        path = self.folder / f"request-{uuid.uuid4().hex}.json"
+        path.write_text(json.dumps({**request, **more}))
+        return subprocess.Popen(
+            [self.python, ENTRY, "migrate-all", path],
+            env=self.environment(**environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def finish(self, process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+        """Return the records of a migration that was started."""
+        output, errors = process.communicate(timeout=400)
+        self.seen += [output, errors]
+        assert process.returncode == 0, errors
+        assert "Traceback" not in errors
+        records: list[dict[str, Any]] = [json.loads(line) for line in output.splitlines()]
+        return sorted(records, key=lambda record: str(record["name"]))
+
+    def new_schema(self, name: str) -> dict[str, Any]:
+        """Make an empty schema and its migrator; return it as migrate-all takes it."""
+        self.make_schema(name)
+        identity = self.identity(name, MIGRATOR, suffix="m")
+        return {"name": name, "uri": self.uri(name), "database": identity}
+
+    def copy(self, source: str, name: str) -> None:
+        """Make a schema that says the same revision as another and has its tables, empty."""
+        self.make_schema(name)
+        with (
+            self.database.connect(database=name) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(f"SHOW TABLES FROM `{source}`")
+            for (table,) in cursor.fetchall():
+                cursor.execute(f"CREATE TABLE `{table}` LIKE `{source}`.`{table}`")
+            cursor.execute(f"INSERT INTO alembic_version VALUES ('{HEAD}')")
+
+    def settings(self, schema: str, database: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """Return the content of a server's settings file."""
+        return {
+            "configuration": "0123456789abcdef",
+            "host": "127.0.0.1",
+            "port": self.new_port(1)[0],
+            "workers": 1,
+            "backend_store_uri": self.uri(schema),
+            "artifacts_destination": str(self.folder / "artifacts"),
+            "allowed_hosts": [],
+            "environment": {},
+            "database": database,
+            "aws": self.aws.options(),
+            **more,
+        }
+
+    @contextmanager
+    def serve(
+        self, settings: Mapping[str, Any], environment: Mapping[str, str] | None = None
+    ) -> Iterator[Started]:
+        """Start a server and end it; it may not have become ready yet."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        path, log = folder / "settings.json", folder / "server.log"
+        path.write_text(json.dumps(settings))
+        self.logs.append(log)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [self.python, ENTRY, "serve", path],
+                env=self.environment(**(environment or {})),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            yield Started(process, log, f"http://127.0.0.1:{settings['port']}", path)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(40)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(20)
+
+    def refuse(
+        self,
+        settings: Mapping[str, Any],
+        environment: Mapping[str, str] | None = None,
+        seconds: float = 60,
+    ) -> str:
+        """Start a server that must not start, within a time; return its one sentence."""
+        with self.serve(settings, environment) as server:
+            assert server.process.wait(seconds) == 2, server.text()
+        text = server.text()
+        assert "Traceback" not in text
+        lines = [line for line in text.splitlines() if line.startswith("mlflow_entry: ")]
+        return lines[-1].removeprefix("mlflow_entry: ")
+
+    def call(self, verb: str, path: Path, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a verb of the entry point to its end."""
+        done = subprocess.run(
+            [self.python, ENTRY, verb, path],
+            env=self.environment(**more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        self.seen += [done.stdout, done.stderr] if verb != "credentials" else [done.stderr]
+        return done
+
+
+def processes(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(fields[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
+@pytest.fixture(scope="module")
+def place(
+    runtime: Mapping[str, Any],
+    mysql_image: str,
+    free_ports: Callable[[int], list[int]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Place]:
+    """Start MySQL and the emulated AWS for all tests."""
+    with (
+        database_server(mysql_image, free_ports(1)[0]) as database,
+        ministack(free_ports(1)[0], tmp_path_factory.mktemp("aws")) as aws,
+    ):
+        python = Path(runtime["python"])
+        yield Place(python, database, aws, tmp_path_factory.mktemp("place"), free_ports)
+
+
+@contextmanager
+def database_server(image: str, port: int, *options: str) -> Iterator[Mysql]:
+    """Run a MySQL whose certificate is good for 127.0.0.1 alone."""
+    name, password = f"mlflow-entry-{port}", uuid.uuid4().hex
+    certificates = make_certificates("127.0.0.1")
+    with running(
+        image, name, port, password=password, options=(*UNSAFE, *options),
+        certificates=certificates,
+    ) as database:  # fmt: skip
+        yield database
+
+
+@pytest.fixture(scope="module")
+def schema(place: Place) -> dict[str, Any]:
+    """Return a schema at the head, with its migrator, as migrate-all takes it."""
+    schema = place.new_schema("mlflow_main")
+    (record,) = place.migrate(schema)
+    assert record["error"] == ""
+    return schema
+
+
+@pytest.fixture(scope="module")
+def reader(place: Place, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the runtime identity of that schema, as the settings' `database`."""
+    return place.identity(schema["name"], RUNTIME, password=AWKWARD)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_follows_the_secret(place: Place, schema: dict[str, Any], workers: int) -> None:
+    """A password may hold anything printable; a new one is used without a restart."""
+    name = f"mlflow_rotated_{workers}"
+    place.copy(schema["name"], name)
+    database = place.identity(name, RUNTIME, password=f'\'"{AWKWARD}"')
+    settings = place.settings(name, database, workers=workers)
+    with place.serve(settings, {"MLFLOW_AWS_SECRET_POLL": "1"}) as server:
+        server.await_ready()
+        before = processes(server.process.pid)
+        for number, password in enumerate((f"#{AWKWARD} 1", f" {AWKWARD}{AWKWARD} "), 1):
+            place.change_secret(database["secret"], password)
+            place.set_password(database["user"], password)
+            server.await_text("has a new version", number)
+            assert experiments(server.url) == {"Default"}
+        assert processes(server.process.pid) == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_asks_for_a_new_password_at_once_when_the_old_one_is_refused(
+    place: Place, schema: dict[str, Any], workers: int
+) -> None:
+    """Between two looks at the secret no request fails because the password was rotated."""
+    name = f"mlflow_refused_{workers}"
+    place.copy(schema["name"], name)
+    database = place.identity(name, RUNTIME)
+    with place.serve(place.settings(name, database, workers=workers)) as server:
+        server.await_ready()
+        password = f"{uuid.uuid4().hex}{AWKWARD}"
+        place.change_secret(database["secret"], password)
+        place.set_password(database["user"], password)
+        for _number in range(5):
+            assert experiments(server.url) == {"Default"}
+        assert "has a new version" in server.text()
+
+
+def test_survives_a_secret_that_goes(place: Place, schema: dict[str, Any]) -> None:
+    """A secret that can no longer be read is told in one line at a time; the server goes on."""
+    name = "mlflow_lost"
+    place.copy(schema["name"], name)
+    database = place.identity(name, RUNTIME)
+    settings = place.settings(name, database)
+    with place.serve(settings, {"MLFLOW_AWS_SECRET_POLL": "1"}) as server:
+        server.await_ready()
+        client = place.aws.client("secretsmanager")
+        client.delete_secret(SecretId=database["secret"])
+        server.await_text("goes on with the password")
+        assert experiments(server.url) == {"Default"}
+        client.restore_secret(SecretId=database["secret"])
+        place.change_secret(database["secret"], "another one")
+        server.await_text("has a new version")
+    assert "Traceback" not in server.text()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_keeps_the_password_to_itself(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any], workers: int
+) -> None:
+    """It is in one file that only the user can read, and that goes when the server ends."""
+    settings = place.settings(schema["name"], reader, workers=workers)
+    with place.serve(settings) as server:
+        server.await_ready()
+        tree = processes(server.process.pid)
+        assert len(tree) >= workers
+        for pid in tree:
+            for name in ("environ", "cmdline"):
+                place.seen.append(Path(f"/proc/{pid}/{name}").read_bytes().decode())
+        (folder,) = place.run.iterdir()
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        option_file = folder / "my.cnf"
+        assert stat.S_IMODE(option_file.stat().st_mode) == 0o400
+        holding = [path.name for path in folder.iterdir() if AWKWARD in path.read_text()]
+        assert holding == ["my.cnf"]
+        server.stop()
+    assert list(place.run.iterdir()) == []
+
+
+def test_removes_what_a_killed_server_left(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """The next server on the host removes private folders that nobody holds."""
+    with place.serve(place.settings(schema["name"], reader)) as server:
+        server.await_ready()
+        server.process.kill()
+        server.process.wait(20)
+    (left,) = place.run.iterdir()
+    with place.serve(place.settings(schema["name"], reader)) as server:
+        server.await_ready()
+        assert not left.exists()
+    assert list(place.run.iterdir()) == []
+
+
+def test_lets_the_database_sleep(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """An idle server has no session, whatever asks for its health; the next request works."""
+    with place.serve(place.settings(schema["name"], reader)) as server:
+        server.await_ready()
+        assert place.call("health", server.settings).returncode == 0
+        assert place.sessions(reader["user"])
+        old = time.time() - 100
+        for path in place.run.glob("*/used"):
+            os.utime(path, (old, old))
+        await_(lambda: not place.sessions(reader["user"]), "sessions stay", seconds=30)
+        assert place.call("health", server.settings).returncode == 0
+        assert ask(server.url, "/health")[0] == 200
+        assert not place.sessions(reader["user"])
+        assert experiments(server.url) == {"Default"}
+        with place.frozen():
+            # Somebody has just used it, so the database is asked, and does not answer.
+            assert place.call("health", server.settings).returncode == 1
+        assert place.call("health", server.settings).returncode == 0
+        server.stop()
+        assert place.call("health", server.settings).returncode == 1
+
+
+def test_health_asks_with_a_host_that_is_allowed(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """Where the settings name the allowed hosts, the question carries one of them."""
+    hosts = ["mlflow.example.com", "mlflow.example.com:*"]
+    with place.serve(place.settings(schema["name"], reader, allowed_hosts=hosts)) as server:
+        await_(lambda: ask(server.url, "/health")[0] == 200, "no answer", START_SECONDS)
+        assert place.call("health", server.settings).returncode == 0
+        for path in place.run.glob("*/proved"):
+            path.unlink()
+        wrong = json.loads(server.settings.read_text()) | {"allowed_hosts": ["other.example.com"]}
+        server.settings.write_text(json.dumps(wrong))
+        assert place.call("health", server.settings).returncode == 1
+
+
+def test_a_frozen_database_gives_errors(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """A request ends with an error within the time that is set, and works when it is over."""
+    settings = place.settings(schema["name"], reader)
+    with place.serve(settings, {"MLFLOW_AWS_DATABASE_TIMEOUT": "2"}) as server:
+        server.await_ready()
+        with place.frozen():
+            began = time.monotonic()
+            status, _text = ask(server.url, "/api/2.0/mlflow/experiments/search", {})
+            assert status >= 400
+            assert time.monotonic() - began < 15
+        assert experiments(server.url) == {"Default"}
+
+
+def test_heals_when_the_database_restarts(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """After a database was killed and started again, the first request works."""
+    with place.serve(place.settings(schema["name"], reader)) as server:
+        server.await_ready()
+        place.database.act("kill")
+        place.database.act("start")
+        place.database.await_ready()
+        assert experiments(server.url) == {"Default"}
+
+
+def test_waits_for_a_sleeping_database(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """A start waits, says so once, and goes on when the database wakes."""
+    with ExitStack() as stack:
+        with place.frozen():
+            server = stack.enter_context(place.serve(place.settings(schema["name"], reader)))
+            server.await_text("Waiting for the database")
+        server.await_ready()
+        assert server.text().count("Waiting for the database") == 1
+
+
+def test_gives_up_on_a_database_that_is_not_there(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """The wait has an end; then the sentence says which database does not answer."""
+    port = place.new_port(1)[0]
+    uri = f"mysql+pymysql://127.0.0.1:{port}/{schema['name']}"
+    settings = place.settings(schema["name"], reader, backend_store_uri=uri)
+    sentence = place.refuse(settings, {"MLFLOW_AWS_DATABASE_WAIT": "2"})
+    assert f"The database at 127.0.0.1:{port} does not answer" in sentence
+
+
+def test_verifies_the_database(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """Another CA, Amazon's, and another name for the same host are all refused at once."""
+    other = reader | {"ca": make_certificates("127.0.0.1").ca}
+    sentence = place.refuse(place.settings(schema["name"], other))
+    assert "not trusted" in sentence
+    assert "check the CA" in sentence
+    sentence = place.refuse(place.settings(schema["name"], reader | {"ca": ""}))
+    assert "not trusted" in sentence
+    uri = place.uri(schema["name"], host="localhost")
+    sentence = place.refuse(place.settings(schema["name"], reader, backend_store_uri=uri))
+    assert "Hostname mismatch" in sentence
+
+
+def test_refuses_a_wrong_password(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """The sentence names user and secret; the password is not in the log."""
+    wrong = reader | {"secret": place.make_secret(f"wrong {AWKWARD} {uuid.uuid4().hex}")}
+    sentence = place.refuse(place.settings(schema["name"], wrong))
+    assert f"refuses the user {reader['user']}" in sentence
+    assert wrong["secret"] in sentence
+
+
+def test_refuses_a_schema_that_is_not_there(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """Neither a schema that does not exist nor one of another project is served."""
+    place.copy(schema["name"], "mlflow_other")
+    for name in ("mlflow_nowhere", "mlflow_other"):
+        sentence = place.refuse(place.settings(name, reader))
+        assert f"does not let the user {reader['user']} into the schema {name}" in sentence
+
+
+@pytest.mark.parametrize(
+    ("revision", "remedy"),
+    [
+        (OLDER, "run the deploy playbook"),
+        (NEWER, "a newer MLflow wrote it"),
+        ("", "at revision none"),
+    ],
+)
+def test_refuses_another_revision(
+    place: Place, schema: dict[str, Any], revision: str, remedy: str
+) -> None:
+    """A schema that is older, newer or empty is refused before the server starts, untouched."""
+    name = f"mlflow_revision_{revision or 'none'}"
+    place.copy(schema["name"], name)
+    place.database.query(f"DELETE FROM `{name}`.alembic_version")
+    if revision:
+        place.database.query(f"INSERT INTO `{name}`.alembic_version VALUES (%s)", revision)
+    database = place.identity(name, RUNTIME)
+    for workers in (1, 2):
+        sentence = place.refuse(place.settings(name, database, workers=workers))
+        assert HEAD in sentence
+        assert remedy in sentence
+
+
+def test_a_server_cannot_change_the_schema(place: Place) -> None:
+    """Its identity has no right to, whoever uses it to migrate."""
+    name = "mlflow_untouched"
+    place.make_schema(name)
+    (record,) = place.migrate(
+        {"name": name, "uri": place.uri(name), "database": place.identity(name, RUNTIME)}
+    )
+    assert "lacks ALTER, CREATE, DROP, INDEX, REFERENCES, TRIGGER" in record["error"]
+    assert not place.database.query(f"SHOW TABLES FROM `{name}`")
+
+
+def test_secrets_that_cannot_be_read(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """Each fault is one sentence that names the secret and what to do."""
+    deleted = place.make_secret("deleted")
+    place.aws.client("secretsmanager").delete_secret(SecretId=deleted)
+    settings = {
+        "missing": ({"secret": "test/none"}, {}, "there is none in eu-central-1"),
+        "deleted": ({"secret": deleted}, {}, "is scheduled for deletion; restore it with"),
+        "no object": (
+            {"secret": place.make_secret("", "[1]")},
+            {},
+            'no JSON object with a text "pass',
+        ),
+        "no JSON": (
+            {"secret": place.make_secret("", "x")},
+            {},
+            'no JSON object with a text "password"',
+        ),
+        "no text": ({"secret": place.make_secret("", '{"password": 1}')}, {}, "no JSON object"),
+        "unprintable": ({"secret": place.make_secret("a\nb")}, {}, "rotate it to printable ASCII"),
+        "no profile": ({}, {"profile": "nobody"}, "has no profile nobody"),
+        "no endpoint": (
+            {},
+            {"endpoint_url": f"http://127.0.0.1:{place.new_port(1)[0]}"},
+            "be reached",
+        ),
+    }
+    for what, (database, aws, expected) in settings.items():
+        content = place.settings(schema["name"], reader | database, aws=place.aws.options() | aws)
+        sentence = place.refuse(content)
+        assert expected in sentence, what
+        assert sentence.startswith(f"The secret {(reader | database)['secret']} cannot be read"), (
+            what
+        )
+    sentence = place.refuse(
+        place.settings(schema["name"], reader), {"HOME": str(place.folder / "nobody")}
+    )
+    assert "there are no AWS credentials" in sentence
+
+
+def test_acts_as_the_role(place: Place, schema: dict[str, Any], reader: dict[str, Any]) -> None:
+    """With a role, the server's AWS clients, MLflow's own included, take it on; nothing else."""
+    place.aws.client("s3").create_bucket(
+        Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    aws = {
+        **place.aws.options(),
+        "profile": "team",
+        "role_arn": "arn:aws:iam::000000000000:role/mlflow/test/project",
+    }
+    content = place.settings(
+        schema["name"], reader, aws=aws, artifacts_destination="s3://artifacts/projects/main"
+    )
+    with place.serve(content) as server:
+        server.await_ready()
+        url = f"{server.url}/api/2.0/mlflow-artifacts/artifacts/0/file.txt"
+        with OPENER.open(Request(url, b"content", method="PUT"), timeout=60) as answer:
+            assert answer.status == 200
+        (folder,) = place.run.iterdir()
+        assert stat.S_IMODE((folder / "aws-config").stat().st_mode) == 0o400
+        assert "aws_secret_access_key" not in (folder / "aws-config").read_text()
+        told = json.loads(place.call("credentials", server.settings).stdout)
+    listed = place.aws.client("s3").list_objects_v2(Bucket="artifacts")["Contents"]
+    assert [item["Key"] for item in listed] == ["projects/main/0/file.txt"]
+    assert told["Version"] == 1
+    assert told["AccessKeyId"] != "test"
+    assert told["Expiration"]
+
+
+def test_a_role_that_cannot_be_taken_on(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """The sentence names secret and role, through the credentials process."""
+    role = "arn:aws:iam::000000000000:role/mlflow/test/project"
+    content = place.settings(schema["name"], reader, aws=place.aws.options() | {"role_arn": role})
+    sentence = place.refuse(content, {"HOME": str(place.folder / "nobody")})
+    assert f"The role {role} cannot be taken on: there are no AWS credentials" in sentence
+
+
+def test_migrates_many_schemas_at_once(place: Place) -> None:
+    """Several schemas at once, twice at once: each is migrated once, and all end current."""
+    schemas = [place.new_schema(f"mlflow_many_{number}") for number in range(3)]
+    both = [place.begin_migration(*schemas) for _number in range(2)]
+    first, second = (place.finish(process) for process in both)
+    for name, records in zip(
+        [schema["name"] for schema in schemas], zip(first, second, strict=True), strict=True
+    ):
+        assert sorted(record["state"] for record in records) == ["current", "empty"], records
+        for record in records:
+            assert record["name"] == name
+            assert record["after"] == HEAD
+            assert record["error"] == ""
+        assert len(place.database.query(f"SHOW TABLES FROM `{name}`")) == KNOWN["tables"][HEAD]
+    assert [record["state"] for record in place.migrate(*schemas)] == ["current"] * 3
+
+
+def test_migrates_an_older_schema(place: Place) -> None:
+    """A schema of an older release, with data, comes to the head with its data."""
+    schema = place.new_schema("mlflow_older")
+    folder = place.folder / "older"
+    folder.mkdir()
+    script = (
+        "import sys, sqlalchemy\n"
+        "from alembic import command\n"
+        "from mlflow.store.db.utils import _get_alembic_config\n"
+        "from mlflow.store.tracking.dbmodels.initial_models import Base\n"
+        "uri, revision = sys.argv[1:]\n"
+        "Base.metadata.create_all(sqlalchemy.create_engine(uri))\n"
+        "command.upgrade(_get_alembic_config(uri), revision)\n"
+    )
+    options = f"read_default_file={folder}/my.cnf&ssl_ca={folder}/ca.pem"
+    (folder / "ca.pem").write_text(place.database.ca)
+    user = schema["database"]["user"]
+    (folder / "my.cnf").write_text(f'[client]\nuser="{user}"\npassword="{place.passwords[-1]}"\n')
+    subprocess.run(
+        [place.python, "-c", script, f"{schema['uri']}?{options}", OLDER],
+        env=place.environment(),
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    (folder / "my.cnf").unlink()
+    place.database.query(
+        "INSERT INTO mlflow_older.experiments (name, lifecycle_stage) VALUES ('kept', 'active')"
+    )
+    (record,) = place.migrate(schema)
+    assert record == {
+        "name": "mlflow_older",
+        "state": "behind",
+        "before": OLDER,
+        "after": HEAD,
+        "repaired": False,
+        "error": "",
+    }
+    assert place.database.query("SELECT name FROM mlflow_older.experiments") == [("kept",)]
+
+
+def test_says_who_holds_the_lock(place: Place, schema: dict[str, Any]) -> None:
+    """A migration that has to wait too long says who holds it up."""
+    with (
+        place.database.connect() as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT GET_LOCK(%s, 1)", (f"mlflow_aws:{schema['name']}",))
+        (record,) = place.migrate(schema, timeout=40)
+        (started,) = place.migrate(schema | {"name": "late"}, timeout=0)
+    assert "is being migrated by somebody else" in record["error"]
+    assert "within the time limit" in started["error"]
+    assert [one["state"] for one in place.migrate(schema)] == ["current"]
+
+
+@pytest.mark.parametrize(
+    ("statements", "state", "expected"),
+    [
+        (
+            ["UPDATE {}.alembic_version SET version_num = 'ffffffffffff'"],
+            "ahead",
+            "a newer one wrote it",
+        ),
+        (["DELETE FROM {}.alembic_version"], "half", "is half-migrated: it says revision none"),
+        (
+            ["UPDATE {}.alembic_version SET version_num = '1bd49d398cd23'"],
+            "half",
+            "not 40, as after",
+        ),
+        (["DROP TABLE {}.alembic_version"], "half", "is half-migrated"),
+    ],
+)
+def test_leaves_a_schema_that_it_does_not_understand(
+    place: Place, schema: dict[str, Any], statements: list[str], state: str, expected: str
+) -> None:
+    """Newer and broken schemas are named and left as they are."""
+    name = f"mlflow_left_{uuid.uuid4().hex[:8]}"
+    place.copy(schema["name"], name)
+    for statement in statements:
+        place.database.query(statement.format(name))
+    before = place.database.query(f"SHOW TABLES FROM `{name}`")
+    migrator = place.identity(name, MIGRATOR, suffix="m")
+    (record,) = place.migrate({"name": name, "uri": place.uri(name), "database": migrator})
+    assert record["state"] == state
+    assert expected in record["error"]
+    assert place.database.query(f"SHOW TABLES FROM `{name}`") == before
+
+
+def test_leaves_a_foreign_schema(place: Place) -> None:
+    """A schema of something else is refused, repair or not."""
+    schema = place.new_schema("mlflow_foreign")
+    place.database.query("CREATE TABLE mlflow_foreign.orders (id INT PRIMARY KEY)")
+    (record,) = place.migrate(schema, repair=True)
+    assert record["state"] == "foreign"
+    assert "1 tables of something else, orders" in record["error"]
+
+
+def test_looks_before_it_begins(place: Place) -> None:
+    """What would break a migration off half way is found while the schema is untouched."""
+    lacking = place.new_schema("mlflow_lacking")
+    place.database.query("REVOKE TRIGGER, REFERENCES ON `mlflow\\_lacking`.* FROM mlflow_lacking_m")
+    folded = place.new_schema("mlflow_folded")
+    place.database.query("ALTER DATABASE mlflow_folded COLLATE utf8mb4_0900_ai_ci")
+    records = place.migrate(lacking, folded)
+    assert "names that differ in case clash" in records[0]["error"]
+    assert "lacks REFERENCES, TRIGGER on mlflow_lacking" in records[1]["error"]
+    for name in ("mlflow_lacking", "mlflow_folded"):
+        assert not place.database.query(f"SHOW TABLES FROM `{name}`")
+
+
+def test_refuses_tables_of_another_collation(place: Place, schema: dict[str, Any]) -> None:
+    """New tables could not refer to tables whose text compares differently."""
+    name = "mlflow_mixed"
+    place.copy(schema["name"], name)
+    place.database.query(f"UPDATE `{name}`.alembic_version SET version_num = '17e22815139b'")
+    for (table,) in place.database.query(f"SHOW TABLES FROM `{name}`")[-6:]:
+        place.database.query(f"DROP TABLE `{name}`.`{table}`")
+    place.database.query(f"ALTER TABLE `{name}`.experiments CONVERT TO CHARACTER SET utf8mb3")
+    migrator = place.identity(name, MIGRATOR, suffix="m")
+    (record,) = place.migrate({"name": name, "uri": place.uri(name), "database": migrator})
+    assert "The table experiments has the collation utf8mb3" in record["error"]
+
+
+def test_a_migration_without_its_secret(place: Place, schema: dict[str, Any]) -> None:
+    """One project's fault does not hold up the others."""
+    lost = {**schema, "name": "lost", "database": {**schema["database"], "secret": "test/none"}}
+    records = place.migrate(schema, lost)
+    assert "Project 'lost': The secret test/none cannot be read" in records[0]["error"]
+    assert records[1]["error"] == ""
+
+
+def test_the_binary_log(
+    place: Place, mysql_image: str, free_ports: Callable[[int], list[int]]
+) -> None:
+    """It is found before a migration; one that broke off on it is repaired where nothing is lost."""
+    with database_server(mysql_image, free_ports(1)[0], "--log-bin=binlog") as database:
+        other = Place(place.python, database, place.aws, place.folder, place.new_port)
+        schema = other.new_schema("mlflow_logged")
+        place.passwords += other.passwords
+        (record,) = other.migrate(schema)
+        assert "log_bin_trust_function_creators" in record["error"]
+        assert not database.query("SHOW TABLES FROM mlflow_logged")
+
+        # What `mlflow db upgrade` does, which looks for nothing.
+        break_off(other, schema)
+        assert database.query("SHOW TABLES FROM mlflow_logged")
+        (record,) = other.migrate(schema)
+        assert record["state"] == "half"
+        assert "error 1419" in record["error"]
+        database.query("SET GLOBAL log_bin_trust_function_creators = 1")
+        (record,) = other.migrate(schema)
+        assert record["state"] == "half"
+
+        database.query("INSERT INTO mlflow_logged.experiments (name) VALUES ('mine')")
+        (record,) = other.migrate(schema, repair=True)
+        assert "holds data (in the table experiments)" in record["error"]
+        assert database.query("SELECT name FROM mlflow_logged.experiments") == [("mine",)]
+        database.query("DELETE FROM mlflow_logged.experiments")
+        (record,) = other.migrate(schema, repair=True)
+        assert record["repaired"]
+        assert record["after"] == HEAD
+        place.seen += other.seen
+
+
+def break_off(place: Place, schema: dict[str, Any]) -> None:
+    """Migrate without a look beforehand, which must fail."""
+    folder = place.folder / "broken"
+    folder.mkdir()
+    user, password = schema["database"]["user"], place.passwords[-1]
+    (folder / "ca.pem").write_text(schema["database"]["ca"])
+    (folder / "my.cnf").write_text(f'[client]\nuser="{user}"\npassword="{password}"\n')
+    uri = f"{schema['uri']}?read_default_file={folder}/my.cnf&ssl_ca={folder}/ca.pem"
+    done = subprocess.run(
+        [place.python, ENTRY, "migrate"],
+        input=json.dumps({"uri": uri}),
+        env=place.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    (folder / "my.cnf").unlink()
+    assert "1419" in done.stderr
+
+
+def test_no_password_was_seen(place: Place) -> None:
+    """Whatever the tests above made servers and migrations say, no password is in it."""
+    texts = [*place.seen, *(log.read_text(errors="replace") for log in place.logs)]
+    assert len(texts) > 20
+    for password in place.passwords:
+        forms = {password, quote(password), quote_plus(password)}
+        assert not [text for text in texts if any(form in text for form in forms)]
+    left = [path for path in place.folder.rglob("*") if path.is_file() and "home" not in path.parts]
+    for path in left:
+        assert AWKWARD not in path.read_text(errors="replace"), path
