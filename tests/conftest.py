@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests import support
+
+if TYPE_CHECKING:
+    from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +62,55 @@ def run() -> Callable[..., support.Done]:
 def environment() -> Callable[..., Path]:
     """Return support.new_environment: locked requirements installed into .venvs/."""
     return support.new_environment
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Return this machine's Docker engine, or one that root starts; DOCKER_HOST names it."""
+    from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
+
+    try:
+        found = _engine.find() or _engine.start(tmp_path_factory.mktemp("engine"))
+    except _engine.Problem as problem:
+        pytest.fail(str(problem), pytrace=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", found.host)
+        yield found
+    _engine.stop(found)
+
+
+@pytest.fixture(scope="session")
+def base_image(engine: Engine) -> str:
+    """Return an image to build ours on, which needs no registry."""
+    from ansible_collections.mlops.mlflow_aws.tests.twin import _images
+
+    return _images.provide(engine, _images.base())
+
+
+@pytest.fixture(scope="session")
+def mysql_image(engine: Engine) -> str:
+    """Return an image of MySQL."""
+    from ansible_collections.mlops.mlflow_aws.tests.twin import _images
+
+    return _images.provide(engine, _images.mysql())
+
+
+@pytest.fixture(scope="session")
+def server_image(engine: Engine, base_image: str) -> Iterator[str]:
+    """Return the image of docker/, built by the classic builder."""
+    name = f"mlflow-image-test:{uuid.uuid4().hex[:12]}"
+    command = ["docker", "build", "--network", "host", "--tag", name]
+    for argument in (f"BASE_IMAGE={base_image}", "REVISION=0123abc"):
+        command += ["--build-arg", argument]
+    support.run(
+        [*command, str(support.CHECKOUT / "docker")],
+        cwd=support.CHECKOUT,
+        env=os.environ | engine.environment | {"DOCKER_BUILDKIT": "0"},
+        timeout=1800,
+    )
+    yield name
+    # What it was made of stays, for the next build.
+    engine.docker("rmi", "--force", "--no-prune", name)
 
 
 @pytest.hookimpl(wrapper=True)

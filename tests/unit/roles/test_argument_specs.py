@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ MAGIC = re.compile(r"ansible_\w+|groups|hostvars|inventory_hostname|item|lookup|
 EXPRESSIONS = {"when", "that", "changed_when", "failed_when", "until"}
 # The spec checks these and no task needs them; the reason stands beside each.
 VALIDATED_ONLY = {
-    # There is but one backend yet; the spec refuses another.
+    # The first role of every playbook refuses what no later one knows.
     ("mlflow_project", "mlflow_backend"),
 }
 
@@ -75,13 +76,26 @@ def names(text: str) -> set[str]:
     return {name for name in found if not MAGIC.fullmatch(name)}
 
 
+def is_wired(value: Any) -> bool:
+    """Say whether a default is made of something else."""
+    return any("{{" in text for text in templates(value))
+
+
 def fallbacks(text: str) -> dict[str, Any]:
     """Return the values that a template gives variables which are not set."""
     found: dict[str, Any] = {}
     for node in ENVIRONMENT.parse(text).find_all(jinja2.nodes.Filter):
         if node.name == "default" and isinstance(node.node, jinja2.nodes.Name):
-            found[node.node.name] = node.args[0].as_const()
+            # What is made of other variables, or is `omit`, is no default of the variable.
+            with suppress(jinja2.nodes.Impossible):
+                found[node.node.name] = node.args[0].as_const()
     return found
+
+
+def flat(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a task, or those of a block behind what the block itself says."""
+    inner = [item for key in ("block", "rescue", "always") for item in task.pop(key, [])]
+    return [task, *(found for item in inner for found in flat(item))]
 
 
 class Role:
@@ -103,7 +117,7 @@ class Role:
         found: list[dict[str, Any]] = []
         for task in load(self.folder / "tasks" / f"{entry}.yml"):
             imported = task.get("ansible.builtin.import_tasks")
-            found += self.tasks(Path(imported).stem) if imported else [task]
+            found += self.tasks(Path(imported).stem) if imported else flat(task)
         return found
 
     def options(self, entry: str) -> dict[str, Any]:
@@ -173,7 +187,7 @@ def test_what_the_spec_names_is_used(entry: tuple[Role, str]) -> None:
 def test_what_is_used_is_in_the_spec(entry: tuple[Role, str]) -> None:
     """Every variable that is read is an option, a record, wired from them, or internal."""
     role, name = entry
-    wired = {key for key, value in role.defaults.items() if any(map(names, templates(value)))}
+    wired = {key for key, value in role.defaults.items() if is_wired(value)}
     lookups = {key for key, value in role.defaults.items() if "lookup(" in str(value)}
     known = set(role.options(name)) | RECORDS | wired | lookups | set(role.vars)
     local = {key for task in role.tasks(name) for key in task.get("vars", {})}
@@ -188,7 +202,7 @@ def test_defaults_are_those_of_the_spec(entry: tuple[Role, str]) -> None:
     for text in role.texts(name):
         values.update(fallbacks(text))
     for option, spec in role.options(name).items():
-        if option not in values or any(map(names, templates(values[option]))):
+        if option not in values or is_wired(values[option]):
             continue
         assert values[option] == spec.get("default"), option
         assert type(values[option]) is type(spec.get("default")), option

@@ -1,0 +1,221 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The twin's Docker engine: one that runs here already, or Debian's, started for it as root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
+
+START_SECONDS = 60
+STOP_SECONDS = 60
+# Where the programs of root lie; a user's PATH may lack it.
+ROOT_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+# Names of Unix sockets end at 107 bytes, and the engine makes sockets below its own folder.
+RUN = Path("/run")
+
+
+# Two images may be made at once, and apt serves one at a time.
+_INSTALLING = threading.Lock()
+
+
+class Problem(Exception):
+    """One sentence that says what failed and what to do."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A Docker engine, and the process and folders of one that was started for the twin."""
+
+    host: str
+    pid: int = 0
+    run: str = ""
+    data: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which programs find it."""
+        return {"DOCKER_HOST": self.host}
+
+    def docker(
+        self,
+        *arguments: str,
+        stdin: IO[bytes] | None = None,
+        timeout: float = 120,
+        check: bool = True,
+    ) -> str:
+        """Run one docker command and return what it printed; a failure is its last line."""
+        command = ["docker", *arguments]
+        env = root_environment() | self.environment
+        try:
+            done = subprocess.run(
+                command,
+                env=env,
+                stdin=stdin or subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise Problem(
+                f"docker {arguments[0]} on {self.host} did not end in {timeout:.0f} s: see whether"
+                " the engine still answers, and run this again."
+            ) from None
+        if check and done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise Problem(f"docker {' '.join(arguments[:3])} failed on {self.host}: {last}")
+        return done.stdout
+
+    def answers(self) -> bool:
+        """Say whether it answers."""
+        with suppress(Problem, OSError):
+            return bool(self.docker("version", "--format", "{{.Server.Version}}", timeout=20))
+        return False
+
+
+def root_environment() -> dict[str, str]:
+    """Return the environment with the folders of root's programs on the PATH."""
+    path = os.environ.get("PATH", os.defpath)
+    return {**os.environ, "PATH": os.pathsep.join([path, *ROOT_PATH])}
+
+
+def install(*programs: str) -> None:
+    """Make sure that Debian's programs are there, as scripts/_debian.sh does."""
+    command = [str(CHECKOUT / "scripts" / "_debian.sh"), *programs]
+    with _INSTALLING:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+        )
+    if done.returncode != 0:
+        raise Problem((done.stderr.strip().splitlines() or ["_debian.sh failed."])[-1])
+
+
+def find() -> Engine | None:
+    """Return the engine that this user's docker command speaks to, if one answers."""
+    if shutil.which("docker") is None:
+        return None
+    hosts = [os.environ.get("DOCKER_HOST", ""), _context(), "unix:///var/run/docker.sock"]
+    for host in dict.fromkeys(filter(None, hosts)):
+        engine = Engine(host)
+        if engine.answers():
+            return engine
+    return None
+
+
+def _context() -> str:
+    """Return the endpoint of the docker command's current context, such as a desktop's."""
+    done = subprocess.run(
+        ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def start(folder: Path) -> Engine:
+    """Start Debian's engine with a socket, data and process of its own; only root can.
+
+    Where installing it has started one, return that.
+    """
+    install("docker", "dockerd", "iptables")
+    found = find()
+    if found:
+        return found
+    if os.geteuid() != 0:
+        raise Problem(
+            "No Docker engine answers this user: start one, or run this as root, who can start"
+            " Debian's."
+        )
+    run = Path(tempfile.mkdtemp(prefix="mlflow-twin-", dir=RUN))
+    data = folder / "engine"
+    data.mkdir(parents=True, exist_ok=True)
+    engine = Engine(f"unix://{run}/docker.sock", run=str(run), data=str(data))
+    command = [
+        "dockerd",
+        *("--host", engine.host),
+        *("--data-root", engine.data),
+        *("--exec-root", f"{run}/exec"),
+        *("--pidfile", f"{run}/docker.pid"),
+    ]
+    log = folder / "engine.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            env=root_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    engine = Engine(engine.host, process.pid, engine.run, engine.data)
+    deadline = time.monotonic() + START_SECONDS
+    while not engine.answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            reason = _reason(log)
+            stop(engine)
+            raise Problem(f"Debian's Docker engine did not start: {reason} (see {log}).")
+        time.sleep(0.1)
+    return engine
+
+
+def stop(engine: Engine) -> None:
+    """End an engine that start() started, by its process id, and remove what it left."""
+    if not engine.pid:
+        return
+    if _is_ours(engine):
+        os.kill(engine.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while _is_ours(engine) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if _is_ours(engine):
+            os.kill(engine.pid, signal.SIGKILL)
+    for folder in (engine.run, engine.data):
+        _unmount(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_ours(engine: Engine) -> bool:
+    """Say whether the process lives and is that engine, not one that got its number since."""
+    with suppress(ChildProcessError):
+        os.waitpid(engine.pid, os.WNOHANG)
+    try:
+        arguments = Path(f"/proc/{engine.pid}/cmdline").read_bytes().decode().split("\0")
+    except OSError:
+        return False
+    return f"{engine.run}/docker.pid" in arguments
+
+
+def _unmount(folder: str) -> None:
+    """Release mounts below a folder, which an engine that was killed leaves behind."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    below = [line.split()[1] for line in lines if line.split()[1].startswith(folder + "/")]
+    for place in sorted(below, reverse=True):
+        subprocess.run(["umount", "--lazy", place], capture_output=True, check=False)
+
+
+def _reason(log: Path) -> str:
+    """Return the last thing that the engine said."""
+    lines: Sequence[str] = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def to_record(engine: Engine) -> Mapping[str, object]:
+    """Return what down() has to know of it."""
+    return {"host": engine.host, "pid": engine.pid, "run": engine.run, "data": engine.data}
