@@ -142,12 +142,12 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "backend": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_backend": "azure"},
-        "^value of mlflow_backend must be one of: local, got: azure$",
+        "^value of mlflow_backend must be one of: local, aws, got: azure$",
     ),
     "runtime": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_server_runtime": "podman"},
-        "^value of mlflow_server_runtime must be one of: process, got: podman$",
+        "^value of mlflow_server_runtime must be one of: docker, process, got: podman$",
     ),
     "base port": (
         "deploy",
