@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -203,7 +204,9 @@ def test_a_new_mlflow_restarts_all_under_a_new_supervisor(fleet: Host) -> None:
     newer = fleet.state / "runtimes" / "9.9.9-0123456789ab"
     newer.mkdir(parents=True)
     entrypoint = newer / "mlflow_entry.py"
-    entrypoint.write_text(Path(fleet.runtime["entrypoint"]).read_text())
+    for path in Path(fleet.runtime["path"]).iterdir():
+        if path.is_file():
+            shutil.copy(path, newer)
     result = fleet.change(fleet.server("a"), entrypoint=str(entrypoint))
     assert actions(result) == {"a": "restart"}
     after = fleet.pids()

@@ -26,10 +26,10 @@ STOP_SECONDS = 60
 ROOT_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 # Names of Unix sockets end at 107 bytes, and the engine makes sockets below its own folder.
 RUN = Path("/run")
-
-
 # Two images may be made at once, and apt serves one at a time.
 _INSTALLING = threading.Lock()
+# Python complains of a process that runs and that nobody holds any more.
+_STARTED: list[subprocess.Popen[bytes]] = []
 
 
 class Problem(Exception):
@@ -164,6 +164,7 @@ def start(folder: Path) -> Engine:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    _STARTED.append(process)
     engine = Engine(engine.host, process.pid, engine.run, engine.data)
     deadline = time.monotonic() + START_SECONDS
     while not engine.answers():
