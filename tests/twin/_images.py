@@ -29,7 +29,6 @@ from ansible_collections.mlops.mlflow_aws.tests.twin._engine import (
     root_environment,
 )
 
-MIRROR = "http://deb.debian.org/debian"
 PULL_SECONDS = 600
 BOOTSTRAP_SECONDS = 900
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -73,7 +72,7 @@ class Recipe:
     @cached_property
     def digest(self) -> str:
         """Return a hash of all that it names."""
-        parts = [self.name, self.pulled, self.suite, MIRROR, *self.packages, *self.left_out]
+        parts = [self.name, self.pulled, self.suite, *self.packages, *self.left_out]
         parts.append(self.finish)
         told = hashlib.sha256("\0".join(parts).encode())
         for path, content in sorted(self.files.items()):
@@ -175,7 +174,8 @@ def _bootstrap(recipe: Recipe, tarball: Path) -> None:
             f"--include={','.join(recipe.packages)}",
             recipe.suite,
             str(root),
-            os.environ.get("MLFLOW_AWS_DEBIAN_MIRROR", MIRROR),
+            # Without one debootstrap takes Debian's own.
+            *filter(None, [os.environ.get("MLFLOW_AWS_DEBIAN_MIRROR")]),
         )
         for path, content in recipe.files.items():
             place = root / path.lstrip("/")
