@@ -45,15 +45,12 @@ class Transport(t.Protocol):
 
     def query(self, sql: str) -> Rows:
         """Return the rows of a statement that changes nothing."""
-        ...
 
     def execute(self, sql: str) -> None:
         """Carry out a statement; raises SqlError where MySQL refuses it."""
-        ...
 
     def hold(self, name: str, timeout: float) -> t.ContextManager[None]:
         """Hold a lock of the database while the block runs; it ends with this process."""
-        ...
 
 
 @contextlib.contextmanager

@@ -63,7 +63,6 @@ class Runner(t.Protocol):
 
     def run(self, request: t.Mapping[str, t.Any], timeout: float) -> list[dict[str, t.Any]]:
         """Return the records that MLflow told, one for each schema that it came to."""
-        ...
 
 
 def is_mysql(uri: str) -> bool:
