@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import sysconfig
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -101,9 +102,18 @@ def test_by_name(
 
 @pytest.mark.timeout(10 * MINUTES)
 def test_galaxy_importer(tarball: Path, tmp_path: Path) -> None:
-    """Galaxy's own importer takes the tarball without an error or a warning."""
+    """Galaxy's own importer takes the tarball without an error or a warning.
+
+    Its environment has ansible-core alone; the collections that the AWS path calls are put where
+    a user's lie.
+    """
     tools = new_environment("galaxy-importer")
     env = clean_environment(tmp_path, tools)
+    collections = tmp_path / ".ansible" / "collections" / "ansible_collections"
+    collections.mkdir(parents=True)
+    here = Path(sysconfig.get_path("purelib")) / "ansible_collections"
+    for namespace in ("amazon", "community"):
+        (collections / namespace).symlink_to(here / namespace)
     command = [str(tools / "python"), "-m", "galaxy_importer.main", str(tarball)]
     done = run(command, cwd=tmp_path, env=env, timeout=8 * MINUTES)
     assert "Importer processing completed successfully" in done.output, done.output
