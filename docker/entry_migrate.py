@@ -286,7 +286,7 @@ def _work(job: Job, sender: Any) -> None:
 def _migrate(job: Job, told: dict[str, Any]) -> None:
     """Bring one schema to the head, under its lock; fills in what was found and done."""
     option_file = entry_mysql.OptionFile(job.database, {}, job.folder)
-    seconds = max(1.0, min(entry_mysql.WAIT_SECONDS, job.deadline - time.time()))
+    seconds = max(1.0, min(entry_mysql.limit(entry_mysql.WAIT), job.deadline - time.time()))
     connection = entry_mysql.wait_awake(lambda: option_file.connect(job.uri), job.uri, seconds)
     schema = urlsplit(job.uri).path.strip("/")
     head = known_head()

@@ -30,19 +30,36 @@ else:
 
 # A sleeping Aurora cluster takes 15 to 30 seconds to answer.
 CONNECT_SECONDS = 60
-# Longer than a cluster takes to wake; a frozen database gives an error after it.
-ANSWER_SECONDS = float(os.environ.get("MLFLOW_AWS_DATABASE_TIMEOUT", "90"))
+# Variables that change limits, and their defaults in seconds.
+POLL, TIMEOUT, WAIT = (
+    "MLFLOW_AWS_SECRET_POLL",
+    "MLFLOW_AWS_DATABASE_TIMEOUT",
+    "MLFLOW_AWS_DATABASE_WAIT",
+)
+# A frozen database gives an error after a time that is longer than a cluster takes to wake.
+LIMITS = {POLL: 300, TIMEOUT: 90, WAIT: 180}
 # The database closes sessions that are idle for so long, so that an idle server holds none;
 # MLflow's pool asks each connection whether it is alive before it uses it.
 IDLE_SECONDS = 20
-POLL_SECONDS = float(os.environ.get("MLFLOW_AWS_SECRET_POLL", "300"))
-WAIT_SECONDS = float(os.environ.get("MLFLOW_AWS_DATABASE_WAIT", "180"))
 # Sizes for which no client is answered with an error: starlette serves 40 requests at once.
 POOL = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "20", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "30"}
+MOST_SECONDS = 86400
 _DENIED = 1045
 # Cannot connect, gone, lost, too many connections, shutting down, its out-of-memory kin.
 _PASSING = (1040, 1053, 2003, 2006, 2013)
 _DENIED_INTERVAL = 5.0
+
+
+def limit(name: str) -> float:
+    """Return a limit in seconds; raise EntryError where its variable holds no such number."""
+    text = os.environ.get(name, str(LIMITS[name]))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= MOST_SECONDS:
+        raise EntryError(f"{name} is {text!r}: give it a number of seconds up to {MOST_SECONDS}.")
+    return seconds
 
 
 class OptionFile:
@@ -76,10 +93,11 @@ class OptionFile:
 
     def refresh_in_background(self) -> None:
         """Follow the secret for as long as this process lives; errors are only told."""
+        pause = limit(POLL)
 
         def follow() -> None:
             while True:
-                time.sleep(POLL_SECONDS)
+                time.sleep(pause)
                 self._try(not_within=0)
 
         threading.Thread(target=follow, name="follow-secret", daemon=True).start()
@@ -109,9 +127,11 @@ class OptionFile:
             "connect_timeout": CONNECT_SECONDS,
         }
         if bounded:
+            # The driver takes 0 for no limit.
+            seconds = max(1, round(limit(TIMEOUT)))
             options |= {
-                "read_timeout": round(ANSWER_SECONDS),
-                "write_timeout": round(ANSWER_SECONDS),
+                "read_timeout": seconds,
+                "write_timeout": seconds,
                 "init_command": f"SET SESSION wait_timeout={IDLE_SECONDS}",
             }
         return f"{plain}?{urlencode(options, quote_via=quote)}"
@@ -159,7 +179,7 @@ def require_plain(uri: str) -> None:
         )
 
 
-def wait_awake(attempt: Any, uri: str, seconds: float = WAIT_SECONDS) -> Any:
+def wait_awake(attempt: Any, uri: str, seconds: float) -> Any:
     """Return what attempt() returns, once the database is awake; say so while it is not.
 
     Raises the last error of the database where it does not answer in time, or refuses.

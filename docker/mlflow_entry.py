@@ -41,7 +41,8 @@ The settings file (JSON, mode 0600) holds:
                            empty is left to AWS's own defaults
 
 A password goes into a file of mode 0400 in a private folder in memory, never into an
-argument, an environment variable or the log. These variables change limits, in seconds:
+argument, an environment variable or the log. These variables, also in `environment`, change
+limits, in seconds:
 
     MLFLOW_AWS_SECRET_POLL       how often the secret is read again (300)
     MLFLOW_AWS_DATABASE_TIMEOUT  how long a MySQL database may take for an answer (90)
@@ -159,6 +160,9 @@ def serve(settings_path: Path) -> None:
     """Become the server that the settings file describes; returns when told to stop."""
     settings = _read_settings(settings_path)
     os.environ[SETTINGS_VARIABLE] = str(settings_path)
+    # The parent of workers waits and reads secrets too; the rest is for those who serve.
+    limits = {k: v for k, v in settings["environment"].items() if k in entry_mysql.LIMITS}
+    os.environ.update(limits)
     # As the first process of a container it would not end by the signal alone.
     signal.signal(signal.SIGTERM, _stop)
     _end_with_parent(_supervisor())
@@ -379,8 +383,8 @@ def _require_current_schema(
     uri = settings["backend_store_uri"]
     try:
         if option_file:
-            bounded = option_file.uri(uri)
-            found = entry_mysql.wait_awake(lambda: _revision(bounded), uri)
+            bounded, seconds = option_file.uri(uri), entry_mysql.limit(entry_mysql.WAIT)
+            found = entry_mysql.wait_awake(lambda: _revision(bounded), uri, seconds)
         else:
             found = _revision(uri)
     except sqlalchemy.exc.SQLAlchemyError as error:

@@ -30,6 +30,7 @@ _NAME_LENGTH = 40
 _PORTS = range(1024, 65536)
 _WORKERS = range(1, 65)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_NUMBER = re.compile(r"[0-9]{1,5}\Z")
 _HOST = re.compile(r"[A-Za-z0-9*.:\[\]_-]+\Z")
 
 
@@ -209,12 +210,16 @@ def _environment(where: str, value: t.Any) -> dict[str, str]:
             raise MlflowError(
                 f"{where} holds {name!r}: write a variable's name of letters, digits and _."
             )
-        if name.startswith(("_MLFLOW", "MLFLOW_AWS_")) or name in _OWNED_VARIABLES:
+        if name not in _LIMITS and (
+            name.startswith(("_MLFLOW", "MLFLOW_AWS_")) or name in _OWNED_VARIABLES
+        ):
             raise MlflowError(f"{where} sets {name}, which the server sets itself: remove it.")
         if isinstance(text, bool) or not isinstance(text, (str, int)):
             raise MlflowError(
                 f"{where}: variable {name} is {_kind(text)}: write its value in quotes."
             )
+        if name in _LIMITS and not (_NUMBER.match(str(text)) and 1 <= int(text) <= 86400):
+            raise MlflowError(f"{where}: variable {name}: write a number of seconds, 1 to 86400.")
     return {str(name): str(text) for name, text in entry.items()}
 
 
@@ -231,6 +236,12 @@ def _kind(value: t.Any) -> str:
     return next((word for kind, word in kinds if isinstance(value, kind)), "of an unknown type")
 
 
+# Those of docker/entry_mysql.py, which a project may have of its own.
+_LIMITS = (
+    "MLFLOW_AWS_DATABASE_TIMEOUT",
+    "MLFLOW_AWS_DATABASE_WAIT",
+    "MLFLOW_AWS_SECRET_POLL",
+)
 _OWNED_VARIABLES = (
     "MLFLOW_ARTIFACTS_DESTINATION",
     "MLFLOW_BACKEND_STORE_URI",

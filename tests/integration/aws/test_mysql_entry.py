@@ -505,6 +505,18 @@ def test_a_frozen_database_gives_errors(
         assert experiments(server.url) == {"Default"}
 
 
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "inf", "nan", ""])
+def test_refuses_a_limit_that_is_no_number(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any], text: str
+) -> None:
+    """A limit of the project's own stands in the settings, and is checked before anything."""
+    limits = {"MLFLOW_AWS_DATABASE_TIMEOUT": text}
+    settings = place.settings(schema["name"], reader, environment=limits)
+    assert place.refuse(settings) == (
+        f"MLFLOW_AWS_DATABASE_TIMEOUT is {text!r}: give it a number of seconds up to 86400."
+    )
+
+
 def test_heals_when_the_database_restarts(
     place: Place, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:

@@ -11,6 +11,8 @@ import re
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.docker import entry_mysql
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _projects
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import project_records
 
@@ -312,6 +314,19 @@ def test_a_variable_that_the_server_owns(name: str) -> None:
         f"mlflow_projects[0] 'demo': server: key 'environment' sets {name}, which the server sets "
         "itself: remove it."
     )
+
+
+@pytest.mark.parametrize("name", sorted(entry_mysql.LIMITS))
+def test_a_limit_of_the_servers_own(name: str) -> None:
+    """A project may have its own, if it is a number of seconds."""
+    assert name in _projects._LIMITS
+    (entry,) = project_records(server("environment", {name: 4}))
+    assert entry["server"]["environment"] == {name: "4"}
+    for text in ("soon", "", "0", "-1", "1e3", "86401"):
+        assert refusal(server("environment", {name: text})) == (
+            f"mlflow_projects[0] 'demo': server: key 'environment': variable {name}: write a number "
+            "of seconds, 1 to 86400."
+        )
 
 
 @pytest.mark.parametrize(
