@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.mlops.mlflow_aws.tests.integration import _buildx
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules
 from ansible_collections.mlops.mlflow_aws.tests.support import Done, clean_environment, run
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
+from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine, Problem
 from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import Ministack, ministack
 
 pytestmark = pytest.mark.timeout(400)
@@ -325,6 +326,39 @@ def test_the_image_is_built_pushed_and_pulled_once(play: Play) -> None:
     assert sum(pulled) == 1
     assert play.engine.docker("image", "inspect", image["reference"])
     assert changes(play(*both)) == [0, 0]
+
+
+@pytest.fixture(scope="module")
+def buildx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return Docker's buildx plugin."""
+    try:
+        return _buildx.provide(tmp_path_factory.mktemp("buildx"))
+    except Problem as problem:
+        pytest.fail(str(problem), pytrace=False)
+
+
+def test_buildx_builds_and_pushes_too(play: Play, buildx: Path) -> None:
+    """As a plugin of the user's own, which `auto` finds; the image is pushed in one step."""
+    plugins = Path(play.env["HOME"]) / ".docker" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    (plugins / buildx.name).symlink_to(buildx)
+    how: dict[str, Any] = {"mlflow_image_builder": "auto"}
+    play.place.make_repository()
+    assert changes(play("mlflow_image", options=("-vvv",), **how)) == [1, 0]
+    image = play.place.info(builder="buildx")["image"]
+    assert image["exists"]
+    assert changes(play("mlflow_image", **how)) == [0, 0]
+    pull = ("mlflow_image:read", "mlflow_image:pull")
+    play.engine.docker("image", "rm", "--force", f"{image['address']}:{image['tag']}", check=False)
+    assert sum(changes(play(*pull, options=("--forks", "1"), **how))) <= 1
+    labels = play.engine.docker(
+        "image", "inspect", "--format", "{{json .Config.Labels}}", image["reference"]
+    )
+    assert json.loads(labels) == {"test": play.place.name}
+    # Its engine makes images for one platform; the sentence says what to do.
+    several = ["linux/amd64", "linux/arm64"]
+    told = play.refuse("mlflow_image", mlflow_image_platforms=several, **how)
+    assert "make a builder for several platforms (docker buildx create --use)" in told
 
 
 def test_the_repository_is_brought_to_its_wanted_state(play: Play) -> None:
