@@ -195,9 +195,10 @@ def test_errors_are_explained(collection_root: Path) -> None:
     assert sorted(text for text in quoted if text not in page) == []
 
 
-def test_picture_stands_alone(collection_root: Path) -> None:
+@pytest.mark.parametrize("name", ["architecture", "aws"])
+def test_picture_stands_alone(collection_root: Path, name: str) -> None:
     """The drawing is well-formed, has a text for those who cannot see it, and loads nothing."""
-    picture = ElementTree.parse(collection_root / "docs/images/architecture.svg").getroot()
+    picture = ElementTree.parse(collection_root / f"docs/images/{name}.svg").getroot()
     names = [element.tag.rpartition("}")[2] for element in picture.iter()]
     assert names[:3] == ["svg", "title", "desc"]
     assert not {"script", "image", "use", "foreignObject"} & set(names)
