@@ -18,6 +18,29 @@ from ansible_collections.mlops.mlflow_aws.tests import support
 if TYPE_CHECKING:
     from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
 
+# The fixture of which there is one for all.
+ENGINE = "engine"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Share tests out to the lanes of scripts/test: what uses one engine or one server together.
+
+    The engine's lane comes first, since it is the longest.
+    """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: _group(item) != ENGINE)
+
+
+def _group(item: pytest.Item) -> str:
+    """Return the group of a test: what needs an engine, or its stage."""
+    if {ENGINE, "twin"} & set(getattr(item, "fixturenames", ())):
+        return ENGINE
+    folder = item.path.parent
+    return str(item.path if folder.name == "gate" else folder)
+
 
 @pytest.fixture(scope="session")
 def checkout() -> Path:

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -179,15 +180,21 @@ class Ports:
 
     # Below the range from which systems pick the ports of outgoing connections.
     _FIRST, _LAST = 20_000, 32_000
+    _LANES = 4
+    # Whoever asks: a twin has its own ports, and does not listen on all of them yet.
+    _given: ClassVar[set[int]] = set()
 
     def __init__(self) -> None:
-        """Start with none given out."""
-        self._given: set[int] = set()
+        """Take a range that no other lane of scripts/test has."""
+        lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % self._LANES
+        count = (self._LAST - self._FIRST) // self._LANES
+        self._first = self._FIRST + lane * count
+        self._last = self._first + count
 
     def __call__(self, count: int) -> list[int]:
         """Return `count` consecutive ports; the first serves as mlflow_base_port."""
         for _attempt in range(200):
-            first = random.randrange(self._FIRST, self._LAST - count)
+            first = random.randrange(self._first, self._last - count)
             block = list(range(first, first + count))
             if not self._given.intersection(block) and all(map(_is_free, block)):
                 self._given.update(block)

@@ -43,12 +43,12 @@ def probe(host: str, port: int, timeout: float) -> Answer:
             "POST", _SEARCH, json.dumps({"max_results": 1}), {"Content-Type": "application/json"}
         )
         response = connection.getresponse()
-        body = _read(response, timeout)
+        body = read_answer(response, timeout)
         configuration = response.getheader(CONFIGURATION_HEADER, "")
         if response.status != 200:
             return Answer(False, configuration, "", f"HTTP {response.status}: {_message(body)}")
         connection.request("GET", "/version")
-        version = _read(connection.getresponse(), timeout).decode("utf-8", "replace").strip()
+        version = read_answer(connection.getresponse(), timeout).decode("utf-8", "replace").strip()
         return Answer(True, configuration, version, "")
     except (OSError, http.client.HTTPException) as error:
         return Answer(False, "", "", str(error) or type(error).__name__)
@@ -67,7 +67,7 @@ def server_url(host: str, port: int) -> str:
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
-def _read(response: http.client.HTTPResponse, timeout: float) -> bytes:
+def read_answer(response: http.client.HTTPResponse, timeout: float) -> bytes:
     """Read an answer; one that comes byte by byte or never ends is given up."""
     deadline = time.monotonic() + timeout
     body = b""

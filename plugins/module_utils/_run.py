@@ -19,6 +19,7 @@ import urllib.parse
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import VOLUME_PATH
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._probe import read_answer
 
 # docker/entry_proof.py writes it.
 _KEY_TAG = "mlflow_aws.key"
@@ -186,7 +187,7 @@ def _call(
             {"Content-Type": "application/json"},
         )
         response = connection.getresponse()
-        text = response.read()
+        text = read_answer(response, timeout)
         answer: dict[str, t.Any] | None = json.loads(text) if response.status == 200 else None
         return answer
     except (OSError, http.client.HTTPException, ValueError):

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Problem
+from ansible_collections.mlops.mlflow_aws.tests.twin._team import Team
 from ansible_collections.mlops.mlflow_aws.tests.twin.twin import Twin
 from ansible_collections.mlops.mlflow_aws.tests.twin.twin import twin as bring_up
 
@@ -23,3 +24,9 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twin]:
         except Problem as problem:
             pytest.fail(str(problem), pytrace=False)
         yield made
+
+
+@pytest.fixture(scope="session")
+def team(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    """Return a team with an empty HOME."""
+    return Team(twin, tmp_path_factory.mktemp("home"))

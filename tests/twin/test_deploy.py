@@ -11,141 +11,31 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
-import ssl
-import sys
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pymysql
 import pytest
-import yaml
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _identities
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import ask, await_, experiments
-from ansible_collections.mlops.mlflow_aws.tests.support import (
-    CHECKOUT,
-    Done,
-    clean_environment,
-    run,
+from ansible_collections.mlops.mlflow_aws.tests.twin._team import (
+    MINUTES,
+    Team,
+    changes,
+    projects,
+    table,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin.twin import Twin
 
-MINUTES = 60
 pytestmark = pytest.mark.timeout(30 * MINUTES)
 
-RECAP = re.compile(r"^localhost +: ok=\d+ +changed=(\d+) .*failed=(\d+)", re.MULTILINE)
-ROW = re.compile(r'"(\S+) +(http://127\.0\.0\.1:\d+) +ok +(\S+) +([0-9a-f]{32})"')
 DENIED = {1044, 1142}
-
-
-@dataclass
-class Team:
-    """A team that runs the playbooks with inventories/aws and the twin's overrides."""
-
-    twin: Twin
-    home: Path
-
-    def play(
-        self, playbook: str, *options: str, projects: list[str] | None = None, check: bool = True
-    ) -> Done:
-        """Run a playbook; with `projects` the list is another than that of inventories/aws."""
-        inventories = [CHECKOUT / "inventories" / "aws", self.twin.inventory]
-        if projects is not None:
-            inventories.append(self.overlay(projects))
-        command: list[str | Path] = [
-            Path(sys.executable).parent / "ansible-playbook",
-            CHECKOUT / "playbooks" / f"{playbook}.yml",
-        ]
-        for inventory in inventories:
-            command += ["--inventory", inventory]
-        environment = clean_environment(self.home) | self.twin.environment
-        return run(
-            [*command, *options],
-            cwd=self.home,
-            env=environment,
-            timeout=20 * MINUTES,
-            check=check,
-        )
-
-    def overlay(self, projects: list[str]) -> Path:
-        """Write one more inventory, with another list of projects."""
-        folder = self.home / "projects"
-        path = folder / "group_vars" / "mlflow_servers.yml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump({"mlflow_projects": [{"name": name} for name in projects]}))
-        (folder / "hosts.yml").write_text("mlflow_servers: {}\n")
-        return folder
-
-    def containers(self) -> dict[str, str]:
-        """Return the ids of the servers' containers that run, by project."""
-        prefix = f"{self.twin.instance}-"
-        lines = self.twin.engine.docker(
-            "ps", "--no-trunc", "--filter", f"name=^{prefix}", "--format", "{{.Names}} {{.ID}}"
-        ).splitlines()
-        pairs = (line.split() for line in lines)
-        return {name.removeprefix(prefix): identifier for name, identifier in pairs}
-
-    def inspect(self, project: str) -> dict[str, Any]:
-        """Return what the engine tells of a server's container."""
-        text = self.twin.engine.docker("inspect", f"{self.twin.instance}-{project}")
-        found: dict[str, Any] = json.loads(text)[0]
-        return found
-
-    def secrets(self) -> dict[str, str]:
-        """Return every password that AWS holds, by the description or name of its secret."""
-        manager = self.twin.aws.client("secretsmanager")
-        found = {}
-        for page in manager.get_paginator("list_secrets").paginate():
-            for item in page["SecretList"]:
-                value = json.loads(manager.get_secret_value(SecretId=item["ARN"])["SecretString"])
-                found[item["ARN"]] = value["password"]
-        return found
-
-    def places(self) -> dict[str, dict[str, str]]:
-        """Return what the projects' stack tells of each project."""
-        stack = self.twin.aws.client("cloudformation").describe_stacks(StackName="mlflow-projects")[
-            "Stacks"
-        ][0]
-        values = [json.loads(output["OutputValue"]) for output in stack["Outputs"]]
-        return {value["name"]: value for value in values}
-
-    def connect(self, user: str, password: str) -> pymysql.Connection[Any]:
-        """Log in to the database as somebody, over TLS."""
-        return pymysql.connect(
-            host=self.twin.mysql.host,
-            port=self.twin.mysql.port,
-            user=user,
-            password=password,
-            ssl=ssl.create_default_context(cadata=self.twin.mysql.ca),
-        )
-
-
-@pytest.fixture(scope="module")
-def team(twin: Twin, tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """Return a team with an empty HOME."""
-    return Team(twin, tmp_path_factory.mktemp("home"))
-
-
-def changed(done: Done) -> int:
-    """Return how many changes a run tells."""
-    found = RECAP.search(done.output)
-    assert found, done.output
-    assert found[2] == "0", done.output
-    return int(found[1])
-
-
-def table(done: Done) -> dict[str, str]:
-    """Return the URLs of the closing table by project; each has a health and a run."""
-    return {name: url for name, url, _version, _run in ROW.findall(done.output)}
 
 
 def test_check_mode_on_an_empty_account(team: Team) -> None:
     """It works, tells what would be made, and makes nothing."""
     done = team.play("deploy", "--check", "--diff")
-    assert changed(done) > 5
+    assert len(changes(done)) > 5
     assert "would be made" in done.output
     aws = team.twin.aws
     assert aws.client("cloudformation").list_stacks()["StackSummaries"] == []
@@ -157,7 +47,7 @@ def test_check_mode_on_an_empty_account(team: Team) -> None:
 def test_deploy_from_nothing_shows_no_secret(team: Team) -> None:
     """Stack, image, schemas, servers and a proved run each; at -vvv no password is in sight."""
     done = team.play("deploy", "-vvv")
-    assert changed(done) > 5
+    assert len(changes(done)) > 5
     assert set(table(done)) == {"demo", "churn"}
     passwords = team.secrets()
     # The database's own, and two for each project.
@@ -171,7 +61,7 @@ def test_a_second_run_changes_nothing(team: Team) -> None:
     """Not a container either."""
     before = team.containers()
     done = team.play("deploy")
-    assert changed(done) == 0
+    assert changes(done) == []
     assert team.containers() == before
     assert set(before) == {"demo", "churn"}
 
@@ -193,7 +83,7 @@ def test_artifacts_are_in_the_bucket_below_their_project(team: Team) -> None:
 def test_each_playbook_runs_alone(team: Team) -> None:
     """And has nothing to do."""
     for playbook in ("backend", "image", "projects", "servers"):
-        assert changed(team.play(playbook)) == 0, playbook
+        assert changes(team.play(playbook)) == [], playbook
 
 
 def test_no_secret_lies_anywhere(team: Team) -> None:
@@ -231,7 +121,10 @@ def test_a_project_reaches_nothing_of_another(team: Team) -> None:
     runtime = (_identities.runtime_user("demo"), passwords[places["demo"]["runtime_secret"]])
     migrator = (_identities.migrator_user("demo"), passwords[places["demo"]["migrator_secret"]])
     for user, password in (runtime, migrator):
-        with closing(team.connect(user, password)) as connection, connection.cursor() as cursor:
+        with (
+            closing(team.twin.mysql.connect(user, password)) as connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute(f"SELECT COUNT(*) FROM `{own}`.experiments")
             for statement in (
                 f"SELECT COUNT(*) FROM `{other}`.experiments",
@@ -243,7 +136,7 @@ def test_a_project_reaches_nothing_of_another(team: Team) -> None:
                 with pytest.raises(pymysql.MySQLError) as caught:
                     cursor.execute(statement)
                 assert caught.value.args[0] in DENIED, statement
-    with closing(team.connect(*runtime)) as connection, connection.cursor() as cursor:
+    with closing(team.twin.mysql.connect(*runtime)) as connection, connection.cursor() as cursor:
         for statement in (f"DROP TABLE `{own}`.runs", f"CREATE TABLE `{own}`.x (i INT)"):
             with pytest.raises(pymysql.MySQLError) as caught:
                 cursor.execute(statement)
@@ -277,7 +170,7 @@ def test_a_server_that_is_killed_comes_back(team: Team) -> None:
     await_(lambda: ask(url, "/health")[0] == 200, "demo does not answer", 180)
     assert experiments(url) >= {"Default"}
     team.twin.engine.docker("kill", f"{team.twin.instance}-demo")
-    assert changed(team.play("servers")) >= 1
+    assert len(changes(team.play("servers"))) >= 1
     assert experiments(url) >= {"Default"}
 
 
@@ -285,24 +178,24 @@ def test_a_new_project_is_added_and_the_others_go_on(team: Team) -> None:
     """One more schema and server; a name at its limit is no trouble."""
     before, long = team.containers(), "a" + "-b" * 19 + "c"
     assert len(long) == 40
-    done = team.play("deploy", projects=["demo", "churn", long])
-    assert changed(done) >= 3
+    done = team.play("deploy", variables=projects("demo", "churn", long))
+    assert len(changes(done)) >= 3
     assert set(table(done)) == {"demo", "churn", long}
     after = team.containers()
     assert {name: after[name] for name in before} == before
-    assert changed(team.play("deploy", projects=["demo", "churn", long])) == 0
+    assert changes(team.play("deploy", variables=projects("demo", "churn", long))) == []
 
 
 def test_a_project_that_left_the_list_keeps_its_data(team: Team) -> None:
     """Its server stops, and the table says so; its schema, secrets and artifacts stay."""
     long = "a" + "-b" * 19 + "c"
-    done = team.play("deploy", projects=["demo", "churn"])
+    done = team.play("deploy", variables=projects("demo", "churn"))
     assert f"{long}  -" in done.output
     assert "not in mlflow_projects" in done.output
     assert set(team.containers()) == {"demo", "churn"}
     assert long in team.places()
     with (
-        closing(team.connect(team.twin.mysql.user, team.twin.mysql.password)) as connection,
+        closing(team.twin.mysql.connect()) as connection,
         connection.cursor() as cursor,
     ):
         cursor.execute(f"SELECT COUNT(*) FROM `{_identities.schema_name(long)}`.experiments")

@@ -37,7 +37,13 @@ import pytest
 import yaml
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container
 from ansible_collections.mlops.mlflow_aws.tests.support import Ports
-from ansible_collections.mlops.mlflow_aws.tests.twin import _engine, _images, _ministack, _mysql
+from ansible_collections.mlops.mlflow_aws.tests.twin import (
+    _engine,
+    _images,
+    _link,
+    _ministack,
+    _mysql,
+)
 from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine, Problem
 
 UP_SECONDS = 1800
@@ -57,6 +63,7 @@ class Twin:
     engine: Engine
     aws: _ministack.Ministack
     mysql: _mysql.Mysql
+    link: _link.Link
     base_image: str
     secret_arn: str
     base_port: int
@@ -100,7 +107,8 @@ class Twin:
                 # The emulator has no session documents, and this database needs no relay.
                 "Relay": "false",
                 "ExistingDatabaseEndpoint": self.mysql.host,
-                "ExistingDatabasePort": str(self.mysql.port),
+                # At the other end of a link, which tests make longer.
+                "ExistingDatabasePort": str(self.link.port),
                 "ExistingDatabaseUsername": self.mysql.user,
                 "ExistingDatabaseSecretArn": self.secret_arn,
             },
@@ -156,11 +164,13 @@ def twin(folder: Path, say: Callable[[str], None] = print, *, auth: bool = False
             _mysql.running(mysql_image.result(), name, ports(1)[0], password=password)
         )
         told(f"MySQL at {mysql.host}:{mysql.port}")
+        link = stack.enter_context(_link.link(ports(1)[0], mysql.port))
         made = Twin(
             folder=folder,
             engine=engine,
             aws=aws,
             mysql=mysql,
+            link=link,
             base_image=base.result(),
             secret_arn=_keep_password(aws, mysql),
             base_port=ports(PROJECT_PORTS)[0],

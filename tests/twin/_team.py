@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A team that uses the twin: it runs playbooks, and looks at what they made."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.mlops.mlflow_aws.tests.support import (
+    CHECKOUT,
+    Done,
+    clean_environment,
+    run,
+)
+from ansible_collections.mlops.mlflow_aws.tests.twin.twin import Twin
+
+MINUTES = 60
+TASK = re.compile(r"^TASK \[(.+?)\] \**$", re.MULTILINE)
+RECAP = re.compile(r"^localhost +: ok=\d+ +changed=(\d+) .*failed=(\d+)", re.MULTILINE)
+ROW = re.compile(r'"(\S+) +(http://127\.0\.0\.1:\d+) +ok +(\S+) +([0-9a-f]{32})"')
+
+
+@dataclass
+class Team:
+    """A team that runs the playbooks with inventories/aws and the twin's overrides."""
+
+    twin: Twin
+    home: Path
+    # Names of the tasks that changed something in any run.
+    changing: set[str] = field(default_factory=set)
+
+    def play(
+        self,
+        playbook: str,
+        *options: str,
+        variables: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> Done:
+        """Run a playbook; `variables` override those of the inventories, as a team's own would."""
+        with self.overlay(variables or {}) as inventory:
+            done = run(
+                [*self.command(playbook, inventory), *options],
+                cwd=self.home,
+                env=self.environment | dict(environment or {}),
+                timeout=20 * MINUTES,
+                check=check,
+            )
+        if done.code == 0:
+            self.changing.update(changes(done))
+        return done
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the environment in which the team's playbooks run."""
+        return clean_environment(self.home) | self.twin.environment
+
+    def command(self, playbook: str, inventory: Path) -> list[str | Path]:
+        """Return the command that runs a playbook, with one more inventory on top."""
+        program = Path(sys.executable).parent / "ansible-playbook"
+        command: list[str | Path] = [program, CHECKOUT / "playbooks" / f"{playbook}.yml"]
+        for place in (CHECKOUT / "inventories" / "aws", self.twin.inventory, inventory):
+            command += ["--inventory", place]
+        return command
+
+    @contextmanager
+    def overlay(self, variables: Mapping[str, Any]) -> Iterator[Path]:
+        """Write one more inventory for a while."""
+        with tempfile.TemporaryDirectory(prefix="overlay-", dir=self.home) as name:
+            folder = Path(name)
+            (folder / "group_vars").mkdir()
+            path = folder / "group_vars" / "mlflow_servers.yml"
+            path.write_text(yaml.safe_dump(dict(variables)))
+            (folder / "hosts.yml").write_text("mlflow_servers: {}\n")
+            yield folder
+
+    def containers(self) -> dict[str, str]:
+        """Return the ids of the servers' containers that run, by project."""
+        prefix = f"{self.twin.instance}-"
+        lines = self.twin.engine.docker(
+            "ps", "--no-trunc", "--filter", f"name=^{prefix}", "--format", "{{.Names}} {{.ID}}"
+        ).splitlines()
+        pairs = (line.split() for line in lines)
+        return {name.removeprefix(prefix): identifier for name, identifier in pairs}
+
+    def inspect(self, project: str) -> dict[str, Any]:
+        """Return what the engine tells of a server's container."""
+        text = self.twin.engine.docker("inspect", f"{self.twin.instance}-{project}")
+        found: dict[str, Any] = json.loads(text)[0]
+        return found
+
+    def secrets(self) -> dict[str, str]:
+        """Return every password that AWS holds, by the description or name of its secret."""
+        manager = self.twin.aws.client("secretsmanager")
+        found = {}
+        for page in manager.get_paginator("list_secrets").paginate():
+            for item in page["SecretList"]:
+                value = json.loads(manager.get_secret_value(SecretId=item["ARN"])["SecretString"])
+                found[item["ARN"]] = value["password"]
+        return found
+
+    def places(self) -> dict[str, dict[str, str]]:
+        """Return what the projects' stack tells of each project."""
+        stack = self.twin.aws.client("cloudformation").describe_stacks(StackName="mlflow-projects")[
+            "Stacks"
+        ][0]
+        values = [json.loads(output["OutputValue"]) for output in stack["Outputs"]]
+        return {value["name"]: value for value in values}
+
+
+def changes(done: Done) -> list[str]:
+    """Return the names of the tasks that changed something, in a run without a failure."""
+    found = RECAP.search(done.output)
+    assert found, done.output
+    assert found[2] == "0", done.output
+    names, outputs = TASK.findall(done.output), TASK.split(done.output)[2::2]
+    pairs = zip(names, outputs, strict=True)
+    told = [name for name, output in pairs if "\nchanged: [" in output]
+    assert len(told) == int(found[1]), done.output
+    return told
+
+
+def table(done: Done) -> dict[str, str]:
+    """Return the URLs of the closing table by project; each has a health and a run."""
+    return {name: url for name, url, _version, _run in ROW.findall(done.output)}
+
+
+def projects(*names: str) -> dict[str, Any]:
+    """Return the variables of an inventory with these projects."""
+    return {"mlflow_projects": [{"name": name} for name in names]}
