@@ -100,14 +100,17 @@ class _Run:
         _template_bucket.is_long(self._wanted.body)
         overtaken = ""
         for _round in range(_ROUNDS):
-            stack = self._read()
-            plan = _plans.plan(self._wanted, stack)
             try:
+                stack = self._read()
+                plan = _plans.plan(self._wanted, stack)
                 finished = self._foresee(stack, plan) if check_mode else self._finish(stack, plan)
             except OvertakenError as error:
                 overtaken = str(error)
                 continue
             if finished:
+                if plan.changed and not check_mode:
+                    # AWS had nothing to change where the plan had: somebody did it since the stack was read.
+                    stack = self._read()
                 return self._outcome(stack, plan)
         raise MlflowError(
             f"Stack '{self._wanted.name}' was changed by somebody else whenever it was to be changed here "

@@ -70,8 +70,8 @@ class StackApi:
         return found[::-1]
 
     def last_event(self, stack_id: str) -> str:
-        """Return the id of a stack's newest event."""
-        with self._explained("read the events of", stack_id):
+        """Return the id of a stack's newest event; the stack may be gone by somebody else's hand."""
+        with self._explained("read the events of", stack_id), self._overtaken():
             answer = self._cloudformation.describe_stack_events(StackName=stack_id)
         return str(answer["StackEvents"][0]["EventId"]) if answer["StackEvents"] else ""
 
