@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ENGINE = "engine"
 
 
+# Before xdist reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Share tests out to the lanes of scripts/test: what uses one engine or one server together.
 

@@ -126,6 +126,19 @@ class Modules:
         return sentence
 
 
+def processes(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(fields[1])
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found
+
+
 def end_group(process: subprocess.Popen[str]) -> None:
     """Kill what is left of a module and the processes that it waits for."""
     with suppress(ProcessLookupError):

@@ -22,7 +22,12 @@ from typing import Any, NamedTuple
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _identities
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import ask, await_, experiments
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
+    ask,
+    await_,
+    experiments,
+    processes,
+)
 from ansible_collections.mlops.mlflow_aws.tests.twin._mysql import make_certificates
 from ansible_collections.mlops.mlflow_aws.tests.twin._team import (
     MINUTES,
@@ -368,8 +373,10 @@ def killed_at(team: Team, variables: dict[str, Any], tasks: set[str]) -> str:
                         return str(task)
                 time.sleep(0.05)
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            # Ansible's workers have sessions of their own, and would stay for ever.
+            for pid in processes(process.pid) if process.poll() is None else ():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             process.wait()
     assert process.returncode == 0, log.read_text()
     return ""

@@ -32,6 +32,7 @@ from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
     ask,
     await_,
     experiments,
+    processes,
 )
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
 from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
@@ -301,19 +302,6 @@ class Place:
         )
         self.seen += [done.stdout, done.stderr] if verb != "credentials" else [done.stderr]
         return done
-
-
-def processes(pid: int) -> list[int]:
-    """Return a process and all its descendants."""
-    parents = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            parents[int(folder.name)] = int(fields[1])
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
 
 
 @pytest.fixture(scope="module")
