@@ -10,7 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests import support
@@ -18,30 +18,39 @@ from ansible_collections.mlops.mlflow_aws.tests import support
 if TYPE_CHECKING:
     from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
 
-# The fixture of which there is one for all.
-ENGINE = "engine"
+# What shares the machine's Docker engine, and so runs in one lane.
+ENGINE = ("tests/gate/test_image.py", "tests/integration/aws/", "tests/twin/")
+# Of these the ones that need none.
+WITHOUT_ENGINE = ("tests/integration/aws/test_stack.py", "tests/twin/test_identities.py")
 
 
-# Before xdist reads the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Share tests out to the lanes of scripts/test: what uses one engine or one server together.
-
-    The engine's lane comes first, since it is the longest.
-    """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: _group(item) != ENGINE)
+def group_of(nodeid: str) -> str:
+    """Return what a test shares servers or an engine with: the engine, its file or its folder."""
+    path = nodeid.partition("::")[0]
+    if path.startswith(ENGINE) and path not in WITHOUT_ENGINE:
+        return "engine"
+    alone = path.startswith("tests/gate/") or path in WITHOUT_ENGINE
+    return path if alone else path.rpartition("/")[0]
 
 
-def _group(item: pytest.Item) -> str:
-    """Return the group of a test: what needs an engine, or its stage."""
-    if {ENGINE, "twin"} & set(getattr(item, "fixturenames", ())):
-        return ENGINE
-    folder = item.path.parent
-    return str(item.path if folder.name == "gate" else folder)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what needs the engine begin, since that is the longest lane of scripts/test."""
+    items.sort(key=lambda item: group_of(item.nodeid) != "engine")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share groups out to the lanes of scripts/test."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Lanes(LoadScopeScheduling):
+        """Keeps a group in one lane."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            """Return a test's group."""
+            return group_of(nodeid)
+
+    return Lanes(config, log)
 
 
 @pytest.fixture(scope="session")
