@@ -43,14 +43,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Share groups out to the lanes of scripts/test."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class Lanes(LoadScopeScheduling):
-        """Keeps a group in one lane."""
-
-        def _split_scope(self, nodeid: str) -> str:
-            """Return a test's group."""
-            return group_of(nodeid)
-
-    return Lanes(config, log)
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = group_of
+    return scheduler
 
 
 @pytest.fixture(scope="session")
