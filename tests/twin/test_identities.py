@@ -554,7 +554,7 @@ def decrypt(kms: Any, cloud: Cloud) -> object:
         "kms:GenerateDataKey",
         lambda kms, cloud: kms.generate_data_key(KeyId=cloud.key, KeySpec="AES_256"),
     ),
-    Row("decrypt-by-key", "kms:Decrypt", lambda kms, cloud: decrypt(kms, cloud)),
+    Row("decrypt-by-key", "kms:Decrypt", decrypt),
     Row(
         "drop-key",
         "kms:ScheduleKeyDeletion",
