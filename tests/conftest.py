@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -71,8 +70,8 @@ def clean_home(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """Return an empty folder for a state folder, whose path must be short enough for a socket."""
-    with tempfile.TemporaryDirectory(prefix="mlflow-", dir="/tmp") as folder:
-        yield Path(folder).resolve()
+    with support.short_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -111,6 +112,13 @@ def _user_path() -> str:
     return os.pathsep.join(
         part for part in parts if not (Path(part).parent / "pyvenv.cfg").exists()
     )
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """Give an empty folder for a state folder, whose path must be short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="mlflow-", dir="/tmp") as folder:
+        yield Path(folder).resolve()
 
 
 def copy_collection(parent: Path) -> Path:

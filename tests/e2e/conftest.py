@@ -14,17 +14,15 @@ from ansible_collections.mlops.mlflow_aws.tests.e2e._newcomer import Newcomer
 
 
 @pytest.fixture(scope="session")
-def newcomer(
-    tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]
-) -> Iterator[Newcomer]:
+def newcomer(free_ports: Callable[[int], list[int]]) -> Iterator[Newcomer]:
     """Return somebody who has just cloned the project; their servers are stopped in the end."""
-    folder = tmp_path_factory.mktemp("newcomer")
-    clone = support.copy_collection(folder / "clone")
-    home = folder / "home"
-    home.mkdir()
-    someone = Newcomer(clone, home, free_ports(4)[0])
-    yield someone
-    someone.quickstart("--stop")
+    with support.short_folder() as folder:
+        clone = support.copy_collection(folder / "clone")
+        home = folder / "home"
+        home.mkdir()
+        someone = Newcomer(clone, home, free_ports(4)[0])
+        yield someone
+        someone.quickstart("--stop")
 
 
 @pytest.fixture(scope="session")

@@ -125,9 +125,9 @@ class Team:
 
 
 @pytest.fixture
-def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    """Return a team whose hosts nothing was done to yet; its path is short, for a socket's sake."""
-    return Team(tmp_path_factory.mktemp("t"))
+def team(short_folder: Path) -> Team:
+    """Return a team whose hosts nothing was done to yet."""
+    return Team(short_folder)
 
 
 NO_DEMO = "no folder for demo: run the deploy playbook first."
