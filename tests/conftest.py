@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -16,6 +17,12 @@ from ansible_collections.mlops.mlflow_aws.tests import support
 
 if TYPE_CHECKING:
     from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
+
+
+def pytest_configure() -> None:
+    """Let what tests start be interrupted, also where a shell runs the gate in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 # What shares the machine's Docker engine, and so runs in one lane.
 ENGINE = ("tests/gate/test_image.py", "tests/integration/aws/", "tests/twin/")
