@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -31,6 +32,7 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.docker.mlflow_entry import (
     CONFIGURATION_HEADER,
     LEAN_DEFAULTS,
+    _answer_at_once,
 )
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
@@ -739,3 +741,20 @@ def test_the_release_before_is_older() -> None:
         assert len(found) == 1, f"{lock} mixes releases of MLflow: {sorted(found)}"
         pins.append(tuple(map(int, found.pop().split("."))))
     assert pins[1] < pins[0], "raise requirements/previous.in no further than the release before"
+
+
+def test_workers_share_a_socket_that_answers_at_once() -> None:
+    """Connections inherit the option, which asyncio sets for sockets of its own making alone."""
+
+    class Config:
+        def bind_socket(self) -> socket.socket:
+            """Bind as uvicorn does."""
+            listener = socket.socket()
+            listener.bind(("127.0.0.1", 0))
+            return listener
+
+    _answer_at_once(Config)
+    with Config().bind_socket() as listener:
+        listener.listen()
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
