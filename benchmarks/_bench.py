@@ -24,6 +24,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = ROOT / ".venvs"
@@ -40,23 +41,33 @@ class Kinds:
     stock: Path
 
 
-def environments() -> Kinds:
-    """Install both sets where they are missing; return their Pythons."""
+def environments(*, drivers: bool = False) -> Kinds:
+    """Install both sets where they are missing; return their Pythons.
+
+    Plain MLflow lacks the drivers of MySQL and AWS, which ours always has. With `drivers` it gets
+    them in an environment of its own, at our versions.
+    """
     state = ENVIRONMENTS / "benchmark-state"
     runtime = module("mlflow_runtime", {**runtime_files(), "state_dir": str(state)})["runtime"]
-    command = [sys.executable, str(ROOT / "scripts/_venv.py"), str(ENVIRONMENTS / "full")]
-    subprocess.run([*command, str(ROOT / "requirements/full.txt")], check=True, stdout=sys.stderr)
-    return Kinds(Path(runtime["python"]), ENVIRONMENTS / "full" / "bin" / "python")
+    folder = ENVIRONMENTS / ("full-drivers" if drivers else "full")
+    locks = [ROOT / "requirements/full.txt"]
+    if drivers:
+        # All but the drivers is in both, at the same versions.
+        locks.append(ROOT / "docker/requirements.txt")
+    command = [sys.executable, str(ROOT / "scripts/_venv.py"), str(folder), *map(str, locks)]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    return Kinds(Path(runtime["python"]), folder / "bin" / "python")
 
 
 def runtime_files() -> dict[str, object]:
     """Return the options of the module mlflow_runtime that hold the collection's files."""
     docker = ROOT / "docker"
+    programs = [*docker.glob("entry_*.py"), docker / "mlflow_entry.py", docker / "mlflow.json"]
     return {
         "requirements": [
             (docker / name).read_text() for name in ("requirements.txt", "process.txt")
         ],
-        "entrypoint": (docker / "mlflow_entry.py").read_text(),
+        "programs": {path.name: path.read_text() for path in programs},
     }
 
 
@@ -108,9 +119,12 @@ def command(kind: str, kinds: Kinds, folder: Path, template: Path, port: int) ->
 
 
 @contextlib.contextmanager
-def served(arguments: list[str], port: int) -> Iterator[tuple[int, float]]:
+def served(
+    arguments: list[str], port: int, variables: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, float]]:
     """Run a server; give its process id and the seconds to its first answer from the database."""
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MALLOC_ARENA_MAX": "2"}
+    environment |= variables or {}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if arguments[1] == "server":
         # The stock server gets none of our settings.
@@ -199,13 +213,31 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
-    """Give a short temporary folder; a socket's path in it must not be long."""
+    """Give a short temporary folder; a socket's path in it must not be long.
+
+    A benchmark that is told to end by a signal ends what it started, too.
+    """
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
     with tempfile.TemporaryDirectory(prefix="mlflow-bench-") as folder:
         yield Path(folder)
 
 
-def report(what: str, ours: float, other: float, unit: str, aim: float) -> None:
+def report(
+    what: str, ours: float, other: float, unit: str, aim: float, *, at_least: bool = False
+) -> None:
     """Print both figures, the machine, and last their ratio."""
     print(f"machine: {os.cpu_count()} processors, Python {platform.python_version()}")
+    compare(what, ours, other, unit, aim, at_least=at_least)
+
+
+def compare(
+    what: str, ours: float, other: float, unit: str, aim: float, *, at_least: bool = False
+) -> None:
+    """Print two figures and their ratio; with `at_least` a larger one is better."""
+    side = "more" if at_least else "less"
     print(f"{what}: {ours:.2f} {unit} against {other:.2f} {unit}")
-    print(f"ratio: {ours / other:.3f} (aim: {aim:.2f} or less)")
+    print(f"ratio: {ours / other:.3f} (aim: {aim:.2f} or {side})")
