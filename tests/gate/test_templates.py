@@ -82,7 +82,7 @@ def reasons(template: Path) -> dict[tuple[str, str], str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["backend", "projects"])
+@pytest.mark.parametrize("name", ["backend", "hosts", "projects"])
 def test_cfn_lint_finds_nothing(tools: Tools, checkout: Path, name: str) -> None:
     """No error, no warning, no advice."""
     done = tools.cfn_lint(checkout / "cloudformation" / f"{name}.yml")
@@ -98,7 +98,7 @@ def test_cfn_lint_looks_into_loops(tools: Tools) -> None:
     assert "MigratorSecret" in done.output
 
 
-@pytest.mark.parametrize("name", ["backend", "projects"])
+@pytest.mark.parametrize("name", ["backend", "hosts", "projects"])
 def test_checkov_fails_nothing(tools: Tools, name: str) -> None:
     """Every check passes or is skipped by the template itself, with a reason and a need."""
     template = written_out(tools.folder, name)
