@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that the programs are there which the offline twin (tests/twin) runs as root:
+# Makes sure that the programs are there which the offline twin (tests/twin) and tests run:
 #   scripts/_debian.sh docker dockerd iptables debootstrap
 # installs Debian's packages of those that are missing, and does nothing where none is. Only
 # root can; everyone else is told in one sentence what is missing.
@@ -14,6 +14,8 @@ package() {
     dockerd) echo docker.io ;;
     # debootstrap checks signatures with it.
     gpgv) echo gpgv ;;
+    sshd) echo openssh-server ;;
+    ssh) echo openssh-client ;;
     *) echo "$1" ;;
   esac
 }
@@ -38,12 +40,19 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 echo "Installing Debian's packages for ${missing[*]} ..."
+declare -r policy=/usr/sbin/policy-rc.d
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
 install() {
   local name packages=()
   timeout 300 apt-get -q update || return 1
+  # What is installed for a test must not serve the network: an SSH server that the package would start.
+  if [[ " ${missing[*]} " == *" sshd "* && ! -e $policy ]]; then
+    trap 'rm -f "$log" "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+  fi
   for name in "${missing[@]}"; do
     packages+=("$(package "$name")")
   done

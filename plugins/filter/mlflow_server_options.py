@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import difflib
 import typing as t
+
+from ansible.errors import AnsibleFilterError
 
 # A project that is to go needs no place for data.
 _NOWHERE = {"backend_store_uri": "", "artifacts_destination": ""}
@@ -17,8 +20,25 @@ def mlflow_server_options(
     backend: t.Mapping[str, t.Any],
     host: str = "127.0.0.1",
     aws_profile: str = "",
+    projects: t.Sequence[str] | None = None,
 ) -> list[dict[str, t.Any]]:
-    """Return the servers of these projects on this backend, as mlflow_server takes them."""
+    """Return the servers of these projects on this backend, as mlflow_server takes them.
+
+    With `projects` only of those named; raises AnsibleFilterError where one is not in the list.
+    """
+    names = [record["name"] for record in records]
+    served = names if projects is None else projects
+    if isinstance(served, str):
+        raise AnsibleFilterError(
+            f"mlflow_server_projects is the text {served!r}: write a list of projects' names."
+        )
+    for name in served:
+        if name not in names:
+            near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else "list it there too, or remove it here."
+            raise AnsibleFilterError(
+                f"mlflow_server_projects names '{name}', which is not in mlflow_projects: {hint}"
+            )
     return [
         {
             "name": record["name"],
@@ -29,6 +49,7 @@ def mlflow_server_options(
             **record["server"],
         }
         for record in records
+        if record["name"] in served
     ]
 
 

@@ -8,31 +8,14 @@ from __future__ import annotations
 
 import typing as t
 
-_HEADER = ("PROJECT", "URL", "HEALTH", "MLFLOW", "RUN")
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_table import server_table
 
 
 def mlflow_server_table(
     servers: t.Iterable[t.Mapping[str, t.Any]], runs: t.Iterable[t.Mapping[str, t.Any]] = ()
 ) -> list[str]:
     """Return the lines of a table of servers, each with its last proof run."""
-    run_ids = {run["name"]: run["run_id"] for run in runs}
-    rows = [_HEADER]
-    for server in servers:
-        up = server["state"] == "running"
-        health = "ok" if server["healthy"] else "not answering" if up else server["state"]
-        rows.append(
-            (
-                server["name"],
-                server["url"] if up else "-",
-                health if server["listed"] else f"{health}, not in mlflow_projects",
-                server["version"] or "-",
-                run_ids.get(server["name"]) or "-",
-            )
-        )
-    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
-    ]
+    return server_table(servers, runs)
 
 
 class FilterModule:

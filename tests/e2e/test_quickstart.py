@@ -125,7 +125,7 @@ def test_an_appended_project_adds_one_server(newcomer: Newcomer, project_url: st
     finally:
         newcomer.projects.write_text(text)
     screen = newcomer.quickstart()
-    assert screen.servers["third"].health == "stopped, not in mlflow_projects"
+    assert screen.servers["third"].health == "stopped, not listed for this host"
     assert newcomer.process_ids() == before
     assert (newcomer.state / "projects" / "third" / "mlflow.db").is_file()
 

@@ -51,11 +51,15 @@ class Ran:
 
     @property
     def failure(self) -> dict[str, Any]:
-        """Return the result of the only task that failed."""
-        found = re.findall(r"^fatal: \[\w+\]: FAILED! => (\{.*\})$", self.output, re.MULTILINE)
-        assert len(found) == 1, self.output
-        result: dict[str, Any] = json.loads(found[0])
-        return result
+        """Return the result of the task that failed; at the end the host fails with its reason."""
+        lines = re.findall(r"^fatal: \[\w+\]: FAILED! => (\{.*\})$", self.output, re.MULTILINE)
+        assert 1 <= len(lines) <= 2, self.output
+        result, *last = map(json.loads, lines)
+        for told in last:
+            first = result["msg"].splitlines()[0].rpartition(" failed: ")[2]
+            assert told["msg"].endswith(first.removeprefix("Task failed: ")), self.output
+        found: dict[str, Any] = result
+        return found
 
     @property
     def sentence(self) -> str:

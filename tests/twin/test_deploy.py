@@ -191,7 +191,7 @@ def test_a_project_that_left_the_list_keeps_its_data(team: Team) -> None:
     long = "a" + "-b" * 19 + "c"
     done = team.play("deploy", variables=projects("demo", "churn"))
     assert f"{long}  -" in done.output
-    assert "not in mlflow_projects" in done.output
+    assert "not listed for this host" in done.output
     assert set(team.containers()) == {"demo", "churn"}
     assert long in team.places()
     with (

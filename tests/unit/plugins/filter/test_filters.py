@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.mlops.mlflow_aws.plugins.filter import (
+    mlflow_fleet_table,
     mlflow_project_records,
     mlflow_run_requests,
     mlflow_server_options,
@@ -17,6 +18,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.filter import (
 )
 
 PLUGINS = (
+    mlflow_fleet_table,
     mlflow_project_records,
     mlflow_run_requests,
     mlflow_server_options,
@@ -140,14 +142,81 @@ def test_the_table() -> None:
         server(name="gone", state="absent", healthy=False, version="", url=""),
     ]
     assert FILTERS["mlflow_server_table"](servers, [{"name": "demo", "run_id": "abc123"}]) == [
-        "PROJECT          URL                    HEALTH                           MLFLOW  RUN",
-        "demo             http://127.0.0.1:5001  ok                               3.17.2  abc123",
-        "fraud-detection  http://127.0.0.1:5002  not answering                    -       -",
-        "old              -                      stopped, not in mlflow_projects  -       -",
-        "gone             -                      absent                           -       -",
+        "PROJECT          URL                    HEALTH                             MLFLOW  RUN",
+        "demo             http://127.0.0.1:5001  ok                                 3.17.2  abc123",
+        "fraud-detection  http://127.0.0.1:5002  not answering                      -       -",
+        "old              -                      stopped, not listed for this host  -       -",
+        "gone             -                      absent                             -       -",
     ]
 
 
 def test_a_table_of_nothing_is_its_header() -> None:
     """Neither servers nor runs."""
     assert FILTERS["mlflow_server_table"]([]) == ["PROJECT  URL  HEALTH  MLFLOW  RUN"]
+
+
+def test_the_table_of_all_hosts() -> None:
+    """Each host has its servers, or the reason why nothing is known of them."""
+    hosts = [
+        {
+            "inventory_hostname": "ada",
+            "mlflow_verify_host": {
+                "servers": [server()],
+                "runs": [{"name": "demo", "run_id": "abc123"}],
+            },
+        },
+        {"inventory_hostname": "bob", "mlflow_verify_failure": "Reach this host: no answer"},
+        {"inventory_hostname": "cy"},
+    ]
+    assert FILTERS["mlflow_fleet_table"](hosts) == [
+        "HOST  PROJECT  URL                    HEALTH             MLFLOW  RUN",
+        "ada   demo     http://127.0.0.1:5001  ok                 3.17.2  abc123",
+        "bob   -        -                      failed, see below  -       -",
+        "cy    -        -                      not looked at      -       -",
+        "bob failed: Reach this host: no answer",
+    ]
+
+
+def test_the_table_of_one_host_does_not_repeat_its_name() -> None:
+    """A colleague with one laptop sees projects."""
+    found = {"servers": [server()], "runs": []}
+    [header, row] = FILTERS["mlflow_fleet_table"](
+        [{"inventory_hostname": "ada", "mlflow_verify_host": found}]
+    )
+    assert header.startswith("PROJECT")
+    assert row.startswith("demo")
+
+
+def test_a_host_serves_the_projects_that_it_names() -> None:
+    """All without a list, none with an empty one."""
+    records = FILTERS["mlflow_project_records"]([{"name": "demo"}, {"name": "churn"}])
+    options = FILTERS["mlflow_server_options"]
+
+    def served(*names: str) -> list[str]:
+        found = options(records, {"projects": {}}, "127.0.0.1", "", list(names))
+        return [server["name"] for server in found]
+
+    assert [server["name"] for server in options(records, {"projects": {}})] == ["demo", "churn"]
+    assert served("churn") == ["churn"]
+    assert served() == []
+
+
+@pytest.mark.parametrize(
+    ("projects", "sentence"),
+    [
+        (["churm"], "mlflow_server_projects names 'churm', .*: did you mean 'churn'"),
+        (["zz"], "mlflow_server_projects names 'zz', .*: list it there too, or remove it here"),
+        ("churn", "mlflow_server_projects is the text 'churn': write a list"),
+    ],
+)
+def test_a_host_cannot_serve_what_is_not_in_the_list(projects: object, sentence: str) -> None:
+    """A misspelt name would stop the server that was meant."""
+    options = FILTERS["mlflow_server_options"]
+    with pytest.raises(AnsibleFilterError, match=sentence):
+        options(
+            FILTERS["mlflow_project_records"]([{"name": "churn"}]),
+            {"projects": {}},
+            "127.0.0.1",
+            "",
+            projects,
+        )

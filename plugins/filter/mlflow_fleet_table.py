@@ -1,0 +1,36 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter that lays the servers of all hosts out as one table."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_table import (
+    HostServers,
+    fleet_table,
+)
+
+
+def mlflow_fleet_table(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
+    """Return the lines of a table of all hosts' servers, and why hosts have none."""
+    return fleet_table([_servers(host) for host in hosts])
+
+
+def _servers(host: t.Mapping[str, t.Any]) -> HostServers:
+    """Read one host's variables, which Ansible renders one by one, so only those needed."""
+    return HostServers(
+        str(host["inventory_hostname"]),
+        host.get("mlflow_verify_host"),
+        str(host.get("mlflow_verify_failure", "")),
+    )
+
+
+class FilterModule:
+    """Ansible's entry to the filter."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Return the filters by name."""
+        return {"mlflow_fleet_table": mlflow_fleet_table}

@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: lays servers out as a table for people."""
+
+from __future__ import annotations
+
+import typing as t
+
+_HEADER = ("PROJECT", "URL", "HEALTH", "MLFLOW", "RUN")
+_FAILED = ("-", "-", "failed, see below", "-", "-")
+_UNSEEN = ("-", "-", "not looked at", "-", "-")
+
+
+class HostServers(t.NamedTuple):
+    """One host: `found` holds `servers` and `runs`, None where the run did not come to that."""
+
+    host: str
+    found: t.Mapping[str, t.Any] | None
+    failure: str
+
+
+def server_table(
+    servers: t.Iterable[t.Mapping[str, t.Any]], runs: t.Iterable[t.Mapping[str, t.Any]]
+) -> list[str]:
+    """Return the lines of a table of one host's servers."""
+    return _lines([_HEADER, *_rows(servers, runs)])
+
+
+def fleet_table(hosts: t.Sequence[HostServers]) -> list[str]:
+    """Return the lines of a table of all hosts' servers, and a line for each that failed."""
+    rows: list[tuple[str, ...]] = [("HOST", *_HEADER)]
+    for host in hosts:
+        rows += [(host.host, *row) for row in _host_rows(host)]
+    reasons = [f"{host.host} failed: {host.failure}" for host in hosts if host.failure]
+    # Of one host everybody knows the name.
+    return _lines([row[1:] for row in rows] if len(hosts) == 1 else rows) + reasons
+
+
+def _host_rows(host: HostServers) -> list[tuple[str, ...]]:
+    """Return the rows of one host: its servers, or that nothing is known of them."""
+    if host.failure:
+        return [_FAILED]
+    if host.found is None:
+        return [_UNSEEN]
+    return _rows(host.found["servers"], host.found["runs"])
+
+
+def _rows(
+    servers: t.Iterable[t.Mapping[str, t.Any]], runs: t.Iterable[t.Mapping[str, t.Any]]
+) -> list[tuple[str, ...]]:
+    """Return a row for each server, with its last proof run."""
+    run_ids = {run["name"]: run["run_id"] for run in runs}
+    return [_row(server, run_ids.get(server["name"]) or "-") for server in servers]
+
+
+def _row(server: t.Mapping[str, t.Any], run_id: str) -> tuple[str, ...]:
+    """Return the row of one server."""
+    up = server["state"] == "running"
+    health = "ok" if server["healthy"] else "not answering" if up else server["state"]
+    return (
+        server["name"],
+        server["url"] if up else "-",
+        health if server["listed"] else f"{health}, not listed for this host",
+        server["version"] or "-",
+        run_id,
+    )
+
+
+def _lines(rows: t.Sequence[tuple[str, ...]]) -> list[str]:
+    """Return each row as a line, its cells below those of the others."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
+    ]

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts that are reached over SSH: one real sshd on loopback, which this user may log in to."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import await_
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
+
+CONFIGURATION = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/user_key.pub
+PidFile {folder}/pid
+AuthenticationMethods publickey
+PermitRootLogin prohibit-password
+# A private folder below /tmp is not one that sshd trusts.
+StrictModes no
+# Many hosts are one here.
+MaxStartups 100
+UsePAM {pam}
+"""
+PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
+
+
+@dataclass(frozen=True)
+class Sshd:
+    """A running sshd, and the key that it takes."""
+
+    port: int
+    folder: Path
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """Return the inventory variables of a host behind it."""
+        return {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": self.port,
+            "ansible_user": getpass.getuser(),
+            "ansible_ssh_private_key_file": str(self.folder / "user_key"),
+            "ansible_ssh_common_args": (
+                f"-F none -o UserKnownHostsFile={self.folder}/known -o ConnectTimeout=10"
+            ),
+        }
+
+
+@contextlib.contextmanager
+def sshd(folder: Path, port: int) -> Iterator[Sshd]:
+    """Run one while the block runs; raises AssertionError where it does not start."""
+    subprocess.run([str(CHECKOUT / "scripts/_debian.sh"), "sshd", "ssh"], check=True)
+    for name in ("host_key", "user_key"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(command, check=True)
+    key = (folder / "host_key.pub").read_text()
+    (folder / "known").write_text(f"[127.0.0.1]:{port} {key}")
+    root = os.geteuid() == 0
+    if root:
+        # Its service would make it.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    configuration = folder / "sshd_config"
+    # As root, so that an account without a password is no locked one.
+    pam = "yes" if root else "no"
+    configuration.write_text(CONFIGURATION.format(port=port, folder=folder, pam=pam))
+    # It starts itself anew for each connection, by its path.
+    program = shutil.which("sshd", path=PATH)
+    assert program, "sshd is not there"
+    log = folder / "log"
+    command = [program, "-D", "-f", str(configuration), "-E", str(log)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        await_(lambda: process.poll() is not None or (folder / "pid").exists(), "sshd is not up")
+        assert process.poll() is None, log.read_text()
+        yield Sshd(port, folder)
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many hosts over real SSH: each serves what it is to, and one that fails stops no other."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import Installation
+from ansible_collections.mlops.mlflow_aws.tests.integration._sshd import Sshd, sshd
+from ansible_collections.mlops.mlflow_aws.tests.support import (
+    CHECKOUT,
+    Done,
+    clean_environment,
+    run,
+    short_folder,
+)
+
+pytestmark = pytest.mark.timeout(900)
+
+PLAYBOOK_SECONDS = 400
+PROJECTS = ("demo", "churn")
+HOSTS = ("ada", "bob", "cy")
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A team with three hosts behind one sshd, and one that nobody answers for."""
+
+    folder: Path
+    states: Path
+    ports: dict[str, int]
+
+    def play(self, name: str, *options: str, **variables: Any) -> Done:
+        """Run a playbook on all hosts; it may fail."""
+        command = [str(Path(sys.executable).with_name("ansible-playbook"))]
+        command += [str(CHECKOUT / "playbooks" / f"{name}.yml"), "-i", str(self.folder / "i.yml")]
+        extra = self.folder / "extra.yml"
+        extra.write_text(yaml.safe_dump(variables))
+        env = clean_environment(self.folder / "home", Path(sys.executable).parent)
+        env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")}
+        command += ["-e", f"@{extra}", *options]
+        return run(command, cwd=self.folder, env=env, timeout=PLAYBOOK_SECONDS, check=False)
+
+    def stop(self) -> None:
+        """End all servers."""
+        self.play("servers", "--limit", "!dan", mlflow_server_state="stopped")
+
+
+def table(done: Done) -> list[str]:
+    """Return the lines of the closing table, without run ids, which are new each time."""
+    [text] = re.findall(r'"msg": \[\n +"(HOST .*?)"\n +\]', done.output, re.DOTALL)
+    lines = [line.strip().strip('",') for line in text.splitlines()]
+    return [re.sub(r"[0-9a-f]{32}$", "RUN", line) for line in lines]
+
+
+def recap(done: Done, host: str) -> dict[str, int]:
+    """Return what Ansible counts of one host."""
+    [line] = re.findall(rf"^{host} +: (.*)$", done.output, re.MULTILINE)
+    return {key: int(count) for key, count in re.findall(r"(\w+)=(\d+)", line)}
+
+
+@pytest.fixture(scope="module")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, free_ports: Callable[[int], list[int]]
+) -> Iterator[Sshd]:
+    """Run an sshd for all tests."""
+    with sshd(tmp_path_factory.mktemp("sshd"), free_ports(1)[0]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fleet(
+    server: Sshd,
+    installation: Installation,
+    tmp_path_factory: pytest.TempPathFactory,
+    free_ports: Callable[[int], list[int]],
+) -> Iterator[Fleet]:
+    """Give a team whose hosts have MLflow already, each in a state folder of its own."""
+    folder = tmp_path_factory.mktemp("fleet")
+    (folder / "home").mkdir()
+    ports = {host: free_ports(len(PROJECTS))[0] for host in HOSTS}
+    with short_folder() as states:
+        for host in HOSTS:
+            (states / host).mkdir()
+            (states / host / "runtimes").symlink_to(installation.folder.parent)
+        hosts = {
+            host: {"mlflow_base_port": port, "mlflow_state_dir": str(states / host)}
+            for host, port in ports.items()
+        }
+        hosts["bob"]["mlflow_server_projects"] = ["churn"]
+        # Nobody listens there.
+        hosts["dan"] = {"ansible_port": free_ports(1)[0]}
+        variables = {
+            **server.variables,
+            "ansible_python_interpreter": sys.executable,
+            "mlflow_projects": [{"name": name} for name in PROJECTS],
+        }
+        inventory = {"mlflow_servers": {"hosts": hosts, "vars": variables}}
+        (folder / "i.yml").write_text(yaml.safe_dump(inventory))
+        fleet = Fleet(folder, states, ports)
+        yield fleet
+        fleet.stop()
+
+
+def test_one_bad_host_stops_no_other(fleet: Fleet) -> None:
+    """A host whose port is taken and one that is away are named with their reason at the end."""
+    port = fleet.ports["cy"]
+    with socket.create_server(("127.0.0.1", port)):
+        done = fleet.play("deploy")
+    assert done.code != 0
+    lines = table(done)
+    assert [line.split()[:2] for line in lines[1:6]] == [
+        ["ada", "demo"],
+        ["ada", "churn"],
+        ["bob", "churn"],
+        ["cy", "-"],
+        ["dan", "-"],
+    ], done.output
+    assert all(" ok " in line for line in lines[1:4])
+    assert re.fullmatch(rf"cy failed: .*port {port} is held by .*another 'port'\.", lines[6])
+    assert re.fullmatch(r"dan failed: .*This host cannot be reached; .*refused", lines[7])
+    assert {host: recap(done, host)["failed"] for host in (*HOSTS, "dan")} == {
+        "ada": 0,
+        "bob": 0,
+        "cy": 1,
+        "dan": 1,
+    }
+
+    # One that was away is brought up to date by the next run, and the others stay as they are.
+    done = fleet.play("deploy", "--limit", "!dan")
+    assert done.code == 0, done.output
+    assert [recap(done, host)["changed"] > 0 for host in HOSTS] == [False, False, True]
+    assert len(table(done)) == 6
+
+
+def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
+    """Batches come from the group's variables, and a bad first batch holds the others only if told."""
+    path = fleet.folder / "i.yml"
+    inventory = yaml.safe_load(path.read_text())
+    variables = inventory["mlflow_servers"]["vars"]
+    variables["mlflow_serial"] = 1
+    hosts = inventory["mlflow_servers"]["hosts"]
+    # The one that cannot be reached comes first.
+    inventory["mlflow_servers"]["hosts"] = {"dan": hosts.pop("dan"), **hosts}
+    path.write_text(yaml.safe_dump(inventory, sort_keys=False))
+
+    done = fleet.play("servers")
+    assert done.code != 0
+    assert done.output.count("PLAY [Run the MLflow servers]") == 4
+    assert recap(done, "dan")["failed"] == 1
+    assert [recap(done, host)["failed"] for host in HOSTS] == [0, 0, 0]
+
+    done = fleet.play("servers", mlflow_max_fail_percentage=0)
+    assert done.code != 0
+    assert done.output.count("PLAY [Run the MLflow servers]") == 1
+    assert "1 of 1 hosts of this batch failed, more than mlflow_max_fail_percentage" in done.output
