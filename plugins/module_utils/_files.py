@@ -7,6 +7,7 @@ STATE/projects/NAME/          mlflow.db and artifacts/ of the local backend
 STATE/runtimes/ID/            one installed MLflow: venv/ and mlflow_entry.py
 STATE/servers/                supervisord.conf, its socket, log and lock
 STATE/servers/NAME/           settings-HASH.json and server.log of one server
+STATE/env/                    for each server that runs a file with its address
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ def runtimes_folder(state: Path) -> Path:
 def servers_folder(state: Path) -> Path:
     """Return the folder of the servers' settings and logs."""
     return state / "servers"
+
+
+def env_folder(state: Path) -> Path:
+    """Return the folder of the files with the servers' addresses."""
+    return state / "env"
 
 
 def require_writable(folder: Path, remedy: str) -> None:

@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports, _probe
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
@@ -43,6 +44,7 @@ def converge(
     stop_unlisted: bool,
     timeout: float,
     lock: Path,
+    env_files: EnvFiles,
     check_mode: bool,
 ) -> Outcome:
     """Bring every server to its wanted state within timeout seconds; in check mode only say how.
@@ -51,8 +53,9 @@ def converge(
     where servers do not come up, after all others have.
     """
     steps = _read_plan(runtime, wanted, stop_unlisted)
+    texts = env_files.differing(steps)
     if check_mode:
-        return _outcome(runtime, steps, _answers_now(steps))
+        return _outcome(runtime, steps, _answers_now(steps), env_files, texts)
     deadline = time.monotonic() + timeout
     if any(step.changed for step in steps):
         _files.make_folder(lock.parent)
@@ -61,16 +64,17 @@ def converge(
             steps = _read_plan(runtime, wanted, stop_unlisted)
             if any(step.changed for step in steps):
                 runtime.apply(steps, deadline)
+    env_files.write(texts)
     answers, ended = _await_answers(runtime, steps, deadline)
-    outcome = _outcome(runtime, steps, answers)
+    outcome = _outcome(runtime, steps, answers, env_files, texts)
     _require_healthy(runtime, outcome, {step.name for step in steps if step.runs}, ended)
     return outcome
 
 
-def records(runtime: Runtime) -> list[dict[str, t.Any]]:
+def records(runtime: Runtime, env_files: EnvFiles) -> list[dict[str, t.Any]]:
     """Return a record for each server that is on the host."""
     steps = [Step(name, KEEP, None, found) for name, found in sorted(runtime.observe().items())]
-    return _outcome(runtime, steps, _answers_now(steps)).servers
+    return _outcome(runtime, steps, _answers_now(steps), env_files, {}).servers
 
 
 def _read_plan(runtime: Runtime, wanted: t.Sequence[Wanted], stop_unlisted: bool) -> list[Step]:
@@ -150,19 +154,36 @@ def _unknown(step: Step) -> _probe.Answer:
 
 
 def _outcome(
-    runtime: Runtime, steps: t.Sequence[Step], answers: t.Mapping[str, _probe.Answer]
+    runtime: Runtime,
+    steps: t.Sequence[Step],
+    answers: t.Mapping[str, _probe.Answer],
+    env_files: EnvFiles,
+    texts: t.Mapping[str, str | None],
 ) -> Outcome:
-    """Return records, changed and diff of these steps."""
+    """Return records, changed and diff of these steps and of the env files that differ."""
     # A server that was just started has another process than the one found.
     now = runtime.observe()
     return Outcome(
         [
             _record(runtime, step, now.get(step.name, Found(step.name)), answers[step.name])
+            | {"env_file": str(env_files.path(step.name))}
             for step in steps
         ],
-        any(step.changed for step in steps),
-        difference(steps),
+        any(step.changed for step in steps) or bool(texts),
+        _with_env_files(difference(steps), env_files, texts),
     )
+
+
+def _with_env_files(
+    diff: dict[str, dict[str, t.Any]], env_files: EnvFiles, texts: t.Mapping[str, str | None]
+) -> dict[str, dict[str, t.Any]]:
+    """Return the diff with the env files that are written or removed."""
+    for name, text in texts.items():
+        path = str(env_files.path(name))
+        diff["before"].setdefault(name, {})
+        after = diff["after"].setdefault(name, {})
+        after["env_file"] = f"{path} is removed" if text is None else f"{path}: {text.strip()}"
+    return diff
 
 
 def _record(runtime: Runtime, step: Step, now: Found, answer: _probe.Answer) -> dict[str, t.Any]:

@@ -16,6 +16,8 @@ description:
     answers a request that reads its database through the API.
   - A server is restarted only when its configuration or its MLflow changed.
   - Servers are supervised; one that dies is started again. Their logs are rotated.
+  - For each server that runs writes a file into C(env) below O(state_dir), which sets C(MLFLOW_TRACKING_URI) for
+    whoever sources it. Its name is O(docker_instance), a dash, the project and C(.env).
   - Never touches data; removing a server removes its settings and its log.
   - With O(runtime=docker) a server is a container and a volume, both named by O(docker_instance) and the project. The
     container has a read-only root and no capability, and is made anew only when its configuration changed. What others
@@ -247,6 +249,9 @@ servers:
       description: The last lines of its log, where it should answer and does not.
       type: list
       elements: str
+    env_file:
+      description: File that sets C(MLFLOW_TRACKING_URI) to its address for whoever sources it; there while it runs.
+      type: str
     listed:
       description: Whether it is one of those asked for.
       type: bool
@@ -264,6 +269,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _server_manager,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_docker import (
     DockerRuntime,
@@ -342,7 +348,8 @@ def main() -> None:
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Converge the servers."""
     params = module.params
-    folder = _files.servers_folder(_files.state_folder(params["state_dir"]))
+    state = _files.state_folder(params["state_dir"])
+    folder = _files.servers_folder(state)
     runtime, identity = _runtime(params, folder)
     outcome = _server_manager.converge(
         runtime,
@@ -350,6 +357,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         stop_unlisted=params["stop_unlisted"],
         timeout=params["timeout"],
         lock=folder / ".lock",
+        env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
         check_mode=module.check_mode,
     )
     return {"changed": outcome.changed, "servers": outcome.servers, "diff": outcome.diff}

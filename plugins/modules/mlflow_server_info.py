@@ -93,6 +93,9 @@ servers:
       description: The last lines of its log, where it should answer and does not.
       type: list
       elements: str
+    env_file:
+      description: File that sets C(MLFLOW_TRACKING_URI) to its address for whoever sources it; there while it runs.
+      type: str
     listed:
       description: Whether it is one of those asked for.
       type: bool
@@ -123,6 +126,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _server_manager,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_docker import (
     DockerRuntime,
@@ -161,7 +165,9 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         runtime = ProcessRuntime(_files.servers_folder(state), "", "", "")
     return {
         "changed": False,
-        "servers": _server_manager.records(runtime),
+        "servers": _server_manager.records(
+            runtime, EnvFiles(_files.env_folder(state), params["docker_instance"])
+        ),
         "state_dir": str(state),
         "runtime": newest(_files.runtimes_folder(state)),
     }

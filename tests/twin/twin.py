@@ -43,6 +43,7 @@ from ansible_collections.mlops.mlflow_aws.tests.twin import (
     _link,
     _ministack,
     _mysql,
+    _rds,
 )
 from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine, Problem
 
@@ -155,7 +156,15 @@ def twin(folder: Path, say: Callable[[str], None] = print, *, auth: bool = False
         base = pool.submit(_images.provide, engine, _images.base())
         mysql_image = pool.submit(_images.provide, engine, _images.mysql())
         aws = stack.enter_context(
-            _ministack.ministack(ports(1)[0], folder, auth=auth, **engine.environment)
+            _ministack.ministack(
+                ports(1)[0],
+                folder,
+                auth=auth,
+                # A cluster, where a test makes one, gets a port and an image of ours.
+                RDS_BASE_PORT=str(ports(1)[0]),
+                MINISTACK_IMAGE_PREFIX=_rds.IMAGE_PREFIX,
+                **engine.environment,
+            )
         )
         told(f"AWS at {aws.url}")
         name = f"mlflow-twin-{ports(1)[0]}"

@@ -27,7 +27,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _schema_plan,
 )
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules
-from ansible_collections.mlops.mlflow_aws.tests.twin import _ministack
+from ansible_collections.mlops.mlflow_aws.tests.twin import _ministack, _rds
 from ansible_collections.mlops.mlflow_aws.tests.twin import _mysql as twin
 
 pytestmark = pytest.mark.timeout(300)
@@ -60,7 +60,7 @@ def aws(
         auth=False,
         # The Data API's MySQL gets a port of its own.
         RDS_BASE_PORT=str(free_ports(10)[0]),
-        MINISTACK_IMAGE_PREFIX="mlflow-test",
+        MINISTACK_IMAGE_PREFIX=_rds.IMAGE_PREFIX,
         DOCKER_HOST=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
     ) as running:
         yield running
@@ -877,52 +877,25 @@ def test_schemas_are_migrated(place: Place, runtime: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def cluster(mysql_image: str, aws: _ministack.Ministack) -> Iterator[tuple[dict[str, Any], str]]:
-    """Return options that name an Aurora cluster with a real MySQL behind it, and its CA."""
-    certificates = twin.make_certificates("localhost")
-    twin.build_rds_image(mysql_image, "mlflow-test/mysql:8.0", certificates)
+def cluster(mysql_image: str, aws: _ministack.Ministack) -> Iterator[_rds.Cluster]:
+    """Return an Aurora cluster with a real MySQL behind it."""
     aws.reset()
-    rds = aws.client("rds")
-    made = rds.create_db_cluster(
-        DBClusterIdentifier="mlflow",
-        Engine="aurora-mysql",
-        EngineVersion="8.0.mysql_aurora.3.10.0",
-        MasterUsername="admin",
-        MasterUserPassword=ODD,
-        EnableHttpEndpoint=True,
-    )["DBCluster"]
-    instance = {"DBInstanceIdentifier": "mlflow-1"}
-    rds.create_db_instance(
-        **instance,
-        DBClusterIdentifier="mlflow",
-        Engine="aurora-mysql",
-        DBInstanceClass="db.serverless",
-    )
-    secret = aws.client("secretsmanager").create_secret(
-        Name="master", SecretString=json.dumps({"username": "admin", "password": ODD})
-    )["ARN"]
+    with _rds.cluster(aws, mysql_image, ODD) as made:
+        yield made
+
+
+def test_data_api(
+    cluster: _rds.Cluster, modules: Modules, mysql: twin.Mysql, aws: _ministack.Ministack
+) -> None:
+    """The same over HTTPS: it waits for the database, foretells, makes, and is then idle."""
     options = {
         "transport": "data_api",
-        "cluster_arn": made["DBClusterArn"],
-        "login_secret": secret,
+        "cluster_arn": cluster.arn,
+        "login_secret": cluster.secret,
         "login_host": "",
         "login_password": None,
         "timeout": 120,
     }
-    yield options, certificates.ca
-    rds.delete_db_instance(**instance, SkipFinalSnapshot=True)
-    rds.delete_db_cluster(DBClusterIdentifier="mlflow", SkipFinalSnapshot=True)
-    twin.docker("rmi", "--force", "mlflow-test/mysql:8.0")
-
-
-def test_data_api(
-    cluster: tuple[dict[str, Any], str],
-    modules: Modules,
-    mysql: twin.Mysql,
-    aws: _ministack.Ministack,
-) -> None:
-    """The same over HTTPS: it waits for the database, foretells, makes, and is then idle."""
-    options, ca = cluster
     place = Place(modules, mysql, aws)
     projects = [place.project("a-b", password=ODD), place.project("demo")]
     first = place.run(*projects, how={"check": True, "diff": True}, **options)
@@ -932,12 +905,7 @@ def test_data_api(
         assert done[key] == first[key]
     assert sum(map(len, actions(done).values())) == 10
     place.unchanged(*projects, **options)
-    endpoint = aws.client("rds").describe_db_clusters()["DBClusters"][0]
-    direct = {
-        "host": endpoint["Endpoint"],
-        "port": endpoint["Port"],
-        "ssl": {"verify_mode": "none"},
-    }
+    direct = {"host": cluster.host, "port": cluster.port, "ssl": {"verify_mode": "none"}}
     for kind in ("migrator", "runtime"):
         place.login(projects[0], kind, **direct).close()
     place.put(projects[0]["runtime"]["secret"], {"password": "next:one"})
@@ -951,11 +919,11 @@ def test_data_api(
     place.unchanged(*gone, **options)
     # The master user's own rights are those that AWS gives it; the Data API here works as root.
     master = {
-        "login_host": endpoint["Endpoint"],
-        "login_port": endpoint["Port"],
-        "login_user": "admin",
+        "login_host": cluster.host,
+        "login_port": cluster.port,
+        "login_user": cluster.user,
         "login_password": ODD,
-        "login_ca": ca,
+        "login_ca": cluster.ca,
         "timeout": 60,
     }
     place.run(*projects, **master)
