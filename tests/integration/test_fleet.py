@@ -46,13 +46,13 @@ class Fleet:
         extra = self.folder / "extra.yml"
         extra.write_text(yaml.safe_dump(variables))
         env = clean_environment(self.folder / "home", Path(sys.executable).parent)
-        env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg")}
+        env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1"}
         command += ["-e", f"@{extra}", *options]
         return run(command, cwd=self.folder, env=env, timeout=PLAYBOOK_SECONDS, check=False)
 
     def stop(self) -> None:
         """End all servers."""
-        self.play("servers", "--limit", "!dan", mlflow_server_state="stopped")
+        self.play("servers", "--limit", "!dan", mlflow_server_state="stopped", mlflow_serial="100%")
 
 
 def table(done: Done) -> list[str]:
