@@ -57,14 +57,15 @@ def converge(
     if check_mode:
         return _outcome(runtime, steps, _answers_now(steps), env_files, texts)
     deadline = time.monotonic() + timeout
-    if any(step.changed for step in steps):
+    if texts or any(step.changed for step in steps):
         _files.make_folder(lock.parent)
         with _files.exclusive(lock, timeout, "changing the servers of this host"):
             # Another run may have done it meanwhile.
             steps = _read_plan(runtime, wanted, stop_unlisted)
+            texts = env_files.differing(steps)
             if any(step.changed for step in steps):
                 runtime.apply(steps, deadline)
-    env_files.write(texts)
+            env_files.write(texts)
     answers, ended = _await_answers(runtime, steps, deadline)
     outcome = _outcome(runtime, steps, answers, env_files, texts)
     _require_healthy(runtime, outcome, {step.name for step in steps if step.runs}, ended)

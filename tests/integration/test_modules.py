@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -101,7 +102,7 @@ def test_servers_answer_from_their_databases(fleet: Host) -> None:
             assert answer.headers["mlflow-aws-configuration"] == record["configuration"]
         assert experiments(record["url"]) >= {"Default"}
         assert Path(record["log_path"]).is_file()
-        sourced = f'. {record["env_file"]} && printf %s "$MLFLOW_TRACKING_URI"'
+        sourced = f'. {shlex.quote(record["env_file"])} && printf %s "$MLFLOW_TRACKING_URI"'
         told = subprocess.run(["sh", "-c", sourced], capture_output=True, text=True, check=True)
         assert told.stdout == record["url"]
     assert len(fleet.supervisors()) == 1
