@@ -888,7 +888,7 @@ def test_data_api(
     cluster: _rds.Cluster, modules: Modules, mysql: twin.Mysql, aws: _ministack.Ministack
 ) -> None:
     """The same over HTTPS: it waits for the database, foretells, makes, and is then idle."""
-    options = {
+    options: dict[str, Any] = {
         "transport": "data_api",
         "cluster_arn": cluster.arn,
         "login_secret": cluster.secret,
@@ -905,7 +905,11 @@ def test_data_api(
         assert done[key] == first[key]
     assert sum(map(len, actions(done).values())) == 10
     place.unchanged(*projects, **options)
-    direct = {"host": cluster.host, "port": cluster.port, "ssl": {"verify_mode": "none"}}
+    direct: dict[str, Any] = {
+        "host": cluster.host,
+        "port": cluster.port,
+        "ssl": {"verify_mode": "none"},
+    }
     for kind in ("migrator", "runtime"):
         place.login(projects[0], kind, **direct).close()
     place.put(projects[0]["runtime"]["secret"], {"password": "next:one"})
