@@ -161,16 +161,13 @@ def build(collection: Path, ansible: Path, home: Path) -> Path:
     return tarballs[0]
 
 
-def check_foretold(user: User) -> None:
-    """In check mode a first run says that it changes something, and does not."""
+def check_main_way(user: User) -> None:
+    """Take a host from nothing to two proved servers and back, by names alone."""
     planned = user.play("deploy", "--check", "--diff")
     assert planned.changed > 0
     assert not user.state.exists(), "Check mode made the state folder."
     assert user.listening() == [False, False]
 
-
-def check_main_way(user: User) -> None:
-    """Take a host from nothing to two proved servers and back, by names alone."""
     assert user.play("deploy").changed > 0
     proved = user.runs()
     assert all(count > 0 for count in proved), "deploy logged no run through a new server."
@@ -188,6 +185,7 @@ def check_main_way(user: User) -> None:
 
 def check_by_ways(user: User) -> None:
     """Where deploy ran earlier, servers alone starts and stops, and says what it changes."""
+    assert user.stop().changed == 0
     planned = user.play("servers", "--check")
     assert planned.changed > 0
     assert user.listening() == [False, False]

@@ -16,7 +16,6 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.tests.gate.packaged import (
     build,
     check_by_ways,
-    check_foretold,
     check_main_way,
     user_of,
 )
@@ -97,7 +96,6 @@ def test_by_name(
     """Installed from the tarball, the playbooks do the whole job by their names."""
     ansible = new_environment("control")
     with user_of(tarball, tmp_path, ansible, free_ports(2), short_folder / "state") as user:
-        check_foretold(user)
         check_main_way(user)
         check_by_ways(user)
 
