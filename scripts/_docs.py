@@ -27,6 +27,8 @@ END = "<!-- End of the variables. -->\n"
 # A role's argument spec must name it, or a faulty list would fail with another message
 # than ours; a default computes it, and no inventory sets it.
 COMPUTED = {"mlflow_project_records"}
+# How a role tells of a variable that another one owns.
+BORROWED = "As for ["
 REMEDY = "run scripts/docs"
 SECONDS = 300
 # The pages speak of what is there: the repository, and what `ansible-galaxy collection
@@ -76,8 +78,9 @@ def variables() -> list[Variable]:
         specs = read_yaml(Path("roles") / role / "meta/argument_specs.yml")["argument_specs"]
         for spec in specs.values():
             for row in rows(spec.get("options", {}), ""):
-                # The role that owns a shared variable is called before those that borrow it.
-                found.setdefault(row.name, row)
+                # A role that borrows a variable may be called before the one that owns it.
+                if row.name not in found or found[row.name].meaning.startswith(BORROWED):
+                    found[row.name] = row
     return list(found.values())
 
 
