@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation import _deployed
 from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation import (
     test_templates as templates,
 )
@@ -35,19 +34,6 @@ GIVEN = {
     "ServerSecurityGroupId": "sg-0123456789abcdef0",
 }
 INVENTORIES = FOLDER.parent / "inventories"
-
-
-@pytest.fixture(autouse=True)
-def plain_user_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the text of Fn::Base64 stand as it is written."""
-    worked_out = _deployed._Stack.value
-
-    def value(stack: _deployed._Stack, node: Any) -> Any:
-        if isinstance(node, dict) and set(node) == {"Fn::Base64"}:
-            node = node["Fn::Base64"]
-        return worked_out(stack, node)
-
-    monkeypatch.setattr(_deployed._Stack, "value", value)
 
 
 def hosts(**parameters: str) -> Deployed:
