@@ -58,7 +58,9 @@ def cluster(aws: Ministack, mysql_image: str, password: str) -> Iterator[Cluster
     )["ARN"]
     [found] = rds.describe_db_clusters()["DBClusters"]
     arn, host, port = made["DBClusterArn"], found["Endpoint"], int(found["Port"])
-    yield Cluster(arn, host, port, _USER, secret, certificates.ca)
-    rds.delete_db_instance(DBInstanceIdentifier=_INSTANCE, SkipFinalSnapshot=True)
-    rds.delete_db_cluster(DBClusterIdentifier=_NAME, SkipFinalSnapshot=True)
-    _mysql.docker("rmi", "--force", _IMAGE)
+    try:
+        yield Cluster(arn, host, port, _USER, secret, certificates.ca)
+    finally:
+        rds.delete_db_instance(DBInstanceIdentifier=_INSTANCE, SkipFinalSnapshot=True)
+        rds.delete_db_cluster(DBClusterIdentifier=_NAME, SkipFinalSnapshot=True)
+        _mysql.docker("rmi", "--force", _IMAGE)
