@@ -30,12 +30,19 @@ for name in "$@"; do
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
+# With an engine of the user's own nothing else is needed for the twin; for SSH there is no such way.
+if [[ " ${missing[*]} " == *" sshd "* || " ${missing[*]} " == *" ssh "* ]]; then
+  what="A test over SSH" instead=""
+else
+  what="The offline twin" instead=", or start a Docker engine that this user may use and that reaches a registry"
+fi
+
 if ! command -v apt-get >/dev/null; then
-  printf 'The offline twin needs %s: install it and run this again, or start a Docker engine that this user may use and that reaches a registry.\n' "${missing[*]}" >&2
+  printf '%s needs %s: install it and run this again%s.\n' "$what" "${missing[*]}" "$instead" >&2
   exit 1
 fi
 if [ "$(id -u)" -ne 0 ]; then
-  printf 'The offline twin needs %s, which only root can install and run: run this as root, or start a Docker engine that this user may use and that reaches a registry.\n' "${missing[*]}" >&2
+  printf '%s needs %s, which only root can install: run this as root%s.\n' "$what" "${missing[*]}" "$instead" >&2
   exit 1
 fi
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import await_
-from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
+from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
 
 CONFIGURATION = """\
 ListenAddress 127.0.0.1
@@ -32,7 +32,6 @@ StrictModes no
 MaxStartups 100
 UsePAM {pam}
 """
-PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"])
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,12 @@ class Sshd:
 
 @contextlib.contextmanager
 def sshd(folder: Path, port: int) -> Iterator[Sshd]:
-    """Run one while the block runs; raises AssertionError where it does not start."""
-    subprocess.run([str(CHECKOUT / "scripts/_debian.sh"), "sshd", "ssh"], check=True)
+    """Run one while the block runs.
+
+    Raises Problem where Debian's packages are missing and cannot be installed, and AssertionError
+    where it does not start.
+    """
+    _engine.install("sshd", "ssh")
     for name in ("host_key", "user_key"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(command, check=True)
@@ -74,7 +77,7 @@ def sshd(folder: Path, port: int) -> Iterator[Sshd]:
     pam = "yes" if root else "no"
     configuration.write_text(CONFIGURATION.format(port=port, folder=folder, pam=pam))
     # It starts itself anew for each connection, by its path.
-    program = shutil.which("sshd", path=PATH)
+    program = shutil.which("sshd", path=_engine.root_environment()["PATH"])
     assert program, "sshd is not there"
     log = folder / "log"
     command = [program, "-D", "-f", str(configuration), "-E", str(log)]
