@@ -58,6 +58,7 @@ class Ran:
         for told in last:
             first = result["msg"].splitlines()[0].rpartition(" failed: ")[2]
             assert told["msg"].endswith(first.removeprefix("Task failed: ")), self.output
+            assert "The filter plugin" not in told["msg"], self.output
         found: dict[str, Any] = result
         return found
 
