@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The AWS path whole on the twin, in the order in which a team walks it.
 
+It is the first file that uses the twin, since its first tests want an account that is empty.
 The tests build on each other: check, deploy, deploy again, look for secrets, try to reach what is
 another project's, break a server, add a project, drop it.
 """

@@ -396,7 +396,7 @@ def test_survives_a_secret_that_goes(place: Place, schema: dict[str, Any]) -> No
         server.await_text("goes on with the password")
         assert experiments(server.url) == {"Default"}
         client.restore_secret(SecretId=database["secret"])
-        place.change_secret(database["secret"], "another one")
+        place.change_secret(database["secret"], f"another {AWKWARD} {uuid.uuid4().hex}")
         server.await_text("has a new version")
     assert "Traceback" not in server.text()
 
@@ -614,7 +614,7 @@ def test_secrets_that_cannot_be_read(
     place: Place, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:
     """Each fault is one sentence that names the secret and what to do."""
-    deleted = place.make_secret("deleted")
+    deleted = place.make_secret(f"deleted {AWKWARD} {uuid.uuid4().hex}")
     place.aws.client("secretsmanager").delete_secret(SecretId=deleted)
     settings = {
         "missing": ({"secret": "test/none"}, {}, "there is none in eu-central-1"),
