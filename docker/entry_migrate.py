@@ -302,6 +302,7 @@ def _migrate(job: Job, told: dict[str, Any]) -> None:
         elif told["state"] not in (EMPTY, BEHIND):
             raise EntryError(_refusal(told["state"], found, head))
         _require_fit(cursor, schema, found)
+        option_file.attend()
         migrate(option_file.uri(job.uri, bounded=False))
         found = _look(cursor, schema)
         told["after"] = found.revision

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -44,9 +46,9 @@ IDLE_SECONDS = 20
 # Sizes for which no client is answered with an error: starlette serves 40 requests at once.
 POOL = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "20", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "30"}
 MOST_SECONDS = 86400
-_DENIED = 1045
+_DENIED, _NOT_REACHED = 1045, 2003
 # Cannot connect, gone, lost, too many connections, shutting down, its out-of-memory kin.
-_PASSING = (1040, 1053, 2003, 2006, 2013)
+_PASSING = (1040, 1053, _NOT_REACHED, 2006, 2013)
 _DENIED_INTERVAL = 5.0
 
 
@@ -102,20 +104,26 @@ class OptionFile:
 
         threading.Thread(target=follow, name="follow-secret", daemon=True).start()
 
-    def refresh_when_denied(self) -> None:
-        """Read the secret at once when the database refuses its password, and connect again."""
+    def attend(self, engine: Any = None) -> None:
+        """Open the connections of an engine, or without one of all that this process will make.
+
+        They go through the tunnel where there is one. When the database refuses the password the
+        secret is read at once, and the connection tried again.
+        """
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
+        opened = opener(self._database)
+
         def connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
             try:
-                return dialect.connect(*arguments, **options)
+                return opened(*arguments, **options)
             except dialect.dbapi.OperationalError as error:
                 if error.args[0] != _DENIED or not self._try(_DENIED_INTERVAL):
                     raise
-            return dialect.connect(*arguments, **options)
+            return opened(*arguments, **options)
 
-        event.listen(Engine, "do_connect", connect)
+        event.listen(engine or Engine, "do_connect", connect)
 
     def uri(self, plain: str, *, bounded: bool = True) -> str:
         """Return the URI that names this file; `bounded` sets the limits that a server needs."""
@@ -138,10 +146,8 @@ class OptionFile:
 
     def connect(self, plain: str) -> Any:
         """Open a plain connection, outside of SQLAlchemy and without a limit on answers."""
-        import pymysql
-
         place = urlsplit(plain)
-        return pymysql.connect(
+        return opener(self._database)(
             host=place.hostname,
             port=place.port or 3306,
             database=place.path.strip("/"),
@@ -167,6 +173,36 @@ class OptionFile:
         if changed:
             say(f"The secret {self._database['secret']} has a new version, which is used from now.")
         return changed
+
+
+def opener(database: dict[str, Any]) -> Callable[..., Any]:
+    """Return what opens a connection as pymysql.connect does, through the settings' tunnel if any.
+
+    Host and port stay those of the URI, so that TLS verifies the name of the database and not
+    that of the tunnel's end.
+    """
+    import pymysql
+
+    tunnel = database.get("tunnel") or ""
+    if not tunnel:
+        return pymysql.connect
+    host, _colon, port = tunnel.rpartition(":")
+
+    class Tunnelled(pymysql.connections.Connection):  # type: ignore[type-arg]
+        """A connection whose bytes go through the tunnel."""
+
+        def connect(self, sock: Any = None) -> None:
+            try:
+                through = sock or socket.create_connection((host, int(port)), self.connect_timeout)
+                through.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                through.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            except OSError as error:
+                raise pymysql.err.OperationalError(
+                    _NOT_REACHED, f"the tunnel at {tunnel} is not open: {error}"
+                ) from None
+            super().connect(through)
+
+    return Tunnelled
 
 
 def require_plain(uri: str) -> None:

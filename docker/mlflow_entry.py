@@ -36,7 +36,8 @@ The settings file (JSON, mode 0600) holds:
     environment            further variables for the server, name to text
     database               null, or for mysql+pymysql://HOST:PORT/SCHEMA: `secret`, the name
                            or ARN of a secret whose JSON holds "password"; `user`; `ca`, the
-                           text of the CA, empty for the RDS bundle beside this program
+                           text of the CA, empty for the RDS bundle beside this program;
+                           `tunnel`, empty or HOST:PORT where a tunnel to the database ends
     aws                    null, or `region`, `endpoint_url`, `role_arn`, `profile`; what is
                            empty is left to AWS's own defaults
 
@@ -231,7 +232,7 @@ def application() -> Any:
     os.environ.update(_environment(settings))
     option_file = _option_file(settings)
     if option_file:
-        option_file.refresh_when_denied()
+        option_file.attend()
         settings["backend_store_uri"] = option_file.uri(settings["backend_store_uri"])
     uri = settings["backend_store_uri"]
     if settings["allowed_hosts"]:
@@ -403,7 +404,7 @@ def _require_current_schema(
     try:
         if option_file:
             bounded, seconds = option_file.uri(uri), entry_mysql.limit(entry_mysql.WAIT)
-            found = entry_mysql.wait_awake(lambda: _revision(bounded), uri, seconds)
+            found = entry_mysql.wait_awake(lambda: _revision(bounded, option_file), uri, seconds)
         else:
             found = _revision(uri)
     except sqlalchemy.exc.SQLAlchemyError as error:
@@ -423,12 +424,14 @@ def _require_current_schema(
     )
 
 
-def _revision(uri: str) -> str | None:
+def _revision(uri: str, option_file: entry_mysql.OptionFile | None = None) -> str | None:
     """Return the revision that the database says it is at."""
     import sqlalchemy
     from alembic.migration import MigrationContext
 
     engine = sqlalchemy.create_engine(uri)
+    if option_file:
+        option_file.attend(engine)
     try:
         with engine.connect() as connection:
             found: str | None = MigrationContext.configure(connection).get_current_revision()

@@ -20,11 +20,12 @@ def mlflow_aws_backend(
     region: str = "",
     endpoint_url: str = "",
     ca: str = "",
+    tunnel: str = "",
 ) -> dict[str, t.Any]:
     """Return the backend record of these projects; its form is described in _aws_backend.py."""
     try:
         return _aws_backend.record(
-            records, outputs, projects, _aws_backend.Connection(region, endpoint_url, ca)
+            records, outputs, projects, _aws_backend.Connection(region, endpoint_url, ca, tunnel)
         )
     except MlflowError as error:
         raise AnsibleFilterError(str(error)) from None

@@ -9,9 +9,12 @@ The record names secrets and never holds one. Its keys:
     region        text; the region of the stacks
     artifact_root text; URI of the bucket
     database      dictionary: host, port, cluster_arn, secret (ARN of the master secret), username
+    relay         dictionary: group (name of its Auto Scaling group) and document (name of the
+                  session document), empty where the stack has no relay
     projects      by name: backend_store_uri (without user), artifacts_destination, database
-                  (secret, user, ca) and aws (region, endpoint_url, role_arn) of its servers
-    schemas       list: name, uri, database (secret, user, ca) of the migrator
+                  (secret, user, ca, and tunnel where there is one) and aws (region,
+                  endpoint_url, role_arn) of its servers
+    schemas       list: name, uri, database (as of the projects) of the migrator
     identities    list: name, state, schema, runtime and migrator (each user and secret), of the
                   projects that are to go too
 
@@ -30,14 +33,16 @@ _NOTHING = {"runtime_secret": "", "migrator_secret": "", "role": ""}
 
 
 class Connection(t.NamedTuple):
-    """How servers reach AWS: region, an endpoint instead of AWS's own or "", and the CA of the database.
+    """How servers reach AWS: region, an endpoint instead of AWS's own or "", and the database.
 
-    ca is PEM text; empty means the bundle that comes with the image.
+    ca is PEM text; empty means the bundle that comes with the image. tunnel is HOST:PORT, where on
+    the host a tunnel to the database ends; empty means that there is none.
     """
 
     region: str
     endpoint_url: str
     ca: str
+    tunnel: str
 
 
 def record(
@@ -72,12 +77,16 @@ def record(
             "secret": backend.get("DatabaseSecretArn", ""),
             "username": backend.get("DatabaseUsername", ""),
         },
+        "relay": {
+            "group": backend.get("RelayAutoScalingGroup", ""),
+            "document": backend.get("RelayDocument", ""),
+        },
         "projects": {
             name: {
                 "backend_store_uri": f"{server}/{_identities.schema_name(name)}",
                 "artifacts_destination": f"{root}/projects/{name}",
                 "database": _identity(
-                    _identities.runtime_user(name), place["runtime_secret"], connection.ca
+                    _identities.runtime_user(name), place["runtime_secret"], connection
                 ),
                 "aws": {
                     "region": connection.region,
@@ -92,7 +101,7 @@ def record(
                 "name": name,
                 "uri": f"{server}/{_identities.schema_name(name)}",
                 "database": _identity(
-                    _identities.migrator_user(name), place["migrator_secret"], connection.ca
+                    _identities.migrator_user(name), place["migrator_secret"], connection
                 ),
             }
             for name, place in places.items()
@@ -121,6 +130,7 @@ def _of_projects(outputs: t.Mapping[str, str]) -> list[str]:
     return [text for key, text in sorted(outputs.items()) if key.startswith("Project")]
 
 
-def _identity(user: str, secret: str, ca: str) -> dict[str, str]:
+def _identity(user: str, secret: str, connection: Connection) -> dict[str, str]:
     """Return a database identity as settings take it."""
-    return {"secret": secret, "user": user, "ca": ca}
+    tunnel = {"tunnel": connection.tunnel} if connection.tunnel else {}
+    return {"secret": secret, "user": user, "ca": connection.ca, **tunnel}

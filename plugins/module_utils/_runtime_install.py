@@ -10,22 +10,15 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _venv
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
-OLDEST_PYTHON = (3, 11)
-_CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3", "python")
-# What pip and MLflow need of a Python; Debian ships venv and ensurepip apart.
-_CHECK = "import sys, venv, ensurepip, sqlite3, ssl; print('%d.%d' % sys.version_info[:2])"
 STAMP = "installed.json"
-_REQUIREMENTS = "requirements.txt"
 _ENTRYPOINT = "mlflow_entry.py"
-_NOT_PASSED_ON = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_USER")
+_WHAT = "MLflow"
 
 
 class Runtime(t.NamedTuple):
@@ -38,7 +31,7 @@ class Runtime(t.NamedTuple):
     @property
     def python(self) -> Path:
         """Return the interpreter that has MLflow installed."""
-        return self.folder / "venv" / "bin" / "python"
+        return _venv.interpreter(self.folder)
 
     @property
     def entrypoint(self) -> Path:
@@ -49,7 +42,7 @@ class Runtime(t.NamedTuple):
         """Say whether it was installed to the end and its Python still runs."""
         if not (self.folder / STAMP).is_file():
             return False
-        return python_version(str(self.python)) is not None
+        return _venv.python_version(str(self.python)) is not None
 
 
 def wanted_runtime(
@@ -60,7 +53,7 @@ def wanted_runtime(
 ) -> Runtime:
     """Return the runtime made of these files: the same files and Python give the same folder."""
     _require_programs(programs)
-    base, version = _base_python(python)
+    base, version = _venv.base_python(python)
     digest = hashlib.sha256(
         json.dumps([version, sorted(programs.items()), *requirements]).encode("utf-8")
     ).hexdigest()
@@ -86,25 +79,11 @@ def install(
     with _files.exclusive(runtime.folder.parent / ".lock", timeout, "installing MLflow"):
         if runtime.is_installed():
             return False
-        if runtime.folder.exists():
-            shutil.rmtree(runtime.folder)
-        _files.make_folder(runtime.folder)
-        _files.write_private(runtime.folder / _REQUIREMENTS, "\n".join(requirements))
-        for name, text in programs.items():
-            _files.write_private(runtime.folder / name, text)
-        _run([runtime.base_python, "-m", "venv", str(runtime.folder / "venv")], timeout)
-        _run(
-            [
-                str(runtime.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                "--no-input", "--no-deps", "--require-hashes", "--no-compile",
-                "-r", str(runtime.folder / _REQUIREMENTS),
-            ],
-            timeout,
-        )  # fmt: skip
+        _venv.install(runtime.folder, runtime.base_python, requirements, programs, timeout, _WHAT)
         # Compiles just what a server imports, once, rather than in each server's first start.
-        _run([str(runtime.python), str(runtime.entrypoint), "warm"], timeout)
+        _venv.run([str(runtime.python), str(runtime.entrypoint), "warm"], timeout, _WHAT)
         # What MLflow tells of its schema revisions is kept, as asking it takes seconds.
-        told = _run([str(runtime.python), str(runtime.entrypoint), "describe"], timeout)
+        told = _venv.run([str(runtime.python), str(runtime.entrypoint), "describe"], timeout, _WHAT)
         _files.write_private(runtime.folder / STAMP, told)
         _drop_old(runtime)
     return True
@@ -123,28 +102,6 @@ def newest(folder: Path) -> dict[str, str] | None:
     }
 
 
-def python_version(python: str) -> tuple[int, int] | None:
-    """Return the interpreter's version, or None where it does not run or lacks a module.
-
-    A program of the right name may be a shim without an interpreter behind it, so it is run.
-    """
-    try:
-        answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            [python, "-c", _CHECK],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    if answer.returncode != 0:
-        return None
-    major, _dot, minor = answer.stdout.strip().partition(".")
-    return int(major), int(minor)
-
-
 def _require_programs(programs: t.Mapping[str, str]) -> None:
     """Refuse what is no set of files beside each other with the entry point among them."""
     odd = [name for name in programs if os.path.basename(name) != name or name in ("", ".", "..")]
@@ -153,51 +110,6 @@ def _require_programs(programs: t.Mapping[str, str]) -> None:
             f"The programs are {', '.join(programs) or 'none'}: pass {_ENTRYPOINT} and the files "
             "beside it in the collection's folder docker, each by its plain name."
         )
-
-
-def _base_python(given: str | None) -> tuple[str, tuple[int, int]]:
-    """Return the first usable interpreter and its version."""
-    for name in [given] if given else [sys.executable, *_CANDIDATES]:
-        path = shutil.which(os.path.expanduser(name))
-        version = python_version(path) if path else None
-        if path and version and version >= OLDEST_PYTHON:
-            return path, version
-    wanted = ".".join(map(str, OLDEST_PYTHON))
-    where = f"{given} is not" if given else "No interpreter on this host is"
-    raise MlflowError(
-        f"{where} a Python {wanted} or newer with venv and ensurepip: install one (on Debian and "
-        "Ubuntu the package python3-venv) or name it in mlflow_server_base_python."
-    )
-
-
-def _run(command: t.Sequence[str], timeout: float) -> str:
-    """Run one step of the installation and return what it printed."""
-    environment = {name: text for name, text in os.environ.items() if name not in _NOT_PASSED_ON}
-    try:
-        answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-            check=False,
-            # Keeps the lock while pip still writes, should this process be killed.
-            close_fds=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise MlflowError(
-            f"Installing MLflow took over {timeout:.0f} seconds: raise mlflow_server_install_timeout."
-        ) from error
-    if answer.returncode != 0:
-        lines = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
-        errors = [line for line in lines if line.lower().startswith("error")] or lines[-1:]
-        raise MlflowError(
-            f"MLflow could not be installed ({(errors or ['no output'])[0]}): check the package index that "
-            "pip uses on this host and the room on its disk, then run again."
-        )
-    return answer.stdout
 
 
 def _drop_old(current: Runtime) -> None:

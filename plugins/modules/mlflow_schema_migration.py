@@ -65,6 +65,10 @@ options:
             description: Certificates (PEM) that the database's must lead to; empty for those of Amazon RDS.
             type: str
             default: ""
+          tunnel:
+            description: Where on the host a tunnel to the database ends, as C(HOST:PORT). TLS still verifies the host
+              of the URI.
+            type: str
   found:
     description:
       - What there is in the MySQL schemas, as the C(projects) returned by M(mlops.mlflow_aws.mlflow_project_schema).
@@ -218,6 +222,7 @@ def main() -> None:
         "secret": {"type": "str", "required": True, "no_log": False},
         "user": {"type": "str", "required": True},
         "ca": text,
+        "tunnel": {"type": "str"},
     }
     aws = {
         "region": {"type": "str", "required": True},

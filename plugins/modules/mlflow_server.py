@@ -109,6 +109,10 @@ options:
             description: Certificates (PEM) that the database's must lead to; empty for those of Amazon RDS.
             type: str
             default: ""
+          tunnel:
+            description: Where on the host a tunnel to the database ends, as C(HOST:PORT). TLS still verifies the host
+              of the URI.
+            type: str
       aws:
         description: Identity of the server at AWS; without it the server does not need one.
         type: dict
@@ -290,6 +294,7 @@ def main() -> None:
         "secret": {"type": "str", "required": True, "no_log": False},
         "user": {"type": "str", "required": True},
         "ca": text,
+        "tunnel": {"type": "str"},
     }
     aws = {
         "region": {"type": "str", "required": True},

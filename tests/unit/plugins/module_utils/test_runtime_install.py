@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _runtime_install
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _runtime_install, _venv
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import Runtime
 
@@ -81,7 +81,7 @@ def test_programs_are_files_beside_the_entry_point(programs: dict[str, str]) -> 
 
 def test_this_python_will_do() -> None:
     """It is asked, not guessed from its name."""
-    assert _runtime_install.python_version(sys.executable) == VERSION
+    assert _venv.python_version(sys.executable) == VERSION
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_this_python_will_do() -> None:
 )
 def test_a_python_that_does_not_run_is_none(text: str, tmp_path: Path) -> None:
     """A program of the right name may be anything."""
-    assert _runtime_install.python_version(program(tmp_path / "python3.12", text)) is None
-    assert _runtime_install.python_version(str(tmp_path / "missing")) is None
-    assert _runtime_install.python_version(str(tmp_path)) is None
+    assert _venv.python_version(program(tmp_path / "python3.12", text)) is None
+    assert _venv.python_version(str(tmp_path / "missing")) is None
+    assert _venv.python_version(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize("text", ["echo 3.10", "exit 127", "echo 2.7"])

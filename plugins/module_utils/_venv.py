@@ -1,0 +1,125 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: finds a host's Python, and installs locked sets into folders of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+
+OLDEST_PYTHON = (3, 11)
+_CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3", "python")
+# What pip and MLflow need of a Python; Debian ships venv and ensurepip apart.
+_CHECK = "import sys, venv, ensurepip, sqlite3, ssl; print('%d.%d' % sys.version_info[:2])"
+_REQUIREMENTS = "requirements.txt"
+_NOT_PASSED_ON = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_USER")
+
+
+def interpreter(folder: Path) -> Path:
+    """Return the Python of what is installed in a folder."""
+    return folder / "venv" / "bin" / "python"
+
+
+def install(
+    folder: Path,
+    base: str,
+    requirements: t.Sequence[str],
+    programs: t.Mapping[str, str],
+    timeout: float,
+    what: str,
+) -> None:
+    """Install locked requirements into a folder anew, by the Python base, and write programs beside.
+
+    timeout is in seconds for each step; what names the whole in errors. Raises MlflowError.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    _files.make_folder(folder)
+    _files.write_private(folder / _REQUIREMENTS, "\n".join(requirements))
+    for name, text in programs.items():
+        _files.write_private(folder / name, text)
+    run([base, "-m", "venv", str(folder / "venv")], timeout, what)
+    run(
+        [
+            str(interpreter(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+            "--no-input", "--no-deps", "--require-hashes", "--no-compile",
+            "-r", str(folder / _REQUIREMENTS),
+        ],
+        timeout,
+        what,
+    )  # fmt: skip
+
+
+def python_version(python: str) -> tuple[int, int] | None:
+    """Return the interpreter's version, or None where it does not run or lacks a module.
+
+    A program of the right name may be a shim without an interpreter behind it, so it is run.
+    """
+    try:
+        answer = subprocess.run(  # pylint: disable=ansible-bad-function
+            [python, "-c", _CHECK],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    if answer.returncode != 0:
+        return None
+    major, _dot, minor = answer.stdout.strip().partition(".")
+    return int(major), int(minor)
+
+
+def base_python(given: str | None) -> tuple[str, tuple[int, int]]:
+    """Return the first usable interpreter and its version."""
+    for name in [given] if given else [sys.executable, *_CANDIDATES]:
+        path = shutil.which(os.path.expanduser(name))
+        version = python_version(path) if path else None
+        if path and version and version >= OLDEST_PYTHON:
+            return path, version
+    wanted = ".".join(map(str, OLDEST_PYTHON))
+    where = f"{given} is not" if given else "No interpreter on this host is"
+    raise MlflowError(
+        f"{where} a Python {wanted} or newer with venv and ensurepip: install one (on Debian and "
+        "Ubuntu the package python3-venv) or name it in mlflow_server_base_python."
+    )
+
+
+def run(command: t.Sequence[str], timeout: float, what: str) -> str:
+    """Run one step of installing what is named, and return what it printed."""
+    environment = {name: text for name, text in os.environ.items() if name not in _NOT_PASSED_ON}
+    try:
+        answer = subprocess.run(  # pylint: disable=ansible-bad-function
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+            # Keeps the lock while pip still writes, should this process be killed.
+            close_fds=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MlflowError(
+            f"Installing {what} took over {timeout:.0f} seconds: raise mlflow_server_install_timeout."
+        ) from error
+    if answer.returncode != 0:
+        lines = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+        errors = [line for line in lines if line.lower().startswith("error")] or lines[-1:]
+        raise MlflowError(
+            f"{what} could not be installed ({(errors or ['no output'])[0]}): check the package index that "
+            "pip uses on this host and the room on its disk, then run again."
+        )
+    return answer.stdout
