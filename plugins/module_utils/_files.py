@@ -56,6 +56,11 @@ def servers_folder(state: Path) -> Path:
     return state / "servers"
 
 
+def tunnel_folder(state: Path) -> Path:
+    """Return the folder of the tunnel to the database."""
+    return state / "tunnel"
+
+
 def env_folder(state: Path) -> Path:
     """Return the folder of the files with the servers' addresses."""
     return state / "env"

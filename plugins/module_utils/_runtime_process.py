@@ -69,12 +69,23 @@ _PASSED_ON = (
 class ProcessRuntime:
     """Servers as processes under one Supervisor in the state folder."""
 
-    def __init__(self, folder: Path, python: str, entrypoint: str, identifier: str) -> None:
-        """Take the servers' folder and the runtime: its Python, mlflow_entry.py and identifier."""
+    def __init__(
+        self,
+        folder: Path,
+        python: str,
+        entrypoint: str,
+        identifier: str,
+        passed_on: t.Sequence[str] = (),
+    ) -> None:
+        """Take the servers' folder and the runtime: its Python, mlflow_entry.py and identifier.
+
+        passed_on names further variables of this environment that servers are to have.
+        """
         self._folder = folder
         self._python = python
         self._entrypoint = entrypoint
         self._identifier = identifier
+        self._passed_on = (*_PASSED_ON, *passed_on)
         self._supervisor = _Supervisor(folder / "supervisor.sock")
         _require_fitting(folder, self._supervisor.path)
 
@@ -236,7 +247,7 @@ class ProcessRuntime:
 
     def _launch(self, deadline: float) -> None:
         """Start Supervisor, which goes into the background by itself, and wait for its socket."""
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment = {name: os.environ[name] for name in self._passed_on if name in os.environ}
         command = [
             self._python,
             "-m",

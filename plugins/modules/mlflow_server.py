@@ -259,6 +259,10 @@ servers:
     listed:
       description: Whether it is one of those asked for.
       type: bool
+tunnel:
+  description: Whether the host has a tunnel of M(mlops.mlflow_aws.mlflow_database_tunnel).
+  returned: success
+  type: bool
 """
 
 import os
@@ -271,6 +275,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _files,
     _module,
     _server_manager,
+    _tunnel,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
@@ -365,7 +370,12 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
         check_mode=module.check_mode,
     )
-    return {"changed": outcome.changed, "servers": outcome.servers, "diff": outcome.diff}
+    return {
+        "changed": outcome.changed,
+        "servers": outcome.servers,
+        "tunnel": _tunnel.exists(_files.tunnel_folder(state)),
+        "diff": outcome.diff,
+    }
 
 
 def _runtime(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:

@@ -1,11 +1,18 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""deploy where schemas and identities are made over the Data API, which is the default on AWS."""
+"""deploy where the control node reaches no database: schemas by the Data API, servers by a tunnel."""
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import experiments
+from ansible_collections.mlops.mlflow_aws.tests.integration._sshd import Sshd, sshd
 from ansible_collections.mlops.mlflow_aws.tests.twin import _rds
 from ansible_collections.mlops.mlflow_aws.tests.twin._team import (
     MINUTES,
@@ -18,11 +25,40 @@ from ansible_collections.mlops.mlflow_aws.tests.twin._team import (
 pytestmark = pytest.mark.timeout(20 * MINUTES)
 
 PASSWORD = "of %/@:?#&, and a space"
+_ESTABLISHED = "01"
 
 
-def test_deploy_over_the_data_api(team: Team, mysql_image: str) -> None:
+def tunnel(bastion: Sshd, port: int) -> dict[str, Any]:
+    """Return the variables of a host that goes through a bastion."""
+    ssh = bastion.variables
+    key = ["-i", ssh["ansible_ssh_private_key_file"], *ssh["ansible_ssh_common_args"].split()]
+    return {
+        "mlflow_database_tunnel": "ssh",
+        "mlflow_database_tunnel_port": port,
+        "mlflow_database_tunnel_bastion": f"ssh://{ssh['ansible_user']}@127.0.0.1:{bastion.port}",
+        "mlflow_database_tunnel_ssh_options": key,
+    }
+
+
+def sessions(port: int) -> int:
+    """Return how many connections to a port of loopback there are."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = (line.split() for line in lines)
+    return sum(one[2].endswith(f":{port:04X}") and one[3] == _ESTABLISHED for one in fields)
+
+
+def test_deploy_without_a_path_to_the_database(
+    team: Team,
+    mysql_image: str,
+    free_ports: Callable[[int], list[int]],
+    tmp_path: Path,
+) -> None:
     """A stack of its own beside the other: servers are proved, and a second run changes nothing."""
-    with _rds.cluster(team.twin.aws, mysql_image, PASSWORD) as cluster:
+    with (
+        _rds.cluster(team.twin.aws, mysql_image, PASSWORD) as cluster,
+        sshd(tmp_path, free_ports(1)[0]) as bastion,
+    ):
+        (port,) = free_ports(1)
         parameters = {
             **team.twin.variables["mlflow_stack_parameters"],
             "ExistingDatabaseEndpoint": cluster.host,
@@ -33,6 +69,7 @@ def test_deploy_over_the_data_api(team: Team, mysql_image: str) -> None:
         }
         variables = {
             **projects("over-https"),
+            **tunnel(bastion, port),
             "mlflow_stack_name": "api",
             "mlflow_stack_parameters": parameters,
             "mlflow_backend_ca": cluster.ca,
@@ -46,5 +83,10 @@ def test_deploy_over_the_data_api(team: Team, mysql_image: str) -> None:
         for secret, password in team.secrets().items():
             assert password not in done.output, secret
         assert changes(team.play("deploy", variables=variables)) == []
+        assert experiments(table(done)["over-https"]) == {"Default", "mlflow-aws-verify"}
+        assert sessions(port) > 0
         ended = team.play("servers", variables={**variables, "mlflow_server_state": "absent"})
-        assert len(changes(ended)) == 1
+        # The server, and the tunnel that nobody needs any more.
+        assert len(changes(ended)) == 2
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 5)

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keep a tunnel from this host's loopback to the database open; Supervisor runs it.
 
-    python mlflow_tunnel.py serve SETTINGS.json
+    python mlflow_tunnel.py serve SETTINGS.json    keep it open
+    python mlflow_tunnel.py end FOLDER             end what a killed keeper has left behind
 
 The settings file (JSON, mode 0600) holds:
 
@@ -60,11 +61,14 @@ class Carrier(NamedTuple):
 
 
 def main(arguments: list[str]) -> int:
-    """Keep the tunnel until told to stop."""
-    if len(arguments) != 2 or arguments[0] != "serve":
-        say("Usage: mlflow_tunnel.py serve SETTINGS.json")
+    """Keep the tunnel until told to stop, or end one."""
+    if len(arguments) != 2 or arguments[0] not in ("serve", "end"):
+        say("Usage: mlflow_tunnel.py serve SETTINGS.json | end FOLDER")
         return 2
     path = Path(arguments[1])
+    if arguments[0] == "end":
+        _end_left_behind(path)
+        return 0
     signal.signal(signal.SIGTERM, _stop)
     _end_with_parent()
     keep(json.loads(path.read_text(encoding="utf-8")), path.parent)

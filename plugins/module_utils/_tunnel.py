@@ -1,0 +1,288 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: keeps one tunnel from a host's loopback to the database.
+
+A program of its own keeps it (mlflow_tunnel.py of the role mlflow_database_tunnel), under
+Supervisor as servers are, whatever runs those.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+import typing as t
+from pathlib import Path
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports, _venv
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
+    ProcessRuntime,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+    KEEP,
+    Found,
+    Step,
+    Wanted,
+    plan,
+)
+
+NAME = "database"
+HOST = "127.0.0.1"
+ENTRYPOINT = "mlflow_tunnel.py"
+_ENVIRONMENT = "environment-"
+_STAMP = "installed"
+_WHAT = "what keeps the tunnel"
+# An agent of the user's, where ssh is to ask one for its key.
+_PASSED_ON = ("SSH_AUTH_SOCK",)
+# A sleeping Aurora cluster takes 15 to 30 seconds to greet.
+_GREETING_SECONDS = 60.0
+_POLL_SECONDS = 0.2
+# Attempts after which a tunnel that does not come up is told, before all time is over.
+_ATTEMPTS = 3
+_FAILED = "It is built again"
+_PLUGIN = "session-manager-plugin"
+# It takes the session's token from its environment from then on.
+_PLUGIN_VERSION = (1, 2, 497, 0)
+_REMEDIES = {
+    "ssh": "check mlflow_database_tunnel_bastion, and that this user may log in there by a key",
+    "ssm": "check the credentials of this host",
+}
+
+
+class Outcome(t.NamedTuple):
+    """What was done: the tunnel's record, and Ansible's changed and diff."""
+
+    record: dict[str, t.Any]
+    changed: bool
+    diff: dict[str, dict[str, t.Any]]
+
+
+class Environment(t.NamedTuple):
+    """What the tunnel's keeper is installed from; requirements and programs are contents of files."""
+
+    requirements: t.Sequence[str]
+    programs: t.Mapping[str, str]
+    python: str | None
+
+    def folder(self, tunnel: Path) -> Path:
+        """Return where it is installed; the same contents give the same folder."""
+        text = json.dumps([sorted(self.programs.items()), *self.requirements])
+        digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return tunnel / f"{_ENVIRONMENT}{digest[:12]}"
+
+
+class Tunnel:
+    """The tunnel of one host, in its folder."""
+
+    def __init__(self, folder: Path, environment: Environment) -> None:
+        """Take the tunnel's folder in the state folder."""
+        self._folder = folder
+        self._environment = environment
+        self._place = environment.folder(folder)
+        self._entrypoint = self._place / ENTRYPOINT
+        self._python = _venv.interpreter(self._place)
+        self._runtime = ProcessRuntime(
+            folder, str(self._python), str(self._entrypoint), self._place.name, _PASSED_ON
+        )
+
+    def open(self, options: t.Mapping[str, t.Any], timeout: float, *, check_mode: bool) -> Outcome:
+        """Open it as the options say, and return when the database has greeted through it."""
+        wanted = wanted_tunnel(options, self._place.name)
+        _require_carrier(str(options["kind"]))
+        self._require_port(wanted)
+        if not self._is_installed():
+            # Before anything is touched.
+            _venv.base_python(self._environment.python)
+        step = self._plan(wanted)
+        if check_mode:
+            return self._outcome(step)
+        deadline = time.monotonic() + timeout
+        told = self._log_size()
+        if step.changed:
+            _files.make_folder(self._folder)
+            with _files.exclusive(self._folder / ".lock", timeout, "changing the tunnel"):
+                # Another run may have done it meanwhile.
+                step = self._plan(wanted)
+                self._apply(step, timeout, deadline)
+        self._await_greeting(wanted, told, deadline)
+        return self._outcome(step)
+
+    def close(self, timeout: float, *, check_mode: bool) -> Outcome:
+        """End it and remove what it had."""
+        step = self._plan(None)
+        if step.changed and not check_mode:
+            with _files.exclusive(self._folder / ".lock", timeout, "changing the tunnel"):
+                step = self._plan(None)
+                self._runtime.apply([step], time.monotonic() + timeout)
+                self._end_left_behind(timeout)
+                self._drop_environments(keep=None)
+        return self._outcome(step)
+
+    def _plan(self, wanted: Wanted | None) -> Step:
+        """Return the one step; without a wanted tunnel it is to go."""
+        found = self._runtime.observe()
+        server = wanted or Wanted(NAME, "absent", {})
+        [step] = plan([server], {NAME: found.get(NAME, Found(NAME))}, stop_unlisted=False)
+        return step
+
+    def _apply(self, step: Step, timeout: float, deadline: float) -> None:
+        """Install what keeps the tunnel, and let Supervisor start it."""
+        if not step.changed:
+            return
+        if not self._is_installed():
+            base, _version = _venv.base_python(self._environment.python)
+            _venv.install(
+                self._place,
+                base,
+                self._environment.requirements,
+                self._environment.programs,
+                timeout,
+                _WHAT,
+            )
+            _files.write_private(self._place / _STAMP, "")
+        if not step.found.running:
+            self._end_left_behind(timeout)
+        self._runtime.apply([step], deadline)
+        self._drop_environments(keep=self._place)
+
+    def _is_installed(self) -> bool:
+        """Say whether what keeps the tunnel is installed to the end and its Python still runs."""
+        stamped = (self._place / _STAMP).is_file()
+        return stamped and _venv.python_version(str(self._python)) is not None
+
+    def _end_left_behind(self, timeout: float) -> None:
+        """End what a keeper has left that was killed, so that the port is free."""
+        if (self._folder / NAME).is_dir() and self._is_installed():
+            command = [str(self._python), str(self._entrypoint), "end", str(self._folder / NAME)]
+            _venv.run(command, timeout, _WHAT)
+
+    def _require_port(self, wanted: Wanted) -> None:
+        """Refuse a port that something else than this tunnel holds."""
+        if (self._folder / NAME).is_dir():
+            # Its own holder is an ssh, which nothing but its arguments tells from another.
+            return
+        holder = _ports.holder(wanted.host, wanted.port)
+        if holder:
+            raise MlflowError(
+                f"Port {wanted.port} for the tunnel to the database is held by {holder}: end it, or "
+                "set mlflow_database_tunnel_port to another one."
+            )
+
+    def _await_greeting(self, wanted: Wanted, told: int, deadline: float) -> None:
+        """Wait until the database greets; told is how long the log was before."""
+        while not _greets(wanted.host, wanted.port, deadline):
+            failures = self._log(told).count(_FAILED)
+            if failures >= _ATTEMPTS or time.monotonic() > deadline:
+                kind = str(wanted.settings["kind"])
+                raise MlflowError(
+                    "The tunnel to the database does not come up: "
+                    f"{_REMEDIES[kind]}; its log {self._runtime.log_path(NAME)} ends: "
+                    f"{' | '.join(self._runtime.log_tail(NAME)[-4:]) or 'it is empty'}."
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _log_size(self) -> int:
+        """Return the length of the log in bytes."""
+        with contextlib.suppress(OSError):
+            return Path(self._runtime.log_path(NAME)).stat().st_size
+        return 0
+
+    def _log(self, begin: int) -> str:
+        """Return the log from a byte on."""
+        with contextlib.suppress(OSError):
+            return (
+                Path(self._runtime.log_path(NAME)).read_bytes()[begin:].decode("utf-8", "replace")
+            )
+        return ""
+
+    def _drop_environments(self, keep: Path | None) -> None:
+        """Delete installations that nothing uses any more."""
+        for folder in self._folder.glob(f"{_ENVIRONMENT}*/"):
+            if folder != keep:
+                shutil.rmtree(folder)
+
+    def _outcome(self, step: Step) -> Outcome:
+        """Return the record, and what the step changes."""
+        now = self._runtime.observe().get(NAME, Found(NAME))
+        settings = step.wanted.settings if step.wanted else {}
+        record = {
+            "state": "running" if now.running else "stopped" if now.known else "absent",
+            "kind": settings.get("kind", "none"),
+            "address": f"{settings['host']}:{settings['port']}" if settings else "",
+            "pid": now.pid or None,
+            "log_path": self._runtime.log_path(NAME) if settings else "",
+        }
+        changed = step.action != KEEP
+        diff = {
+            "before": {"tunnel": step.found.settings or {}} if changed else {},
+            "after": {"tunnel": settings} if changed else {},
+        }
+        return Outcome(record, changed, diff)
+
+
+def exists(folder: Path) -> bool:
+    """Say whether there is a tunnel in its folder, running or not."""
+    return (folder / NAME).is_dir()
+
+
+def wanted_tunnel(options: t.Mapping[str, t.Any], identity: str) -> Wanted:
+    """Return the tunnel as the module's options want it; identity stands for what keeps it."""
+    kind = str(options["kind"])
+    settings = {
+        "kind": kind,
+        "host": HOST,
+        "port": options["port"],
+        "database": {"host": options["database_host"], "port": options["database_port"]},
+        kind: dict(options[kind]),
+    }
+    digest = hashlib.sha256(json.dumps([identity, settings], sort_keys=True).encode("utf-8"))
+    settings["configuration"] = digest.hexdigest()[:16]
+    return Wanted(NAME, "present", settings)
+
+
+def _require_carrier(kind: str) -> None:
+    """Refuse a host that lacks the program that carries the tunnel."""
+    if kind == "ssh" and not shutil.which("ssh"):
+        raise MlflowError("This host has no ssh for the tunnel: install the OpenSSH client there.")
+    if kind == "ssm" and _plugin_version() < _PLUGIN_VERSION:
+        oldest = ".".join(map(str, _PLUGIN_VERSION))
+        raise MlflowError(
+            f"This host has no {_PLUGIN} {oldest} or newer for the tunnel: install AWS's Session "
+            "Manager plugin there."
+        )
+
+
+def _plugin_version() -> tuple[int, ...]:
+    """Return the version of AWS's plugin, empty where there is none."""
+    path = shutil.which(_PLUGIN)
+    if not path:
+        return ()
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        answer = subprocess.run(  # pylint: disable=ansible-bad-function
+            [path, "--version"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return tuple(map(int, re.findall(r"\d+", answer.stdout)[:4]))
+    return ()
+
+
+def _greets(host: str, port: int, deadline: float) -> bool:
+    """Say whether a database greets behind a port, as MySQL does unasked."""
+    seconds = max(0.1, min(_GREETING_SECONDS, deadline - time.monotonic()))
+    with contextlib.suppress(OSError), socket.create_connection(
+        (host, port), seconds
+    ) as connection:
+        return bool(connection.recv(1))
+    return False

@@ -1,0 +1,214 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mlflow_database_tunnel
+short_description: Keep a tunnel from a host to the database
+version_added: 0.2.0
+description:
+  - Keeps one tunnel open, from a port of the host's loopback to a MySQL database that the host cannot reach by itself.
+  - A program of its own keeps it under Supervisor, in a folder of its own, and builds it again whenever it drops.
+    Both are installed there from locked, hashed requirements.
+  - The module returns when the database has greeted through the tunnel, which wakes one that sleeps. Afterwards
+    nothing is sent through it but what servers send.
+  - Servers verify the database's certificate for the database's own name, so that the tunnel's end need not be trusted.
+author:
+  - The mlops.mlflow_aws contributors (@mlops-collections)
+requirements:
+  - Python 3.11 or newer on the host, with C(venv) and C(ensurepip)
+  - For O(kind=ssh) the OpenSSH client on the host
+  - For O(kind=ssm) AWS's C(session-manager-plugin) 1.2.497.0 or newer on the host
+extends_documentation_fragment:
+  - mlops.mlflow_aws.attributes
+  - mlops.mlflow_aws.state_dir
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+options:
+  state:
+    description: Whether there is to be a tunnel. V(absent) needs no other option.
+    type: str
+    choices: [present, absent]
+    default: present
+  kind:
+    description: What carries it. V(ssh) goes through a bastion, V(ssm) through the stack's relay.
+    type: str
+    choices: [ssh, ssm]
+  port:
+    description: Port of the host's loopback where it begins.
+    type: int
+    default: 13306
+  database_host:
+    description: The database, as the far end of the tunnel names it.
+    type: str
+  database_port:
+    description: Port of the database.
+    type: int
+    default: 3306
+  ssh:
+    description: What O(kind=ssh) needs. The configuration of ssh of the connecting user counts.
+    type: dict
+    suboptions:
+      bastion:
+        description: Destination as C(ssh) takes it, C(USER@HOST), C(ssh://USER@HOST:PORT), or a name of the user's
+          configuration.
+        type: str
+        required: true
+      options:
+        description: Further arguments of C(ssh).
+        type: list
+        elements: str
+        default: []
+  ssm:
+    description: What O(kind=ssm) needs.
+    type: dict
+    suboptions:
+      group:
+        description: The relay's Auto Scaling group, which is brought to one instance where it has none.
+        type: str
+        required: true
+      document:
+        description: The session document, which allows this database alone.
+        type: str
+        required: true
+      region:
+        description: Region of the relay.
+        type: str
+        required: true
+      profile:
+        description: Profile of the host's AWS configuration; empty for the default one.
+        type: str
+        default: ""
+      endpoint_url:
+        description: An endpoint instead of AWS's own; empty for AWS's.
+        type: str
+        default: ""
+  requirements:
+    description: Contents of the locked requirements file of the role P(mlops.mlflow_aws.mlflow_database_tunnel#role).
+    type: str
+  program:
+    description: Contents of that role's C(mlflow_tunnel.py).
+    type: str
+  python:
+    description: The interpreter that makes the environment. Without it the first on the host that works.
+    type: str
+  timeout:
+    description: Seconds that the tunnel may take to come up, a sleeping database and a relay that starts included.
+    type: int
+    default: 420
+"""
+
+EXAMPLES = r"""
+- name: Keep a tunnel through the bastion
+  mlops.mlflow_aws.mlflow_database_tunnel:
+    kind: ssh
+    database_host: mlflow.cluster-abc.eu-central-1.rds.amazonaws.com
+    ssh:
+      bastion: ada@bastion.example.com
+    requirements: "{{ lookup('ansible.builtin.file', 'requirements.txt') }}"
+    program: "{{ lookup('ansible.builtin.file', 'mlflow_tunnel.py') }}"
+
+- name: End the tunnel
+  mlops.mlflow_aws.mlflow_database_tunnel:
+    state: absent
+"""
+
+RETURN = r"""
+tunnel:
+  description: The tunnel's record.
+  returned: success
+  type: dict
+  contains:
+    state:
+      description: V(running), V(stopped) or V(absent).
+      type: str
+    kind:
+      description: V(ssh), V(ssm), or V(none) where there is to be no tunnel.
+      type: str
+    address:
+      description: Where it begins on the host, as C(HOST:PORT).
+      type: str
+    pid:
+      description: Process id of the program that keeps it.
+      type: int
+    log_path:
+      description: Its log.
+      type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _module, _tunnel
+
+
+def main() -> None:
+    """Run the module."""
+    text = {"type": "str", "default": ""}
+    ssh = {
+        "bastion": {"type": "str", "required": True},
+        "options": {"type": "list", "elements": "str", "default": []},
+    }
+    ssm = {
+        "group": {"type": "str", "required": True},
+        "document": {"type": "str", "required": True},
+        "region": {"type": "str", "required": True},
+        "profile": text,
+        "endpoint_url": text,
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "state_dir": {"type": "path"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "kind": {"type": "str", "choices": ["ssh", "ssm"]},
+            "port": {"type": "int", "default": 13306},
+            "database_host": {"type": "str"},
+            "database_port": {"type": "int", "default": 3306},
+            "ssh": {"type": "dict", "options": ssh},
+            "ssm": {"type": "dict", "options": ssm},
+            "requirements": {"type": "str"},
+            "program": {"type": "str"},
+            "python": {"type": "str"},
+            "timeout": {"type": "int", "default": 420},
+        },
+        required_if=[
+            ("state", "present", ("kind", "database_host", "requirements", "program")),
+            ("kind", "ssh", ("ssh",)),
+            ("kind", "ssm", ("ssm",)),
+        ],
+        supports_check_mode=True,
+    )
+    _module.run(module, _work)
+
+
+def _work(module: AnsibleModule) -> dict[str, object]:
+    """Open or close the tunnel."""
+    params = module.params
+    folder = _files.tunnel_folder(_files.state_folder(params["state_dir"]))
+    environment = _tunnel.Environment(
+        [params["requirements"] or ""],
+        {_tunnel.ENTRYPOINT: params["program"] or ""},
+        params["python"],
+    )
+    tunnel = _tunnel.Tunnel(folder, environment)
+    if params["state"] == "present":
+        outcome = tunnel.open(params, params["timeout"], check_mode=module.check_mode)
+    else:
+        outcome = tunnel.close(params["timeout"], check_mode=module.check_mode)
+    return {
+        "changed": outcome.changed,
+        "tunnel": outcome.record,
+        "diff": outcome.diff,
+        # The contents are some thousand lines of hashes.
+        "invocation": {"module_args": {**params, "requirements": "...", "program": "..."}},
+    }
+
+
+if __name__ == "__main__":
+    main()
