@@ -188,7 +188,7 @@ def opener(database: dict[str, Any]) -> Callable[..., Any]:
         return pymysql.connect
     host, _colon, port = tunnel.rpartition(":")
 
-    class Tunnelled(pymysql.connections.Connection):  # type: ignore[type-arg]
+    class Tunnelled(pymysql.connections.Connection):
         """A connection whose bytes go through the tunnel."""
 
         def connect(self, sock: Any = None) -> None:

@@ -236,7 +236,16 @@ def test_a_minute_without_it_loses_nothing(laptop: Laptop) -> None:
     with laptop.place.serve(laptop.settings()) as server:
         server.await_ready()
         program = (CHECKOUT / "tests" / "twin" / "_clients.py").read_text()
-        command = [laptop.place.python, "-", server.url, "cut", "4", "40", "5", "0.5"]
+        command: list[str | Path] = [
+            laptop.place.python,
+            "-",
+            server.url,
+            "cut",
+            "4",
+            "40",
+            "5",
+            "0.5",
+        ]
         with subprocess.Popen(
             command,
             env=laptop.place.environment(),
