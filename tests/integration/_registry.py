@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -38,6 +39,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(3)
         elif self.path.rpartition("/")[2] in registry.things:
             kind, data = registry.things[self.path.rpartition("/")[2]]
+            with registry.gauge.counted():
+                time.sleep(registry.delay)
             self._send(200, kind, data)
         else:
             self._send(404, "application/json", _error("MANIFEST_UNKNOWN", "manifest unknown"))
@@ -61,14 +64,37 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@dataclass
+class Gauge:
+    """Counts those that load something at a time; several registries may share it."""
+
+    now: int = 0
+    most: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count one more while the block runs."""
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.now -= 1
+
+
 class Registry(http.server.ThreadingHTTPServer):
     """A registry on loopback, which engines reach without TLS."""
 
     daemon_threads = True
 
     def __init__(self, password: str, content: str) -> None:
-        """Listen, with an image that holds this content."""
+        """Listen, with an image that holds this content; `delay` is in seconds for each part."""
         super().__init__(("127.0.0.1", 0), Handler)
+        self.gauge = Gauge()
+        self.delay = 0.0
         self.password = password
         self.silent: set[str] = set()
         self.things: dict[str, tuple[str, bytes]] = {}

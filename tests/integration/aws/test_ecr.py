@@ -11,7 +11,9 @@ import re
 import secrets
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import pytest
 import yaml
 from ansible_collections.mlops.mlflow_aws.tests.integration import _buildx
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules
+from ansible_collections.mlops.mlflow_aws.tests.integration._registry import Gauge, registry
 from ansible_collections.mlops.mlflow_aws.tests.support import Done, clean_environment, run
 from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine, Problem
 from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import Ministack, ministack
@@ -465,6 +468,29 @@ def test_a_token_that_aws_denies_is_told(play: Play) -> None:
     play.engine.docker("image", "rm", "--force", f"{image['address']}:{image['tag']}")
     play.env = before | place.aws.environment(*user)
     assert "ecr:GetAuthorizationToken" in play.refuse("mlflow_image:read", "mlflow_image:pull")
+
+
+def test_hosts_pull_a_few_at_a_time(play: Play) -> None:
+    """Hosts of one network do not storm the registry, however many are to be served."""
+    place, gauge = play.place, Gauge()
+    place.make_repository()
+    with ExitStack() as stack:
+        hosts = {}
+        for number in range(5):
+            # One engine would load an image for all of them only once.
+            server = stack.enter_context(registry(TOKENS[0], uuid.uuid4().hex))
+            server.gauge, server.delay = gauge, 1.5
+            hosts[f"host{number}"] = {"mlflow_image_reference": server.image}
+            stack.callback(play.engine.docker, "rmi", "--force", server.image, check=False)
+        path = place.folder / "hosts.yml"
+        inventory = yaml.safe_load(path.read_text())
+        inventory["all"]["hosts"] = hosts
+        path.write_text(yaml.safe_dump(inventory))
+        more = {"mlflow_image_pull_throttle": 2}
+        done = play("mlflow_image:pull", options=("--forks", "5"), **more)
+    assert changes(done) == [1] * 5
+    # The layer and the configuration of an image are loaded at once.
+    assert 2 <= gauge.most <= 2 * more["mlflow_image_pull_throttle"]
 
 
 def test_an_image_that_nobody_pushed_is_told(play: Play) -> None:
