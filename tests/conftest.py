@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,29 +22,51 @@ if TYPE_CHECKING:
     from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
 
 
-def pytest_configure() -> None:
-    """Let what tests start be interrupted, also where a shell runs the gate in the background."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-# What shares the machine's Docker engine, and so runs in one lane.
-ENGINE = ("tests/gate/test_image.py", "tests/integration/aws/", "tests/twin/")
+# What needs a Docker engine, in the groups that share servers; they begin, as they take longest.
+ENGINE = ("tests/twin/", "tests/integration/aws/", "tests/gate/test_image.py")
 # Of these the ones that need none.
 WITHOUT_ENGINE = ("tests/integration/aws/test_stack.py", "tests/twin/test_identities.py")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let what tests start be interrupted, and give all lanes of scripts/test one engine."""
+    # Also where a shell runs the gate in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    needed = any(f"{argument}/".startswith(ENGINE) for argument in config.args)
+    lanes = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if needed and lanes:
+        _share_engine(config)
+
+
+def _share_engine(config: pytest.Config) -> None:
+    """Start an engine before the lanes, where none runs; they know it by DOCKER_HOST."""
+    from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
+
+    folder = Path(tempfile.mkdtemp(prefix="mlflow-engine-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # Each lane will say for itself why there is none.
+    with suppress(_engine.Problem):
+        found = _engine.find() or _engine.start(folder)
+        config.add_cleanup(lambda: _engine.stop(found))
+        os.environ["DOCKER_HOST"] = found.host
+
+
 def group_of(nodeid: str) -> str:
-    """Return what a test shares servers or an engine with: the engine, its file or its folder."""
+    """Return what a test shares servers with, so that one lane runs both: its file or folder."""
     path = nodeid.partition("::")[0]
-    if path.startswith(ENGINE) and path not in WITHOUT_ENGINE:
-        return "engine"
     alone = path.startswith("tests/gate/") or path in WITHOUT_ENGINE
     return path if alone else path.rpartition("/")[0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what needs the engine begin, since that is the longest lane of scripts/test."""
-    items.sort(key=lambda item: group_of(item.nodeid) != "engine")
+    """Let what needs an engine begin, in the order of ENGINE."""
+
+    def rank(item: pytest.Item) -> int:
+        path = item.nodeid.partition("::")[0]
+        found = [number for number, start in enumerate(ENGINE) if path.startswith(start)]
+        return len(ENGINE) if path in WITHOUT_ENGINE or not found else found[0]
+
+    items.sort(key=rank)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -133,16 +158,20 @@ def mysql_image(engine: Engine) -> str:
 @pytest.fixture(scope="session")
 def server_image(engine: Engine, base_image: str) -> Iterator[str]:
     """Return the image of docker/, built by the classic builder."""
+    from ansible_collections.mlops.mlflow_aws.tests.twin import _images
+
     name = f"mlflow-image-test:{uuid.uuid4().hex[:12]}"
     command = ["docker", "build", "--network", "host", "--tag", name]
     for argument in (f"BASE_IMAGE={base_image}", "REVISION=0123abc"):
         command += ["--build-arg", argument]
-    support.run(
-        [*command, str(support.CHECKOUT / "docker")],
-        cwd=support.CHECKOUT,
-        env=os.environ | engine.environment | {"DOCKER_BUILDKIT": "0"},
-        timeout=1800,
-    )
+    # Another lane may build the same, and then this one finds all layers.
+    with _images.alone():
+        support.run(
+            [*command, str(support.CHECKOUT / "docker")],
+            cwd=support.CHECKOUT,
+            env=os.environ | engine.environment | {"DOCKER_BUILDKIT": "0"},
+            timeout=1800,
+        )
     yield name
     # What it was made of stays, for the next build.
     engine.docker("rmi", "--force", "--no-prune", name)

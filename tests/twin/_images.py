@@ -9,6 +9,7 @@ debootstrap, which needs root and a Debian mirror alone.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
@@ -17,7 +18,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,8 +118,24 @@ def cache_folder() -> Path:
     return Path(parent) / "mlflow_aws" / "twin"
 
 
+@contextmanager
+def alone(name: str = "build") -> Iterator[None]:
+    """Hold a lock while the block runs: another process may be at the same image."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def provide(engine: Engine, recipe: Recipe) -> str:
     """Make sure that the engine has the image, and return its reference."""
+    with alone(recipe.name):
+        return _provide(engine, recipe)
+
+
+def _provide(engine: Engine, recipe: Recipe) -> str:
+    """Bring the image into the engine, from the first place that has it."""
     if engine.docker("image", "ls", "--quiet", recipe.reference).strip():
         return recipe.reference
     tarball = cache_folder() / f"{recipe.name}-{recipe.digest}.tar"
