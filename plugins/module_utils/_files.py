@@ -25,6 +25,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import Ml
 
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
+# Stands for a host's state folder where the path was written elsewhere.
+STATE_DIR = "{state_dir}"
 
 
 def state_folder(given: str | None) -> Path:

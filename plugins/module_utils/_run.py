@@ -46,6 +46,18 @@ class Prover(t.Protocol):
         """Log a run through each server; returns runs and failures, see docker/entry_proof.py."""
 
 
+def requests_of(servers: t.Iterable[t.Mapping[str, t.Any]], always: bool = False) -> list[Request]:
+    """Return whom to log through: servers that run, or in check mode would, by their records.
+
+    The key is the server's configuration, unless always.
+    """
+    return [
+        Request(server["name"], server["url"], "" if always else server["configuration"])
+        for server in servers
+        if server["state"] == "running" or server["action"] in ("start", "restart")
+    ]
+
+
 def log_all(
     requests: t.Sequence[Request], experiment: str, timeout: int, prover: Prover | None
 ) -> list[dict[str, t.Any]]:
@@ -64,7 +76,7 @@ def log_all(
         logged = {run["name"]: run for run in answer["runs"]}
         failures = answer["failures"]
     records = [
-        _record(request, found.get(request.name) or logged.get(request.name), request in missing)
+        record(request, found.get(request.name) or logged.get(request.name), request in missing)
         for request in requests
         if not prover or request.name in found or request.name in logged
     ]
@@ -158,16 +170,32 @@ def _find_all(
 
 def _find(request: Request, experiment: str, timeout: int) -> dict[str, str] | None:
     """Return the finished run of a server's key, reading the database through the server."""
+
+    def call(path: str, body: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
+        return _call(request.url, path, body, timeout)
+
+    return find(call, lambda: request.key, experiment)
+
+
+def find(
+    call: t.Callable[[str, t.Mapping[str, t.Any] | None], dict[str, t.Any] | None],
+    key: t.Callable[[], str],
+    experiment: str,
+) -> dict[str, str] | None:
+    """Return the finished run of a key by a server's API, None where it has none.
+
+    call asks the server, with a path and a body; key is asked after the first answer.
+    """
     query = urllib.parse.urlencode({"experiment_name": experiment})
-    found = _call(request.url, f"{_API}/experiments/get-by-name?{query}", None, timeout)
+    found = call(f"{_API}/experiments/get-by-name?{query}", None)
     if not found:
         return None
     search = {
         "experiment_ids": [found["experiment"]["experiment_id"]],
-        "filter": f"tags.`{_KEY_TAG}` = '{request.key}' and attributes.status = 'FINISHED'",
+        "filter": f"tags.`{_KEY_TAG}` = '{key()}' and attributes.status = 'FINISHED'",
         "max_results": 1,
     }
-    answer = _call(request.url, f"{_API}/runs/search", search, timeout)
+    answer = call(f"{_API}/runs/search", search)
     runs = (answer or {}).get("runs") or []
     return runs[0]["info"] if runs else None
 
@@ -222,7 +250,7 @@ def _bound(timeout: int) -> float:
     return 60.0 + timeout * _REQUESTS
 
 
-def _record(request: Request, run: t.Mapping[str, t.Any] | None, missing: bool) -> dict[str, t.Any]:
+def record(request: Request, run: t.Mapping[str, t.Any] | None, missing: bool) -> dict[str, t.Any]:
     """Return the record of one server's run."""
     return {
         "name": request.name,

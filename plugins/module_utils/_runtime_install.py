@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -22,6 +23,7 @@ OLDEST_PYTHON = (3, 11)
 _CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3", "python")
 # What pip and MLflow need of a Python; Debian ships venv and ensurepip apart.
 _CHECK = "import sys, venv, ensurepip, sqlite3, ssl; print('%d.%d' % sys.version_info[:2])"
+_PARTS = ("venv", "ensurepip", "_sqlite3", "_ssl")
 STAMP = "installed.json"
 _REQUIREMENTS = "requirements.txt"
 _ENTRYPOINT = "mlflow_entry.py"
@@ -61,15 +63,28 @@ def wanted_runtime(
     """Return the runtime made of these files: the same files and Python give the same folder."""
     _require_programs(programs)
     base, version = _base_python(python)
-    digest = hashlib.sha256(
-        json.dumps([version, sorted(programs.items()), *requirements]).encode("utf-8")
-    ).hexdigest()
+    digest = _digest([version, files_digest(requirements, programs)])
     pinned = re.search(r"^mlflow==([^\s;\\]+)", "\n".join(requirements), re.MULTILINE)
     if not pinned:
         raise MlflowError(
             "The requirements pin no mlflow: pass the collection's docker/requirements.txt."
         )
-    return Runtime(folder / f"{pinned.group(1)}-{digest[:12]}", pinned.group(1), base)
+    return Runtime(folder / f"{pinned.group(1)}-{digest}", pinned.group(1), base)
+
+
+def files_digest(requirements: t.Sequence[str], programs: t.Mapping[str, str]) -> str:
+    """Return what stands for the files that a runtime is made of, wherever they are read."""
+    return _digest([sorted(programs.items()), *requirements])
+
+
+def installed_runtime(folder: Path, files: str, python: str | None) -> Runtime | None:
+    """Return the runtime made of the files of this digest, or None where it is not installed."""
+    base, version = _base_python(python)
+    for path in folder.glob(f"*-{_digest([version, files])}"):
+        runtime = Runtime(path, path.name.rpartition("-")[0], base)
+        if runtime.is_installed():
+            return runtime
+    return None
 
 
 def install(
@@ -126,8 +141,12 @@ def newest(folder: Path) -> dict[str, str] | None:
 def python_version(python: str) -> tuple[int, int] | None:
     """Return the interpreter's version, or None where it does not run or lacks a module.
 
-    A program of the right name may be a shim without an interpreter behind it, so it is run.
+    A program of the right name may be a shim without an interpreter behind it, so it is run. The
+    one that runs this, of which an environment has but a link, has no need to be.
     """
+    if os.path.realpath(python) == os.path.realpath(sys.executable):
+        complete = all(importlib.util.find_spec(name) for name in _PARTS)
+        return sys.version_info[:2] if complete else None
     try:
         answer = subprocess.run(  # pylint: disable=ansible-bad-function
             [python, "-c", _CHECK],
@@ -143,6 +162,11 @@ def python_version(python: str) -> tuple[int, int] | None:
         return None
     major, _dot, minor = answer.stdout.strip().partition(".")
     return int(major), int(minor)
+
+
+def _digest(parts: t.Sequence[t.Any]) -> str:
+    """Return what stands for these parts in a folder's name."""
+    return hashlib.sha256(json.dumps(parts).encode("utf-8")).hexdigest()[:12]
 
 
 def _require_programs(programs: t.Mapping[str, str]) -> None:
