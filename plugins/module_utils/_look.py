@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _probe, _run
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _probe, _proof
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_manager import Outcome
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import KEEP
 
@@ -38,7 +38,7 @@ class Proofs:
         """Ask the server on host and port; it is healthy if it knows its run."""
         with _probe.conversation(host, port, _ASK_SECONDS) as talk:
             try:
-                run = _run.find(talk.call, lambda: talk.configuration, self._experiment)
+                run = _proof.find(talk.call, lambda: talk.configuration, self._experiment)
                 if run is None:
                     reason = "no run has proved its configuration"
                     return _probe.Answer(False, talk.configuration, "", reason)
@@ -49,8 +49,8 @@ class Proofs:
 
     def runs(self, servers: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
         """Return the run records of servers that were asked and knew theirs, by their records."""
-        requests = _run.requests_of(servers)
-        return [_run.record(request, self._found[request.url], False) for request in requests]
+        requests = _proof.requests_of(servers)
+        return [_proof.record(request, self._found[request.url], False) for request in requests]
 
 
 def look(outcome: Outcome, proofs: Proofs, always: bool) -> Looked:

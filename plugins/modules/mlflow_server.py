@@ -303,24 +303,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _container,
     _files,
     _look,
     _module,
     _runtime_install,
     _server_manager,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_docker import (
-    DockerRuntime,
-    Placement,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
-    ProcessRuntime,
-)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
     Wanted,
     wanted_server,
@@ -428,7 +419,7 @@ def _looked(params: dict[str, Any], state: Path) -> _look.Looked:
     options = params["look"]
     # Ending servers needs no MLflow.
     if params["state"] == "present" and params["runtime"] == "docker":
-        if Engine(params["docker_host"]).image(params["image"] or "") is None:
+        if not _has_image(params):
             return _look.Looked("the image is not there")
     elif params["state"] == "present":
         installed = _runtime_install.installed_runtime(
@@ -464,13 +455,33 @@ def _placed(server: dict[str, Any], state: Path) -> dict[str, Any]:
     return server | {key: server[key].replace(_files.STATE_DIR, str(state)) for key in places}
 
 
+# A host has one runtime, and loading both would take as long as what is done with one: so each is
+# imported where it is made.
+
+
 def _runtime(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:
     """Return the runtime, and what stands for the MLflow that it runs and how."""
-    if params["runtime"] == "process":
-        python, entrypoint = params["python"] or "", params["entrypoint"] or ""
-        identity = Path(entrypoint).parent.name
-        return ProcessRuntime(folder, python, entrypoint, identity), identity
-    placement = Placement(
+    return (_processes if params["runtime"] == "process" else _containers)(params, folder)
+
+
+def _processes(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:
+    """Return the runtime of processes, and the name of the folder of its MLflow."""
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _runtime_process
+
+    python, entrypoint = params["python"] or "", params["entrypoint"] or ""
+    identity = Path(entrypoint).parent.name
+    return _runtime_process.ProcessRuntime(folder, python, entrypoint, identity), identity
+
+
+def _containers(params: dict[str, Any], _folder: Path) -> tuple[Runtime, str]:
+    """Return the runtime of containers, and what stands for all that they share."""
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+        _container,
+        _docker,
+        _runtime_docker,
+    )
+
+    placement = _runtime_docker.Placement(
         image=params["image"] or "",
         network=params["docker_network"],
         aws_config_dir=os.path.abspath(params["aws_config_dir"])
@@ -479,9 +490,18 @@ def _runtime(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:
         memory=_container.memory_bytes(params["memory"]),
         user=params["container_user"],
     )
-    docker = DockerRuntime(Engine(params["docker_host"]), placement, params["docker_instance"])
+    engine = _docker.Engine(params["docker_host"])
+    runtime = _runtime_docker.DockerRuntime(engine, placement, params["docker_instance"])
     # Ending servers needs neither the image nor the AWS folder.
-    return docker, docker.identity() if params["state"] == "present" else ""
+    return runtime, runtime.identity() if params["state"] == "present" else ""
+
+
+def _has_image(params: dict[str, Any]) -> bool:
+    """Say whether the host's engine has the image, which the control node may not have named."""
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _docker
+
+    image = params["image"]
+    return bool(image) and _docker.Engine(params["docker_host"]).image(image) is not None
 
 
 if __name__ == "__main__":
