@@ -207,8 +207,17 @@ def processor_seconds(pid: int) -> float:
 
 def free_port() -> int:
     """Return a loopback port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    [port] = free_ports(1)
+    return port
+
+
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that are free now, no two alike."""
+    with contextlib.ExitStack() as stack:
+        probes = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _number in range(count)
+        ]
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @contextlib.contextmanager

@@ -23,9 +23,14 @@ def _servers(host: t.Mapping[str, t.Any]) -> HostServers:
     """Read one host's variables, which Ansible renders one by one, so only those needed."""
     return HostServers(
         str(host["inventory_hostname"]),
-        host.get("mlflow_verify_host"),
+        host.get("mlflow_verify_host") or _settled(host.get("__mlflow_server_looked")),
         str(host.get("mlflow_verify_failure", "")),
     )
+
+
+def _settled(looked: t.Mapping[str, t.Any] | None) -> t.Mapping[str, t.Any] | None:
+    """Return what was seen of a host by `look` of mlflow_server, if it then was left as it is."""
+    return looked if looked and looked.get("settled") else None
 
 
 class FilterModule:

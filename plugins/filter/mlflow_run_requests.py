@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _proof
+
 
 def mlflow_run_requests(
     servers: t.Iterable[t.Mapping[str, t.Any]], always: bool = False
@@ -16,15 +18,7 @@ def mlflow_run_requests(
 
     The key is the server's configuration, unless always.
     """
-    return [
-        {
-            "name": server["name"],
-            "url": server["url"],
-            "key": "" if always else server["configuration"],
-        }
-        for server in servers
-        if server["state"] == "running" or server["action"] in ("start", "restart")
-    ]
+    return [request._asdict() for request in _proof.requests_of(servers, always)]
 
 
 class FilterModule:

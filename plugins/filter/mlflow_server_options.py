@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import difflib
 import typing as t
+from pathlib import Path
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _local_backend
 
 # A project that is to go needs no place for data.
 _NOWHERE = {"backend_store_uri": "", "artifacts_destination": ""}
@@ -27,6 +29,7 @@ def mlflow_server_options(
     With `projects` only of those named; raises AnsibleFilterError where one is not in the list.
     """
     names = [record["name"] for record in records]
+    places = backend["projects"] if "projects" in backend else _local_places(names)
     served = names if projects is None else projects
     if isinstance(served, str):
         raise AnsibleFilterError(
@@ -45,12 +48,20 @@ def mlflow_server_options(
             "state": record["state"],
             "host": host,
             "port": record["port"],
-            **_place(backend["projects"].get(record["name"], _NOWHERE), aws_profile),
+            **_place(places.get(record["name"], _NOWHERE), aws_profile),
             **record["server"],
         }
         for record in records
         if record["name"] in served
     ]
+
+
+def _local_places(names: t.Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return where the local backend keeps projects, which the host alone can name in full."""
+    places: dict[str, dict[str, str]] = _local_backend.record(Path(_files.STATE_DIR), names)[
+        "projects"
+    ]
+    return places
 
 
 def _place(place: t.Mapping[str, t.Any], aws_profile: str) -> dict[str, t.Any]:

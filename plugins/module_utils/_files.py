@@ -25,6 +25,10 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import Ml
 
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
+# Stands for a host's state folder where the path was written elsewhere.
+STATE_DIR = "{state_dir}"
+# The one tunnel of a host, by what it leads to.
+TUNNEL = "database"
 
 
 def state_folder(given: str | None) -> Path:
@@ -59,6 +63,11 @@ def servers_folder(state: Path) -> Path:
 def tunnel_folder(state: Path) -> Path:
     """Return the folder of the tunnel to the database."""
     return state / "tunnel"
+
+
+def has_tunnel(state: Path) -> bool:
+    """Say whether there is a tunnel, open or not."""
+    return (tunnel_folder(state) / TUNNEL).is_dir()
 
 
 def env_folder(state: Path) -> Path:

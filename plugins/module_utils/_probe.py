@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import time
@@ -13,6 +14,8 @@ import typing as t
 # docker/mlflow_entry.py sends it with each answer.
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
 _SEARCH = "/api/2.0/mlflow/experiments/search"
+# What a conversation can end with.
+FAILURES = (OSError, http.client.HTTPException, ValueError)
 # An experiment's tags and a server's error fit in.
 _ANSWER_BYTES = 1 << 20
 
@@ -36,22 +39,57 @@ def probe(host: str, port: int, timeout: float) -> Answer:
     /health would answer while the database is gone. timeout is in seconds for each of
     the two requests and for what is read of its answer.
     """
-    address = reachable_host(host)
-    connection = http.client.HTTPConnection(address, port, timeout=timeout)
-    try:
-        connection.request(
-            "POST", _SEARCH, json.dumps({"max_results": 1}), {"Content-Type": "application/json"}
+    with conversation(host, port, timeout) as talk:
+        try:
+            status, body = talk.ask(_SEARCH, {"max_results": 1})
+            if status != 200:
+                return Answer(False, talk.configuration, "", f"HTTP {status}: {_message(body)}")
+            return Answer(True, talk.configuration, talk.version(), "")
+        except (OSError, http.client.HTTPException) as error:
+            return Answer(False, "", "", str(error) or type(error).__name__)
+
+
+class Conversation:
+    """Several questions to a server over one connection.
+
+    configuration is what its last answer said, as in Answer.
+    """
+
+    def __init__(self, connection: http.client.HTTPConnection, timeout: float) -> None:
+        """Take the connection, and the seconds that each answer may take."""
+        self._connection, self._timeout = connection, timeout
+        self.configuration = ""
+
+    def ask(self, path: str, body: t.Mapping[str, t.Any] | None) -> tuple[int, bytes]:
+        """Return status and text of the answer; with a body it is a POST."""
+        self._connection.request(
+            "POST" if body else "GET",
+            path,
+            json.dumps(body) if body else None,
+            {"Content-Type": "application/json"},
         )
-        response = connection.getresponse()
-        body = read_answer(response, timeout)
-        configuration = response.getheader(CONFIGURATION_HEADER, "")
-        if response.status != 200:
-            return Answer(False, configuration, "", f"HTTP {response.status}: {_message(body)}")
-        connection.request("GET", "/version")
-        version = read_answer(connection.getresponse(), timeout).decode("utf-8", "replace").strip()
-        return Answer(True, configuration, version, "")
-    except (OSError, http.client.HTTPException) as error:
-        return Answer(False, "", "", str(error) or type(error).__name__)
+        response = self._connection.getresponse()
+        text = read_answer(response, self._timeout)
+        self.configuration = response.getheader(CONFIGURATION_HEADER, "") or ""
+        return response.status, text
+
+    def call(self, path: str, body: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
+        """Return what the API answers, None where it does not know what was asked for."""
+        status, text = self.ask(path, body)
+        answer: dict[str, t.Any] | None = json.loads(text) if status == 200 else None
+        return answer
+
+    def version(self) -> str:
+        """Return MLflow's version."""
+        return self.ask("/version", None)[1].decode("utf-8", "replace").strip()
+
+
+@contextlib.contextmanager
+def conversation(host: str, port: int, timeout: float) -> t.Iterator[Conversation]:
+    """Give a conversation with the server on host and port; timeout is in seconds for each answer."""
+    connection = http.client.HTTPConnection(reachable_host(host), port, timeout=timeout)
+    try:
+        yield Conversation(connection, timeout)
     finally:
         connection.close()
 

@@ -1,16 +1,15 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: finds servers' proof runs, and has those that are missing logged.
+"""Private to mlops.mlflow_aws: has the proof runs that servers lack logged.
 
-Finding takes plain HTTP. Logging takes the MLflow client, which a Prover finds in an installed
-runtime or in the image; docker/entry_proof.py does it there.
+That takes the MLflow client, which a Prover finds in an installed runtime or in the image;
+docker/entry_proof.py does it there.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import http.client
 import json
 import subprocess
 import typing as t
@@ -19,22 +18,15 @@ import urllib.parse
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import VOLUME_PATH
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._probe import read_answer
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._proof import (
+    Request,
+    find_all,
+    record,
+)
 
-# docker/entry_proof.py writes it.
-_KEY_TAG = "mlflow_aws.key"
-_API = "/api/2.0/mlflow"
 _REQUEST = "request.json"
 # Logging one run takes some ten requests.
 _REQUESTS = 12
-
-
-class Request(t.NamedTuple):
-    """One server to log through: the project's name, its URL, and the run's key, or ""."""
-
-    name: str
-    url: str
-    key: str
 
 
 class Prover(t.Protocol):
@@ -55,7 +47,7 @@ def log_all(
     experiment_id, logged, and seconds for each step; timeout is in seconds for one request.
     Raises MlflowError naming every server that failed.
     """
-    found = _find_all(requests, experiment, timeout)
+    found = find_all(requests, experiment, timeout)
     missing = [request for request in requests if request.name not in found]
     logged: dict[str, dict[str, t.Any]] = {}
     failures: list[dict[str, str]] = []
@@ -64,7 +56,7 @@ def log_all(
         logged = {run["name"]: run for run in answer["runs"]}
         failures = answer["failures"]
     records = [
-        _record(request, found.get(request.name) or logged.get(request.name), request in missing)
+        record(request, found.get(request.name) or logged.get(request.name), request in missing)
         for request in requests
         if not prover or request.name in found or request.name in logged
     ]
@@ -146,56 +138,6 @@ class ContainerProver:
         return _answer(ran.code, ran.stdout, ran.stderr)
 
 
-def _find_all(
-    requests: t.Sequence[Request], experiment: str, timeout: int
-) -> dict[str, dict[str, str]]:
-    """Return the finished run of each server's key, by name; nothing for servers that fail."""
-    keyed = [request for request in requests if request.key]
-    with concurrent.futures.ThreadPoolExecutor(max(1, min(16, len(keyed)))) as pool:
-        runs = pool.map(lambda request: _find(request, experiment, timeout), keyed)
-    return {request.name: run for request, run in zip(keyed, runs) if run}
-
-
-def _find(request: Request, experiment: str, timeout: int) -> dict[str, str] | None:
-    """Return the finished run of a server's key, reading the database through the server."""
-    query = urllib.parse.urlencode({"experiment_name": experiment})
-    found = _call(request.url, f"{_API}/experiments/get-by-name?{query}", None, timeout)
-    if not found:
-        return None
-    search = {
-        "experiment_ids": [found["experiment"]["experiment_id"]],
-        "filter": f"tags.`{_KEY_TAG}` = '{request.key}' and attributes.status = 'FINISHED'",
-        "max_results": 1,
-    }
-    answer = _call(request.url, f"{_API}/runs/search", search, timeout)
-    runs = (answer or {}).get("runs") or []
-    return runs[0]["info"] if runs else None
-
-
-def _call(
-    url: str, path: str, body: t.Mapping[str, t.Any] | None, timeout: int
-) -> dict[str, t.Any] | None:
-    """Ask a server; None where it does not answer, or not with what was asked for."""
-    parts = urllib.parse.urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
-    try:
-        connection.request(
-            "POST" if body else "GET",
-            f"{parts.path.rstrip('/')}{path}",
-            json.dumps(body) if body else None,
-            {"Content-Type": "application/json"},
-        )
-        response = connection.getresponse()
-        text = read_answer(response, timeout)
-        answer: dict[str, t.Any] | None = json.loads(text) if response.status == 200 else None
-        return answer
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    finally:
-        connection.close()
-
-
 def _document(requests: t.Sequence[Request], experiment: str, timeout: int) -> str:
     """Return the request of docker/entry_proof.py."""
     return json.dumps(
@@ -220,15 +162,3 @@ def _answer(code: int, output: str, errors: str) -> dict[str, t.Any]:
 def _bound(timeout: int) -> float:
     """Return the seconds that logging a run may take, when one request may take timeout."""
     return 60.0 + timeout * _REQUESTS
-
-
-def _record(request: Request, run: t.Mapping[str, t.Any] | None, missing: bool) -> dict[str, t.Any]:
-    """Return the record of one server's run."""
-    return {
-        "name": request.name,
-        "url": request.url,
-        "run_id": run["run_id"] if run else "",
-        "experiment_id": run["experiment_id"] if run else "",
-        "logged": missing,
-        "seconds": run.get("seconds", {}) if run else {},
-    }

@@ -54,15 +54,28 @@ def wanted_runtime(
     """Return the runtime made of these files: the same files and Python give the same folder."""
     _require_programs(programs)
     base, version = _venv.base_python(python)
-    digest = hashlib.sha256(
-        json.dumps([version, sorted(programs.items()), *requirements]).encode("utf-8")
-    ).hexdigest()
+    digest = _digest([version, files_digest(requirements, programs)])
     pinned = re.search(r"^mlflow==([^\s;\\]+)", "\n".join(requirements), re.MULTILINE)
     if not pinned:
         raise MlflowError(
             "The requirements pin no mlflow: pass the collection's docker/requirements.txt."
         )
-    return Runtime(folder / f"{pinned.group(1)}-{digest[:12]}", pinned.group(1), base)
+    return Runtime(folder / f"{pinned.group(1)}-{digest}", pinned.group(1), base)
+
+
+def files_digest(requirements: t.Sequence[str], programs: t.Mapping[str, str]) -> str:
+    """Return what stands for the files that a runtime is made of, wherever they are read."""
+    return _digest([sorted(programs.items()), *requirements])
+
+
+def installed_runtime(folder: Path, files: str, python: str | None) -> Runtime | None:
+    """Return the runtime made of the files of this digest, or None where it is not installed."""
+    base, version = _venv.base_python(python)
+    for path in folder.glob(f"*-{_digest([version, files])}"):
+        runtime = Runtime(path, path.name.rpartition("-")[0], base)
+        if runtime.is_installed():
+            return runtime
+    return None
 
 
 def install(
@@ -100,6 +113,11 @@ def newest(folder: Path) -> dict[str, str] | None:
         "python": str(runtime.python),
         "entrypoint": str(runtime.entrypoint),
     }
+
+
+def _digest(parts: t.Sequence[t.Any]) -> str:
+    """Return what stands for these parts in a folder's name."""
+    return hashlib.sha256(json.dumps(parts).encode("utf-8")).hexdigest()[:12]
 
 
 def _require_programs(programs: t.Mapping[str, str]) -> None:

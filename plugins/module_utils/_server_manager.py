@@ -52,10 +52,12 @@ def converge(
     Raises MlflowError where a port is held by somebody else, before anything is touched, and
     where servers do not come up, after all others have.
     """
+    if check_mode:
+        return check(
+            runtime, wanted, stop_unlisted=stop_unlisted, env_files=env_files, ask=_probe_once
+        )
     steps = _read_plan(runtime, wanted, stop_unlisted)
     texts = env_files.differing(steps)
-    if check_mode:
-        return _outcome(runtime, steps, _answers_now(steps), env_files, texts)
     deadline = time.monotonic() + timeout
     if texts or any(step.changed for step in steps):
         _files.make_folder(lock.parent)
@@ -67,15 +69,33 @@ def converge(
                 runtime.apply(steps, deadline)
             env_files.write(texts)
     answers, ended = _await_answers(runtime, steps, deadline)
-    outcome = _outcome(runtime, steps, answers, env_files, texts)
+    # A server that was just started has another process than the one found.
+    outcome = _outcome(runtime, steps, runtime.observe(), answers, env_files, texts)
     _require_healthy(runtime, outcome, {step.name for step in steps if step.runs}, ended)
     return outcome
 
 
+def check(
+    runtime: Runtime,
+    wanted: t.Sequence[Wanted],
+    *,
+    stop_unlisted: bool,
+    env_files: EnvFiles,
+    ask: t.Callable[[str, int], _probe.Answer],
+) -> Outcome:
+    """Say what converge would do; `ask` asks a server by its host and port."""
+    steps = _read_plan(runtime, wanted, stop_unlisted)
+    texts = env_files.differing(steps)
+    found = {step.name: step.found for step in steps}
+    return _outcome(runtime, steps, found, _answers_now(steps, ask), env_files, texts)
+
+
 def records(runtime: Runtime, env_files: EnvFiles) -> list[dict[str, t.Any]]:
     """Return a record for each server that is on the host."""
-    steps = [Step(name, KEEP, None, found) for name, found in sorted(runtime.observe().items())]
-    return _outcome(runtime, steps, _answers_now(steps), env_files, {}).servers
+    found = runtime.observe()
+    steps = [Step(name, KEEP, None, server) for name, server in sorted(found.items())]
+    answers = _answers_now(steps, _probe_once)
+    return _outcome(runtime, steps, found, answers, env_files, {}).servers
 
 
 def _read_plan(runtime: Runtime, wanted: t.Sequence[Wanted], stop_unlisted: bool) -> list[Step]:
@@ -98,12 +118,15 @@ def _read_plan(runtime: Runtime, wanted: t.Sequence[Wanted], stop_unlisted: bool
     return steps
 
 
-def _answers_now(steps: t.Sequence[Step]) -> dict[str, _probe.Answer]:
+def _answers_now(
+    steps: t.Sequence[Step], ask: t.Callable[[str, int], _probe.Answer]
+) -> dict[str, _probe.Answer]:
     """Ask all servers that run and are to go on as they are, once."""
     running = [step for step in steps if step.action == KEEP and step.found.running]
     known = [step for step in running if step.wanted or step.found.settings]
     with concurrent.futures.ThreadPoolExecutor(max(1, len(known))) as pool:
-        answers = dict(zip([step.name for step in known], pool.map(_ask, known)))
+        found = pool.map(lambda step: ask(*_address(step)), known)
+        answers = dict(zip([step.name for step in known], found))
     return {step.name: answers.get(step.name, _unknown(step)) for step in steps}
 
 
@@ -138,8 +161,18 @@ def _await_answers(
 
 def _ask(step: Step) -> _probe.Answer:
     """Probe the server of one step."""
+    return _probe_once(*_address(step))
+
+
+def _probe_once(host: str, port: int) -> _probe.Answer:
+    """Ask for what only the database can answer."""
+    return _probe.probe(host, port, _PROBE_SECONDS)
+
+
+def _address(step: Step) -> tuple[str, int]:
+    """Return where the server of one step listens."""
     settings = step.wanted.settings if step.wanted else step.found.settings or {}
-    return _probe.probe(settings["host"], settings["port"], _PROBE_SECONDS)
+    return settings["host"], settings["port"]
 
 
 def _is_up(step: Step, answer: _probe.Answer) -> bool:
@@ -157,13 +190,15 @@ def _unknown(step: Step) -> _probe.Answer:
 def _outcome(
     runtime: Runtime,
     steps: t.Sequence[Step],
+    now: t.Mapping[str, Found],
     answers: t.Mapping[str, _probe.Answer],
     env_files: EnvFiles,
     texts: t.Mapping[str, str | None],
 ) -> Outcome:
-    """Return records, changed and diff of these steps and of the env files that differ."""
-    # A server that was just started has another process than the one found.
-    now = runtime.observe()
+    """Return records, changed and diff of these steps and of the env files that differ.
+
+    now: the servers as they are when the steps are taken.
+    """
     return Outcome(
         [
             _record(runtime, step, now.get(step.name, Found(step.name)), answers[step.name])

@@ -33,7 +33,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan impo
     plan,
 )
 
-NAME = "database"
+NAME = _files.TUNNEL
 HOST = "127.0.0.1"
 ENTRYPOINT = "mlflow_tunnel.py"
 _ENVIRONMENT = "environment-"
@@ -225,11 +225,6 @@ class Tunnel:
             "after": {"tunnel": settings} if changed else {},
         }
         return Outcome(record, changed, diff)
-
-
-def exists(folder: Path) -> bool:
-    """Say whether there is a tunnel in its folder, running or not."""
-    return (folder / NAME).is_dir()
 
 
 def wanted_tunnel(options: t.Mapping[str, t.Any], identity: str) -> Wanted:

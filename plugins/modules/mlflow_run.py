@@ -116,7 +116,12 @@ runs:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _docker, _module, _run
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _docker,
+    _module,
+    _proof,
+    _run,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 
@@ -151,7 +156,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     """Log the runs, or say which would be logged."""
     params = module.params
     requests = [
-        _run.Request(item["name"], item["url"].rstrip("/"), item["key"])
+        _proof.Request(item["name"], item["url"].rstrip("/"), item["key"])
         for item in params["servers"]
     ]
     if len({request.name for request in requests}) < len(requests):

@@ -71,11 +71,13 @@ options:
         type: int
         default: 1
       backend_store_uri:
-        description: SQLAlchemy URI of the project's database, without a password.
+        description: SQLAlchemy URI of the project's database, without a password. C({state_dir}) in it stands for the
+          state folder.
         type: str
         required: true
       artifacts_destination:
-        description: Folder or URI where the server keeps the artifacts that clients send it.
+        description: Folder or URI where the server keeps the artifacts that clients send it. C({state_dir}) in it
+          stands for the state folder.
         type: str
         required: true
       allowed_hosts:
@@ -154,12 +156,12 @@ options:
   python:
     description:
       - The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_runtime).
-      - Required for O(runtime=process).
+      - Required for O(runtime=process), except with O(look).
     type: path
   entrypoint:
     description:
       - Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_runtime).
-      - Required for O(runtime=process).
+      - Required for O(runtime=process), except with O(look).
     type: path
   memory:
     description: Memory that each container may take, such as V(512m) or V(2g); without it all that the host has.
@@ -175,6 +177,35 @@ options:
     description: Seconds in which all servers together must answer.
     type: int
     default: 180
+  look:
+    description:
+      - Only look whether the host has all that it needs, in one call, and tell it as RV(settled). Nothing is changed,
+        and what would be an error without it, such as a port that is held, is told as RV(reason).
+    type: dict
+    version_added: 0.2.0
+    suboptions:
+      runtime_files:
+        description: What the runtime is made of, as P(mlops.mlflow_aws.mlflow_runtime_files#filter) returns it. With
+          O(runtime=process) the runtime is found by it.
+        type: str
+        default: ""
+      base_python:
+        description: The interpreter that the runtime is made from, as O(mlops.mlflow_aws.mlflow_runtime#module:python).
+        type: str
+        default: ""
+      experiment:
+        description: The experiment with the runs that prove servers, as for M(mlops.mlflow_aws.mlflow_run).
+        type: str
+        default: mlflow-aws-verify
+      always:
+        description: Whether a run is to be logged in any case, so that a host with a server always needs something.
+        type: bool
+        default: false
+      tunnel:
+        description: Whether the host is to have a tunnel to the database. That is not looked at here, so that such a
+          host always needs something.
+        type: bool
+        default: false
 """
 
 EXAMPLES = r"""
@@ -263,6 +294,20 @@ tunnel:
   description: Whether the host has a tunnel of M(mlops.mlflow_aws.mlflow_database_tunnel).
   returned: success
   type: bool
+settled:
+  description: Whether the host has all that it needs. Its MLflow is there, every server is as it was asked for and
+    answers, and a run has proved its configuration.
+  returned: with O(look)
+  type: bool
+reason:
+  description: What the host lacks first, else empty. Where it lacks something there are no RV(servers).
+  returned: with O(look)
+  type: str
+runs:
+  description: The run that proves each server, as M(mlops.mlflow_aws.mlflow_run) returns it.
+  returned: with O(look)
+  type: list
+  elements: dict
 """
 
 import os
@@ -271,23 +316,19 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _container,
     _files,
+    _look,
     _module,
+    _runtime_install,
     _server_manager,
-    _tunnel,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_docker import (
-    DockerRuntime,
-    Placement,
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+    Wanted,
+    wanted_server,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
-    ProcessRuntime,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import wanted_server
 
 
 def main() -> None:
@@ -320,6 +361,13 @@ def main() -> None:
         "database": {"type": "dict", "options": database},
         "aws": {"type": "dict", "options": aws},
     }
+    look = {
+        "runtime_files": text,
+        "base_python": text,
+        "experiment": {"type": "str", "default": "mlflow-aws-verify"},
+        "always": {"type": "bool", "default": False},
+        "tunnel": {"type": "bool", "default": False},
+    }
     module = AnsibleModule(
         argument_spec={
             "state_dir": {"type": "path"},
@@ -337,9 +385,11 @@ def main() -> None:
             "memory": text,
             "container_user": text,
             "timeout": {"type": "int", "default": 180},
+            "look": {"type": "dict", "options": look},
         },
         # Check mode and ending servers need no image.
-        required_if=[("runtime", "process", ("python", "entrypoint"))],
+        required_if=[("runtime", "process", ("python", "look"), True)],
+        required_together=[("python", "entrypoint")],
         supports_check_mode=True,
         # The invocation would go to the host's system log, environment values included.
         no_log=True,
@@ -356,14 +406,20 @@ def main() -> None:
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
-    """Converge the servers."""
+    """Converge the servers, or look whether that would do anything."""
     params = module.params
     state = _files.state_folder(params["state_dir"])
+    if params["look"]:
+        try:
+            looked = _looked(params, state)
+        except MlflowError as error:
+            looked = _look.Looked(str(error))
+        return {"changed": False, "settled": not looked.reason, **looked._asdict()}
     folder = _files.servers_folder(state)
     runtime, identity = _runtime(params, folder)
     outcome = _server_manager.converge(
         runtime,
-        [wanted_server(server, params["state"], identity) for server in params["servers"]],
+        _wanted(params, state, identity),
         stop_unlisted=params["stop_unlisted"],
         timeout=params["timeout"],
         lock=folder / ".lock",
@@ -373,17 +429,83 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     return {
         "changed": outcome.changed,
         "servers": outcome.servers,
-        "tunnel": _tunnel.exists(_files.tunnel_folder(state)),
+        "tunnel": _files.has_tunnel(state),
         "diff": outcome.diff,
     }
 
 
+def _looked(params: dict[str, Any], state: Path) -> _look.Looked:
+    """Look whether the host has all that it needs, its MLflow first."""
+    options = params["look"]
+    if options["tunnel"]:
+        return _look.Looked("its tunnel is to be looked after")
+    if _files.has_tunnel(state):
+        return _look.Looked("a tunnel is left that nobody needs")
+    # Ending servers needs no MLflow.
+    if params["state"] == "present" and params["runtime"] == "docker":
+        if not _has_image(params):
+            return _look.Looked("the image is not there")
+    elif params["state"] == "present":
+        installed = _runtime_install.installed_runtime(
+            _files.runtimes_folder(state), options["runtime_files"], options["base_python"]
+        )
+        if installed is None:
+            return _look.Looked("MLflow is not installed")
+        paths = {"python": str(installed.python), "entrypoint": str(installed.entrypoint)}
+        params = params | paths
+    runtime, identity = _runtime(params, _files.servers_folder(state))
+    proofs = _look.Proofs(options["experiment"])
+    outcome = _server_manager.check(
+        runtime,
+        _wanted(params, state, identity),
+        stop_unlisted=params["stop_unlisted"],
+        env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
+        ask=proofs.ask,
+    )
+    return _look.look(outcome, proofs, options["always"])
+
+
+def _wanted(params: dict[str, Any], state: Path, identity: str) -> list[Wanted]:
+    """Return the servers as they are to be."""
+    return [
+        wanted_server(_placed(server, state), params["state"], identity)
+        for server in params["servers"]
+    ]
+
+
+def _placed(server: dict[str, Any], state: Path) -> dict[str, Any]:
+    """Return a server's options with the state folder where they name it."""
+    places = ("backend_store_uri", "artifacts_destination")
+    return server | {key: server[key].replace(_files.STATE_DIR, str(state)) for key in places}
+
+
+# A host has one runtime, and loading both would take as long as what is done with one: so each is
+# imported where it is made.
+
+
 def _runtime(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:
     """Return the runtime, and what stands for the MLflow that it runs and how."""
-    if params["runtime"] == "process":
-        identity = Path(params["entrypoint"]).parent.name
-        return ProcessRuntime(folder, params["python"], params["entrypoint"], identity), identity
-    placement = Placement(
+    return (_processes if params["runtime"] == "process" else _containers)(params, folder)
+
+
+def _processes(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:
+    """Return the runtime of processes, and the name of the folder of its MLflow."""
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _runtime_process
+
+    python, entrypoint = params["python"] or "", params["entrypoint"] or ""
+    identity = Path(entrypoint).parent.name
+    return _runtime_process.ProcessRuntime(folder, python, entrypoint, identity), identity
+
+
+def _containers(params: dict[str, Any], _folder: Path) -> tuple[Runtime, str]:
+    """Return the runtime of containers, and what stands for all that they share."""
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+        _container,
+        _docker,
+        _runtime_docker,
+    )
+
+    placement = _runtime_docker.Placement(
         image=params["image"] or "",
         network=params["docker_network"],
         aws_config_dir=os.path.abspath(params["aws_config_dir"])
@@ -392,9 +514,18 @@ def _runtime(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:
         memory=_container.memory_bytes(params["memory"]),
         user=params["container_user"],
     )
-    docker = DockerRuntime(Engine(params["docker_host"]), placement, params["docker_instance"])
+    engine = _docker.Engine(params["docker_host"])
+    runtime = _runtime_docker.DockerRuntime(engine, placement, params["docker_instance"])
     # Ending servers needs neither the image nor the AWS folder.
-    return docker, docker.identity() if params["state"] == "present" else ""
+    return runtime, runtime.identity() if params["state"] == "present" else ""
+
+
+def _has_image(params: dict[str, Any]) -> bool:
+    """Say whether the host's engine has the image, which the control node may not have named."""
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _docker
+
+    image = params["image"]
+    return bool(image) and _docker.Engine(params["docker_host"]).image(image) is not None
 
 
 if __name__ == "__main__":

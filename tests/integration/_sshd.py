@@ -30,6 +30,8 @@ PermitRootLogin prohibit-password
 StrictModes no
 # Many hosts are one here.
 MaxStartups 100
+# Its log then names each command that it runs.
+LogLevel VERBOSE
 UsePAM {pam}
 """
 
@@ -53,6 +55,10 @@ class Sshd:
                 f"-F none -o UserKnownHostsFile={self.folder}/known -o ConnectTimeout=10"
             ),
         }
+
+    def commands(self) -> int:
+        """Return how many commands it has run; with pipelining a module is one."""
+        return (self.folder / "log").read_text().count("Starting session: command")
 
 
 @contextlib.contextmanager

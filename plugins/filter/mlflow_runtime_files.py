@@ -1,0 +1,24 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter that says what a runtime is made of, in a few characters."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _runtime_install
+
+
+def mlflow_runtime_files(requirements: t.Sequence[str], programs: t.Mapping[str, str]) -> str:
+    """Return the digest of the files that mlflow_runtime would be given."""
+    return _runtime_install.files_digest(requirements, programs)
+
+
+class FilterModule:
+    """Ansible's entry to the filter."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Return the filters by name."""
+        return {"mlflow_runtime_files": mlflow_runtime_files}

@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: finds the runs that prove servers, by plain HTTP."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import http.client
+import json
+import typing as t
+import urllib.parse
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._probe import read_answer
+
+# docker/entry_proof.py writes it.
+_KEY_TAG = "mlflow_aws.key"
+_API = "/api/2.0/mlflow"
+
+
+class Request(t.NamedTuple):
+    """One server to log through: the project's name, its URL, and the run's key, or ""."""
+
+    name: str
+    url: str
+    key: str
+
+
+def requests_of(servers: t.Iterable[t.Mapping[str, t.Any]], always: bool = False) -> list[Request]:
+    """Return whom to log through: servers that run, or in check mode would, by their records.
+
+    The key is the server's configuration, unless always.
+    """
+    return [
+        Request(server["name"], server["url"], "" if always else server["configuration"])
+        for server in servers
+        if server["state"] == "running" or server["action"] in ("start", "restart")
+    ]
+
+
+def find_all(
+    requests: t.Sequence[Request], experiment: str, timeout: int
+) -> dict[str, dict[str, str]]:
+    """Return the finished run of each server's key, by name; nothing for servers that fail."""
+    keyed = [request for request in requests if request.key]
+    with concurrent.futures.ThreadPoolExecutor(max(1, min(16, len(keyed)))) as pool:
+        runs = pool.map(lambda request: _find(request, experiment, timeout), keyed)
+    return {request.name: run for request, run in zip(keyed, runs) if run}
+
+
+def _find(request: Request, experiment: str, timeout: int) -> dict[str, str] | None:
+    """Return the finished run of a server's key, reading the database through the server."""
+
+    def call(path: str, body: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
+        return _call(request.url, path, body, timeout)
+
+    return find(call, lambda: request.key, experiment)
+
+
+def find(
+    call: t.Callable[[str, t.Mapping[str, t.Any] | None], dict[str, t.Any] | None],
+    key: t.Callable[[], str],
+    experiment: str,
+) -> dict[str, str] | None:
+    """Return the finished run of a key by a server's API, None where it has none.
+
+    call asks the server, with a path and a body; key is asked after the first answer.
+    """
+    query = urllib.parse.urlencode({"experiment_name": experiment})
+    found = call(f"{_API}/experiments/get-by-name?{query}", None)
+    if not found:
+        return None
+    search = {
+        "experiment_ids": [found["experiment"]["experiment_id"]],
+        "filter": f"tags.`{_KEY_TAG}` = '{key()}' and attributes.status = 'FINISHED'",
+        "max_results": 1,
+    }
+    answer = call(f"{_API}/runs/search", search)
+    runs = (answer or {}).get("runs") or []
+    return runs[0]["info"] if runs else None
+
+
+def _call(
+    url: str, path: str, body: t.Mapping[str, t.Any] | None, timeout: int
+) -> dict[str, t.Any] | None:
+    """Ask a server; None where it does not answer, or not with what was asked for."""
+    parts = urllib.parse.urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        connection.request(
+            "POST" if body else "GET",
+            f"{parts.path.rstrip('/')}{path}",
+            json.dumps(body) if body else None,
+            {"Content-Type": "application/json"},
+        )
+        response = connection.getresponse()
+        text = read_answer(response, timeout)
+        answer: dict[str, t.Any] | None = json.loads(text) if response.status == 200 else None
+        return answer
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+
+
+def record(request: Request, run: t.Mapping[str, t.Any] | None, missing: bool) -> dict[str, t.Any]:
+    """Return the record of one server's run."""
+    return {
+        "name": request.name,
+        "url": request.url,
+        "run_id": run["run_id"] if run else "",
+        "experiment_id": run["experiment_id"] if run else "",
+        "logged": missing,
+        "seconds": run.get("seconds", {}) if run else {},
+    }
