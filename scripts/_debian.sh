@@ -33,6 +33,8 @@ done
 # With an engine of the user's own nothing else is needed for the twin; for SSH there is no such way.
 if [[ " ${missing[*]} " == *" sshd "* || " ${missing[*]} " == *" ssh "* ]]; then
   what="A test over SSH" instead=""
+elif [[ " ${missing[*]} " == *" cron "* ]]; then
+  what="A test of boots" instead=""
 else
   what="The offline twin" instead=", or start a Docker engine that this user may use and that reaches a registry"
 fi
@@ -54,8 +56,8 @@ export DEBIAN_FRONTEND=noninteractive
 install() {
   local name packages=()
   timeout 300 apt-get -q update || return 1
-  # What is installed for a test must not serve the network: an SSH server that the package would start.
-  if [[ " ${missing[*]} " == *" sshd "* && ! -e $policy ]]; then
+  # What is installed for a test must not serve this machine: daemons that the packages would start.
+  if [[ " ${missing[*]} " == *" sshd "* || " ${missing[*]} " == *" cron "* ]] && [ ! -e $policy ]; then
     trap 'rm -f "$log" "$policy"' EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"

@@ -16,6 +16,10 @@ class Runtime(t.Protocol):
     Every method raises MlflowError with one sentence.
     """
 
+    @property
+    def command(self) -> list[str]:
+        """Return what starts all servers when a host boots; empty where an engine does so."""
+
     def observe(self) -> dict[str, Found]:
         """Return all servers that this runtime has on the host, by name."""
 

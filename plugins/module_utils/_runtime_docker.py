@@ -91,6 +91,11 @@ class DockerRuntime:
         body = json.dumps(_container.creation(spec, {}, restart=True), sort_keys=True)
         return hashlib.sha256(body.encode("utf-8")).hexdigest()
 
+    @property
+    def command(self) -> list[str]:
+        """Return nothing: the engine starts containers again."""
+        return []
+
     def observe(self) -> dict[str, Found]:
         """Return all servers of the engine, by name, in two calls to it."""
         found = {

@@ -154,6 +154,11 @@ class ProcessRuntime:
         return [line for line in text.splitlines() if line.strip()][-_LOG_LINES:]
 
     @property
+    def command(self) -> list[str]:
+        """Return the command that starts Supervisor, and with it all servers."""
+        return [self._python, "-m", "supervisor.supervisord", "-c", str(self._configuration_path)]
+
+    @property
     def _configuration_path(self) -> Path:
         return self._folder / "supervisord.conf"
 
@@ -248,16 +253,9 @@ class ProcessRuntime:
     def _launch(self, deadline: float) -> None:
         """Start Supervisor, which goes into the background by itself, and wait for its socket."""
         environment = {name: os.environ[name] for name in self._passed_on if name in os.environ}
-        command = [
-            self._python,
-            "-m",
-            "supervisor.supervisord",
-            "-c",
-            str(self._configuration_path),
-        ]
         try:
             answer = subprocess.run(  # pylint: disable=ansible-bad-function
-                command,
+                self.command,
                 env=environment,
                 cwd=str(self._folder),
                 stdin=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports, _probe
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._boot import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
@@ -45,6 +46,7 @@ def converge(
     timeout: float,
     lock: Path,
     env_files: EnvFiles,
+    boot: Boot | None,
     check_mode: bool,
 ) -> Outcome:
     """Bring every server to its wanted state within timeout seconds; in check mode only say how.
@@ -54,23 +56,31 @@ def converge(
     """
     if check_mode:
         return check(
-            runtime, wanted, stop_unlisted=stop_unlisted, env_files=env_files, ask=_probe_once
+            runtime,
+            wanted,
+            stop_unlisted=stop_unlisted,
+            env_files=env_files,
+            boot=boot,
+            ask=_probe_once,
         )
     steps = _read_plan(runtime, wanted, stop_unlisted)
-    texts = env_files.differing(steps)
+    texts, reboots = env_files.differing(steps), _differs(boot, steps)
     deadline = time.monotonic() + timeout
-    if texts or any(step.changed for step in steps):
+    if texts or reboots or any(step.changed for step in steps):
         _files.make_folder(lock.parent)
         with _files.exclusive(lock, timeout, "changing the servers of this host"):
             # Another run may have done it meanwhile.
             steps = _read_plan(runtime, wanted, stop_unlisted)
-            texts = env_files.differing(steps)
+            texts, reboots = env_files.differing(steps), _differs(boot, steps)
             if any(step.changed for step in steps):
                 runtime.apply(steps, deadline)
             env_files.write(texts)
+            if boot and reboots:
+                boot.write(_runs(steps))
     answers, ended = _await_answers(runtime, steps, deadline)
     # A server that was just started has another process than the one found.
     outcome = _outcome(runtime, steps, runtime.observe(), answers, env_files, texts)
+    outcome = _with_boot(outcome, boot, reboots, _runs(steps))
     _require_healthy(runtime, outcome, {step.name for step in steps if step.runs}, ended)
     return outcome
 
@@ -81,13 +91,15 @@ def check(
     *,
     stop_unlisted: bool,
     env_files: EnvFiles,
+    boot: Boot | None,
     ask: t.Callable[[str, int], _probe.Answer],
 ) -> Outcome:
     """Say what converge would do; `ask` asks a server by its host and port."""
     steps = _read_plan(runtime, wanted, stop_unlisted)
     texts = env_files.differing(steps)
     found = {step.name: step.found for step in steps}
-    return _outcome(runtime, steps, found, _answers_now(steps, ask), env_files, texts)
+    outcome = _outcome(runtime, steps, found, _answers_now(steps, ask), env_files, texts)
+    return _with_boot(outcome, boot, _differs(boot, steps), _runs(steps))
 
 
 def records(runtime: Runtime, env_files: EnvFiles) -> list[dict[str, t.Any]]:
@@ -96,6 +108,28 @@ def records(runtime: Runtime, env_files: EnvFiles) -> list[dict[str, t.Any]]:
     steps = [Step(name, KEEP, None, server) for name, server in sorted(found.items())]
     answers = _answers_now(steps, _probe_once)
     return _outcome(runtime, steps, found, answers, env_files, {}).servers
+
+
+def _runs(steps: t.Iterable[Step]) -> bool:
+    """Say whether any server runs when the steps are taken."""
+    return any(step.runs for step in steps)
+
+
+def _differs(boot: Boot | None, steps: t.Sequence[Step]) -> bool:
+    """Say whether what the host starts at boot is not as it should be."""
+    return boot is not None and boot.differs(_runs(steps))
+
+
+def _with_boot(outcome: Outcome, boot: Boot | None, differs: bool, runs: bool) -> Outcome:
+    """Return the outcome with the change of what the host starts at boot."""
+    if not boot or not differs:
+        return outcome
+    starts = boot.wanted and runs
+    diff = {
+        "before": {**outcome.diff["before"], "started at boot": not starts},
+        "after": {**outcome.diff["after"], "started at boot": starts},
+    }
+    return Outcome(outcome.servers, True, diff)
 
 
 def _read_plan(runtime: Runtime, wanted: t.Sequence[Wanted], stop_unlisted: bool) -> list[Step]:

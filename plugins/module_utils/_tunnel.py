@@ -21,12 +21,12 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports, _venv
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._boot import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
     ProcessRuntime,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
-    KEEP,
     Found,
     Step,
     Wanted,
@@ -81,8 +81,8 @@ class Environment(t.NamedTuple):
 class Tunnel:
     """The tunnel of one host, in its folder."""
 
-    def __init__(self, folder: Path, environment: Environment) -> None:
-        """Take the tunnel's folder in the state folder."""
+    def __init__(self, folder: Path, environment: Environment, *, start_at_boot: bool) -> None:
+        """Take the tunnel's folder in the state folder, and whether the host opens it at boot."""
         self._folder = folder
         self._environment = environment
         self._place = environment.folder(folder)
@@ -91,6 +91,7 @@ class Tunnel:
         self._runtime = ProcessRuntime(
             folder, str(self._python), str(self._entrypoint), self._place.name, _PASSED_ON
         )
+        self._boot = Boot(folder, self._runtime.command, start_at_boot)
 
     def open(self, options: t.Mapping[str, t.Any], timeout: float, *, check_mode: bool) -> Outcome:
         """Open it as the options say, and return when the database has greeted through it."""
@@ -100,30 +101,34 @@ class Tunnel:
         if not self._is_installed():
             # Before anything is touched.
             _venv.base_python(self._environment.python)
-        step = self._plan(wanted)
+        step, reboots = self._plan(wanted), self._boot.differs(True)
         if check_mode:
-            return self._outcome(step)
+            return self._outcome(step, reboots)
         deadline = time.monotonic() + timeout
         told = self._log_size()
-        if step.changed:
+        if step.changed or reboots:
             _files.make_folder(self._folder)
             with _files.exclusive(self._folder / ".lock", timeout, "changing the tunnel"):
                 # Another run may have done it meanwhile.
-                step = self._plan(wanted)
+                step, reboots = self._plan(wanted), self._boot.differs(True)
                 self._apply(step, timeout, deadline)
+                if reboots:
+                    self._boot.write(True)
         self._await_greeting(wanted, told, deadline)
-        return self._outcome(step)
+        return self._outcome(step, reboots)
 
     def close(self, timeout: float, *, check_mode: bool) -> Outcome:
         """End it and remove what it had."""
-        step = self._plan(None)
-        if step.changed and not check_mode:
+        step, reboots = self._plan(None), self._boot.differs(False)
+        if (step.changed or reboots) and not check_mode:
             with _files.exclusive(self._folder / ".lock", timeout, "changing the tunnel"):
-                step = self._plan(None)
+                step, reboots = self._plan(None), self._boot.differs(False)
+                if reboots:
+                    self._boot.write(False)
                 self._runtime.apply([step], time.monotonic() + timeout)
                 self._end_left_behind(timeout)
                 self._drop_environments(keep=None)
-        return self._outcome(step)
+        return self._outcome(step, reboots)
 
     def _plan(self, wanted: Wanted | None) -> Step:
         """Return the one step; without a wanted tunnel it is to go."""
@@ -208,8 +213,8 @@ class Tunnel:
             if folder != keep:
                 shutil.rmtree(folder)
 
-    def _outcome(self, step: Step) -> Outcome:
-        """Return the record, and what the step changes."""
+    def _outcome(self, step: Step, reboots: bool) -> Outcome:
+        """Return the record, and what changes: by the step, or of what the host starts at boot."""
         now = self._runtime.observe().get(NAME, Found(NAME))
         settings = step.wanted.settings if step.wanted else {}
         record = {
@@ -219,12 +224,14 @@ class Tunnel:
             "pid": now.pid or None,
             "log_path": self._runtime.log_path(NAME) if settings else "",
         }
-        changed = step.action != KEEP
-        diff = {
-            "before": {"tunnel": step.found.settings or {}} if changed else {},
-            "after": {"tunnel": settings} if changed else {},
-        }
-        return Outcome(record, changed, diff)
+        before: dict[str, t.Any] = {}
+        after: dict[str, t.Any] = {}
+        if step.changed:
+            before["tunnel"], after["tunnel"] = step.found.settings or {}, settings
+        if reboots:
+            starts = self._boot.wanted and step.wanted is not None
+            before["opened at boot"], after["opened at boot"] = not starts, starts
+        return Outcome(record, step.changed or reboots, {"before": before, "after": after})
 
 
 def wanted_tunnel(options: t.Mapping[str, t.Any], identity: str) -> Wanted:

@@ -100,6 +100,12 @@ options:
   python:
     description: The interpreter that makes the environment. Without it the first on the host that works.
     type: str
+  start_at_boot:
+    description:
+      - Whether the host starts the tunnel when it boots, by a line of the connecting user's crontab.
+      - Needs C(crontab) and a cron daemon on the host.
+    type: bool
+    default: false
   timeout:
     description: Seconds that the tunnel may take to come up, a sleeping database and a relay that starts included.
     type: int
@@ -175,6 +181,7 @@ def main() -> None:
             "requirements": {"type": "str"},
             "program": {"type": "str"},
             "python": {"type": "str"},
+            "start_at_boot": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 420},
         },
         required_if=[
@@ -196,7 +203,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         {_tunnel.ENTRYPOINT: params["program"] or ""},
         params["python"],
     )
-    tunnel = _tunnel.Tunnel(folder, environment)
+    tunnel = _tunnel.Tunnel(folder, environment, start_at_boot=params["start_at_boot"])
     if params["state"] == "present":
         outcome = tunnel.open(params, params["timeout"], check_mode=module.check_mode)
     else:

@@ -177,6 +177,13 @@ options:
     description: Seconds in which all servers together must answer.
     type: int
     default: 180
+  start_at_boot:
+    description:
+      - Whether the host starts the servers when it boots, by a line of the connecting user's crontab.
+      - Needs C(crontab) and a cron daemon on the host. Containers need neither, as their engine starts them again.
+    type: bool
+    default: false
+    version_added: 0.2.0
   look:
     description:
       - Only look whether the host has all that it needs, in one call, and tell it as RV(settled). Nothing is changed,
@@ -322,6 +329,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _runtime_install,
     _server_manager,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._boot import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
@@ -385,6 +393,7 @@ def main() -> None:
             "memory": text,
             "container_user": text,
             "timeout": {"type": "int", "default": 180},
+            "start_at_boot": {"type": "bool", "default": False},
             "look": {"type": "dict", "options": look},
         },
         # Check mode and ending servers need no image.
@@ -424,6 +433,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         timeout=params["timeout"],
         lock=folder / ".lock",
         env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
+        boot=_boot_of(runtime, params, _files.servers_folder(state)),
         check_mode=module.check_mode,
     )
     return {
@@ -460,6 +470,7 @@ def _looked(params: dict[str, Any], state: Path) -> _look.Looked:
         _wanted(params, state, identity),
         stop_unlisted=params["stop_unlisted"],
         env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
+        boot=_boot_of(runtime, params, _files.servers_folder(state)),
         ask=proofs.ask,
     )
     return _look.look(outcome, proofs, options["always"])
@@ -495,6 +506,12 @@ def _processes(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:
     python, entrypoint = params["python"] or "", params["entrypoint"] or ""
     identity = Path(entrypoint).parent.name
     return _runtime_process.ProcessRuntime(folder, python, entrypoint, identity), identity
+
+
+def _boot_of(runtime: Runtime, params: dict[str, Any], folder: Path) -> Boot | None:
+    """Return what the host does at boot, None where something else starts servers."""
+    command = runtime.command
+    return Boot(folder, command, params["start_at_boot"]) if command else None
 
 
 def _containers(params: dict[str, Any], _folder: Path) -> tuple[Runtime, str]:
