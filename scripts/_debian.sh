@@ -33,6 +33,8 @@ done
 # With an engine of the user's own nothing else is needed for the twin; for SSH there is no such way.
 if [[ " ${missing[*]} " == *" sshd "* || " ${missing[*]} " == *" ssh "* ]]; then
   what="A test over SSH" instead=""
+elif [[ " ${missing[*]} " == *" faketime "* ]]; then
+  what="A test of wrong clocks" instead=""
 else
   what="The offline twin" instead=", or start a Docker engine that this user may use and that reaches a registry"
 fi

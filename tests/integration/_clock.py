@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A clock that programs under test have for themselves, by Debian's libfaketime."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A clock beside this machine's; whoever has its environment sees it change at once."""
+
+    file: Path
+    library: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables of a program that goes by this clock."""
+        return {
+            "LD_PRELOAD": self.library,
+            "FAKETIME_TIMESTAMP_FILE": str(self.file),
+            "FAKETIME_NO_CACHE": "1",
+            # Waits take as long as ever.
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def set(self, minutes: int) -> None:
+        """Let it be so many minutes ahead of this machine's, or behind."""
+        new = self.file.with_suffix(".new")
+        new.write_text(f"{minutes:+d}m\n")
+        new.replace(self.file)
+
+
+def clock(folder: Path) -> Clock:
+    """Make a clock that is right until it is set; raise Problem where libfaketime is missing."""
+    _engine.install("faketime")
+    command = ["faketime", "-f", "+0", "printenv", "LD_PRELOAD"]
+    library = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    made = Clock(folder / "clock", library)
+    made.set(0)
+    return made
