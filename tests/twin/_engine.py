@@ -147,14 +147,23 @@ def start(folder: Path) -> Engine:
             "No Docker engine answers this user: start one, or run this as root, who can start"
             " Debian's."
         )
-    return launch(folder)
+    return _launch(folder, ())
 
 
-def launch(folder: Path, *options: str) -> Engine:
-    """Start an engine with a socket, data and process of its own, beside any other; as root."""
+def launch(folder: Path) -> Engine:
+    """Start an engine with a socket, data and process of its own, beside any other; as root.
+
+    Its containers need the host's network: the bridge and its rules are another engine's.
+    """
     install("docker", "dockerd", "iptables")
     if os.geteuid() != 0:
         raise Problem("An engine of a test's own needs root: run this as root.")
+    # With no bridge at all it would delete the one that is there.
+    return _launch(folder, ("--iptables=false",))
+
+
+def _launch(folder: Path, options: tuple[str, ...]) -> Engine:
+    """Start an engine with a socket, data and process of its own."""
     run = Path(tempfile.mkdtemp(prefix="mlflow-twin-", dir=RUN))
     data = folder / "engine"
     data.mkdir(parents=True, exist_ok=True)

@@ -97,7 +97,7 @@ def test_a_registry_that_says_nothing_is_given_up(
 
 @pytest.fixture
 def small(engine: Engine) -> Iterator[Docker]:
-    """Return an engine of its own, on a disk of a few MiB and without any network."""
+    """Return an engine of its own, on a disk of a few MiB."""
     del engine
     with short_folder() as folder:
         disk = folder / "engine"
@@ -113,7 +113,7 @@ def small(engine: Engine) -> Iterator[Docker]:
 def running_on(folder: Path) -> Iterator[Docker]:
     """Run an engine while its user has it."""
     try:
-        made = _engine.launch(folder, "--bridge=none", "--iptables=false")
+        made = _engine.launch(folder)
     except _engine.Problem as problem:
         pytest.fail(str(problem), pytrace=False)
     try:
