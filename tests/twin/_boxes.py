@@ -39,7 +39,7 @@ from ansible_collections.mlops.mlflow_aws.tests.twin._team import Team
 
 NAMES = ("box", "metal", "desk")
 PROJECT = "demo"
-PLAYBOOK_SECONDS = 600
+PLAYBOOK_SECONDS = 1200
 END_SECONDS = 10
 # Where Debian's Python and those of other packages lie, which any user may run.
 PYTHONS = ("python3.11", "python3.12", "python3.13", "python3")
@@ -49,6 +49,27 @@ RECAP = re.compile(r"^(\w+) +: (.*)$", re.MULTILINE)
 COUNT = re.compile(r"(\w+)=(\d+)")
 TABLE = re.compile(r'"msg": \[\n +"(HOST .*?)"\n +\]', re.DOTALL)
 RUN_ID = re.compile(r"[0-9a-f]{32}$")
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A playbook that runs, and its output."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def text(self) -> str:
+        """Return what it has told so far."""
+        return self.log.read_text(errors="replace")
+
+    def end(self) -> Done:
+        """Wait for its end, which is not one with a traceback."""
+        try:
+            code = self.process.wait(PLAYBOOK_SECONDS)
+        finally:
+            self.process.kill()
+        assert "Traceback" not in self.text(), self.text()
+        return Done(code, self.text())
 
 
 @dataclass
@@ -86,6 +107,25 @@ class Boxes:
         )
         assert "Traceback" not in done.output, done.output
         return done
+
+    def begin(self, playbook: str, **variables: Any) -> Begun:
+        """Start a playbook on all hosts, as one more operator."""
+        log = self.folder / f"run-{uuid.uuid4().hex}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                self.command(playbook, **variables),
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        return Begun(process, log)
+
+    def containers(self) -> dict[str, str]:
+        """Return the ids of box's containers by name, running ones or not."""
+        lines = self.engine.docker("ps", "--all", "--no-trunc", "--format", "{{.Names}} {{.ID}}")
+        return dict(line.split() for line in lines.splitlines())
 
     def share_runtime(self) -> None:
         """Let desk use the MLflow that is installed on metal: a minute and 400 MB less."""
@@ -156,6 +196,11 @@ def table(done: Done) -> dict[str, list[str]]:
             name, *words = RUN_ID.sub("RUN", line).split()
             found[name] = words
     return found
+
+
+def recap(done: Done, name: str) -> str:
+    """Return what Ansible counts of one host."""
+    return dict(RECAP.findall(done.output))[name]
 
 
 def changes(done: Done) -> dict[str, int]:

@@ -616,9 +616,7 @@ def test_denied_and_unknown_keys(modules: Modules, guarded_aws: Ministack) -> No
     assert "denied cloudformation:ExecuteChangeSet" in stack.refuse(template())
 
 
-def test_a_wrong_clock_is_told(
-    modules: Modules, guarded_aws: Ministack, clock: Clock
-) -> None:
+def test_a_wrong_clock_is_told(modules: Modules, guarded_aws: Ministack, clock: Clock) -> None:
     """An hour behind or ahead, by services that call it a wrong signature in XML and in JSON."""
     stack = Stack(modules, guarded_aws, "late")
     stack.how |= guarded_aws.environment(*guarded_aws.user("late", "*")) | clock.environment
