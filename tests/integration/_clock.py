@@ -26,7 +26,7 @@ class Clock:
             "LD_PRELOAD": self.library,
             "FAKETIME_TIMESTAMP_FILE": str(self.file),
             "FAKETIME_NO_CACHE": "1",
-            # Waits take as long as ever.
+            # Otherwise Python's Event.wait() would not end; time.sleep() fails this way.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
 

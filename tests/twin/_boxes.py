@@ -10,6 +10,7 @@ user who may become nobody else. Root makes them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pwd
 import re
@@ -148,7 +149,7 @@ class Boxes:
             if name == "box":
                 _engine.cut_off(self.engine)
             else:
-                kill(lambda name=name: self.processes(name))
+                kill(functools.partial(self.processes, name))
 
     def processes(self, name: str) -> list[int]:
         """Return the processes of a host's servers, and of all its user did where that is none other's."""
@@ -200,7 +201,8 @@ def table(done: Done) -> dict[str, list[str]]:
 
 def recap(done: Done, name: str) -> str:
     """Return what Ansible counts of one host."""
-    return dict(RECAP.findall(done.output))[name]
+    found: dict[str, str] = dict(RECAP.findall(done.output))
+    return found[name]
 
 
 def changes(done: Done) -> dict[str, int]:

@@ -98,7 +98,7 @@ class Clients:
 @pytest.fixture(scope="module")
 def clients(hosts: Boxes) -> Iterator[Clients]:
     """Return clients that began to log; the servers are up."""
-    command = [hosts.python, STEADY, METRIC, *map(hosts.url, NAMES)]
+    command: list[str | Path] = [hosts.python, STEADY, METRIC, *map(hosts.url, NAMES)]
     with subprocess.Popen(
         command,
         env=clean_environment(hosts.folder),

@@ -759,8 +759,9 @@ def test_a_session_that_ends_is_renewed(guarded: Guarded, schema: dict[str, Any]
         # Sessions last an hour: the host's and the server's own, which the server renews by it.
         guarded.clock.set(61)
         assert put(server.url, "between") >= 400
-        sentence = f"The role {guarded.role} cannot be taken on: the AWS credentials have expired; "
-        assert sentence + "log in again." in server.text()
+        server.await_text(
+            f"The role {guarded.role} cannot be taken on: the AWS credentials have expired; log in "
+        )
         assert experiments(server.url) == {"Default"}
         guarded.log_in()
         assert put(server.url, "after") == 200
