@@ -132,7 +132,7 @@ def test_three_kinds_of_hosts_from_one_inventory(hosts: Boxes) -> None:
     assert told == up | {"desk": ["-", "-", "failed,", "see", "below", "-", "-"]}, done.output
     assert re.fullmatch(
         rf"Check that the servers' ports are free: Project '{PROJECT}': port {hosts.ports['desk']} is "
-        r"held by process \d+ .*: end it, or give the project another 'port'\.",
+        r"held by a process of another user: end it, or give the project another 'port'\.",
         reason[0],
     ), reason
     assert len({told[name][3] for name in up}) == 1
@@ -150,6 +150,18 @@ def test_the_next_run_brings_up_the_one_that_failed(hosts: Boxes) -> None:
     healthy(hosts, *NAMES)
     owners = {Path(f"/proc/{pid}").stat().st_uid for pid in hosts.processes("desk")}
     assert owners == {pwd.getpwnam(hosts.user).pw_uid}
+
+
+def test_what_fails_once_for_all_hosts(hosts: Boxes) -> None:
+    """Its reason is told of the host for which it was done; the others say so, and none is lost."""
+    done = hosts.play("servers", mlflow_stack_region="eu-west-1")
+    told = table(done)
+    assert "Stack 'mlflow' is not deployed in region eu-west-1" in told["box failed"][0], (
+        done.output
+    )
+    for name in ("metal", "desk"):
+        assert told[f"{name} failed"][0].startswith("What is done once for all hosts failed: ")
+    healthy(hosts, *NAMES)
 
 
 def test_hosts_that_lose_power(hosts: Boxes, clients: Clients) -> None:
