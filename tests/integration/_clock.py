@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +39,18 @@ class Clock:
         new.replace(self.file)
 
 
-def clock(folder: Path) -> Clock:
-    """Make a clock that is right until it is set; raise Problem where libfaketime is missing."""
+@contextlib.contextmanager
+def clock(folder: Path) -> Iterator[Clock]:
+    """Give a clock that is right until it is set; raise Problem where libfaketime is missing."""
     _engine.install("faketime")
     command = ["faketime", "-f", "+0", "printenv", "LD_PRELOAD"]
     library = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     made = Clock(folder / "clock", library)
     made.set(0)
-    return made
+    try:
+        yield made
+    finally:
+        # What the library leaves of programs that were killed.
+        for path in Path("/dev/shm").glob("*faketime_s*m_*"):
+            if not Path("/proc", path.name.rpartition("_")[2]).exists():
+                path.unlink(missing_ok=True)

@@ -130,12 +130,16 @@ class Boxes:
 
     def share_runtime(self) -> None:
         """Let desk use the MLflow that is installed on metal: a minute and 400 MB less."""
-        runtimes = self.folder / "metal" / "runtimes"
-        for place in (self.folder / "metal", runtimes, *runtimes.rglob("*")):
+        (runtime,) = (self.folder / "metal" / "runtimes").glob("*/")
+        above = (runtime.parent.parent, runtime.parent, runtime)
+        for place in (*above, *runtime.rglob("*")):
             if not place.is_symlink():
                 mode = place.stat().st_mode & 0o777
                 place.chmod(mode | (mode & 0o500) >> 6 | (mode & 0o500) >> 3)
-        (self.folder / "desk" / "runtimes").symlink_to(runtimes)
+        own = self.folder / "desk" / "runtimes"
+        own.mkdir()
+        shutil.chown(own, self.user)
+        (own / runtime.name).symlink_to(runtime)
 
     @property
     def python(self) -> Path:
@@ -150,6 +154,18 @@ class Boxes:
                 _engine.cut_off(self.engine)
             else:
                 kill(functools.partial(self.processes, name))
+
+    def end_servers(self, name: str) -> None:
+        """End a host's processes, Supervisor first, so that its servers take away their secrets."""
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(
+                int((self.folder / name / "servers" / "supervisord.pid").read_text()),
+                signal.SIGTERM,
+            )
+        deadline = time.monotonic() + END_SECONDS
+        while self.processes(name) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.cut_off(name)
 
     def processes(self, name: str) -> list[int]:
         """Return the processes of a host's servers, and of all its user did where that is none other's."""
@@ -263,7 +279,7 @@ def boxes(team: Team, new_ports: Callable[[int], list[int]]) -> Iterator[Boxes]:
             yield made
         finally:
             for name in ("metal", "desk"):
-                made.cut_off(name)
+                made.end_servers(name)
             _engine.stop(made.engine)
 
 

@@ -237,6 +237,9 @@ def cut_off(engine: Engine) -> None:
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
         found = set(_below(engine))
+    # A dead child keeps its number, for which the next engine would take it to be alive.
+    with suppress(ChildProcessError):
+        os.waitpid(engine.pid, 0)
     # No mount outlives a machine.
     for folder in (engine.run, engine.data):
         _unmount(folder)
@@ -276,10 +279,11 @@ def _is_ours(engine: Engine) -> bool:
 
 
 def _unmount(folder: str) -> None:
-    """Release mounts below a folder, which an engine that was killed leaves behind."""
+    """Release a folder and mounts below it, which an engine that was killed leaves behind."""
     lines = Path("/proc/self/mounts").read_text().splitlines()
-    below = [line.split()[1] for line in lines if line.split()[1].startswith(folder + "/")]
-    for place in sorted(below, reverse=True):
+    places = [line.split()[1] for line in lines]
+    ours = [place for place in places if place == folder or place.startswith(f"{folder}/")]
+    for place in sorted(ours, reverse=True):
         subprocess.run(["umount", "--lazy", place], capture_output=True, check=False)
 
 

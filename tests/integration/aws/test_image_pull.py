@@ -99,13 +99,11 @@ def test_a_registry_that_says_nothing_is_given_up(
 def small(engine: Engine) -> Iterator[Docker]:
     """Return an engine of its own, on a disk of a few MiB."""
     del engine
-    with short_folder() as folder:
-        disk = folder / "engine"
-        disk.mkdir()
+    with short_folder() as disk:
         command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(disk)]
         subprocess.run(command, check=True)
         try:
-            yield from running_on(folder)
+            yield from running_on(disk)
         finally:
             subprocess.run(["umount", str(disk)], check=True)
 

@@ -725,11 +725,14 @@ def guarded(
     place: Place, tmp_path: Path, free_ports: Callable[[int], list[int]]
 ) -> Iterator[Guarded]:
     """Run such an AWS, with a bucket."""
-    try:
-        clock = make_clock(tmp_path)
-    except Problem as problem:
-        pytest.fail(str(problem), pytrace=False)
-    with ministack(free_ports(1)[0], tmp_path, auth=True, **clock.environment) as aws:
+    with ExitStack() as stack:
+        try:
+            clock = stack.enter_context(make_clock(tmp_path))
+        except Problem as problem:
+            pytest.fail(str(problem), pytrace=False)
+        aws = stack.enter_context(
+            ministack(free_ports(1)[0], tmp_path, auth=True, **clock.environment)
+        )
         iam = aws.client("iam")
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ACCOUNT}}
         every = {"Effect": "Allow", "Action": "*", "Resource": "*"}

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.request import Request
@@ -105,12 +106,14 @@ def guarded_aws(
 
 
 @pytest.fixture
-def clock(tmp_path: Path) -> Clock:
+def clock(tmp_path: Path) -> Iterator[Clock]:
     """Return a clock for modules to go by."""
-    try:
-        return make_clock(tmp_path)
-    except Problem as problem:
-        pytest.fail(str(problem), pytrace=False)
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(make_clock(tmp_path))
+        except Problem as problem:
+            pytest.fail(str(problem), pytrace=False)
+        yield made
 
 
 class Stack:
