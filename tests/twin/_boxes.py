@@ -280,6 +280,7 @@ def boxes(team: Team, new_ports: Callable[[int], list[int]]) -> Iterator[Boxes]:
         finally:
             for name in ("metal", "desk"):
                 made.end_servers(name)
+            made.cut_off("box")
             _engine.stop(made.engine)
 
 

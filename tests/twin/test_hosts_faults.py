@@ -222,7 +222,6 @@ def test_two_operators_roll_while_hosts_are_down(hosts: Boxes, clients: Clients)
     assert (counts["box"] > 0, counts["metal"]) == (True, 0)
     assert hosts.containers() != before
     healthy(hosts, *NAMES)
-    assert changes(hosts.play("servers", **ROLLED)) == dict.fromkeys(NAMES, 0)
     clients.await_progress()
 
 
