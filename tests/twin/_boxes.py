@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import processes as descendants
 from ansible_collections.mlops.mlflow_aws.tests.integration._sshd import sshd
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
@@ -68,9 +69,16 @@ class Begun:
         try:
             code = self.process.wait(PLAYBOOK_SECONDS)
         finally:
-            self.process.kill()
+            self.cancel()
         assert "Traceback" not in self.text(), self.text()
         return Done(code, self.text())
+
+    def cancel(self) -> None:
+        """Kill it where it still runs, with Ansible's workers, which would stay for ever."""
+        for pid in descendants(self.process.pid) if self.process.poll() is None else ():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(END_SECONDS)
 
 
 @dataclass
@@ -83,7 +91,8 @@ class Boxes:
     user: str
     ports: Mapping[str, int]
     inventory: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str]
+    begun: list[Begun] = field(default_factory=list)
 
     def url(self, name: str) -> str:
         """Return the address of a host's server."""
@@ -121,7 +130,8 @@ class Boxes:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        return Begun(process, log)
+        self.begun.append(Begun(process, log))
+        return self.begun[-1]
 
     def containers(self) -> dict[str, str]:
         """Return the ids of box's containers by name, running ones or not."""
@@ -157,11 +167,10 @@ class Boxes:
 
     def end_servers(self, name: str) -> None:
         """End a host's processes, Supervisor first, so that its servers take away their secrets."""
-        with contextlib.suppress(OSError, ValueError):
-            os.kill(
-                int((self.folder / name / "servers" / "supervisord.pid").read_text()),
-                signal.SIGTERM,
-            )
+        for pid in self.processes(name):
+            with contextlib.suppress(OSError):
+                if b"supervisor.supervisord" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + END_SECONDS
         while self.processes(name) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -278,6 +287,8 @@ def boxes(team: Team, new_ports: Callable[[int], list[int]]) -> Iterator[Boxes]:
         try:
             yield made
         finally:
+            for begun in made.begun:
+                begun.cancel()
             for name in ("metal", "desk"):
                 made.end_servers(name)
             made.cut_off("box")
