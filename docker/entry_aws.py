@@ -48,7 +48,14 @@ IDENTITY = (
 )
 _SESSION_NAME = re.compile(r"[^\w+=,.@-]")
 _PROCESS_ERROR = re.compile(r"custom-process: (?:mlflow_entry: )?(.*)", re.DOTALL)
-_UNKNOWN_KEY = ("InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException")
+_UNKNOWN_KEY = (
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+)
+# What AWS says of a signature that was made by a wrong clock.
+_SKEWED = ("Signature expired", "Signature not yet current")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
@@ -166,6 +173,8 @@ def _refusal(error: dict[str, str], aws: dict[str, Any], request: dict[str, str]
         return f"AWS denies it ({message}); allow this action to the server's identity."
     if code in _EXPIRED:
         return "the AWS credentials have expired; log in again."
+    if message.startswith(_SKEWED):
+        return f"this machine's clock is wrong ({message.rstrip('.')}); set it."
     if code in _UNKNOWN_KEY:
         return f"AWS does not accept the credentials ({code}); correct them."
     return f"AWS answers {code} ({message}); see the AWS documentation of this error."

@@ -35,6 +35,8 @@ if [[ " ${missing[*]} " == *" sshd "* || " ${missing[*]} " == *" ssh "* ]]; then
   what="A test over SSH" instead=""
 elif [[ " ${missing[*]} " == *" cron "* ]]; then
   what="A test of boots" instead=""
+elif [[ " ${missing[*]} " == *" faketime "* ]]; then
+  what="A test of wrong clocks" instead=""
 else
   what="The offline twin" instead=", or start a Docker engine that this user may use and that reaches a registry"
 fi

@@ -82,6 +82,8 @@ _ELSEWHERE = {
     "301",
 }
 _SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
+# Most services call a wrong clock a wrong signature, and say in words what it is.
+_SKEWED_WORDS = re.compile(r"Signature (expired|not yet current)\b")
 
 # What boto3 could not do by itself, by the name of its exception: older ones lack some of these.
 _LOG_IN = "log in again, for example with 'aws sso login'"
@@ -127,6 +129,8 @@ _NOT_ALLOWED = re.compile(
     r"(?:(?P<who>arn:[^\s,]+) )?is not authorized to perform:? (?P<action>[\w-]+:\w+)"
     r'(?:.*? on resource:? "?(?P<resource>[^\s,"]+))?'
 )
+# How the sessions of a role are revoked: by a policy that denies everything to older ones.
+_REVOKED = re.compile(r":assumed-role/.* an explicit deny in an identity-based policy")
 _BECAUSE = re.compile(r"(?:because|with an?) (?P<why>.*?(?:policy|boundary))")
 _REGION = re.compile(r"\.([a-z]{2,4}(?:-[a-z]+)+-\d+)\.")
 # Calls whose permission has another name than they.
@@ -235,6 +239,8 @@ def _answer(error: Exception, connection: t.Any) -> str:
     region = _region_of(connection)
     if code in _EXPIRED:
         return f"the AWS credentials have expired ({code}): {_LOG_IN}"
+    if code in _SKEWED or _SKEWED_WORDS.match(text):
+        return f"this machine's clock is wrong ({text}): set it"
     if code in _UNKNOWN_KEY:
         return (
             f"AWS does not accept these credentials ({code}: {text}): check the profile or keys, "
@@ -242,13 +248,12 @@ def _answer(error: Exception, connection: t.Any) -> str:
         )
     if code in _DENIED:
         what = denied(text) or f"AWS denied {_action_of(error, connection)} ({text})"
-        return f"{what}: have that action allowed, or use another profile"
+        again = f"{_LOG_IN}, if its sessions were revoked, or " if _REVOKED.search(text) else ""
+        return f"{what}: {again}have that action allowed, or use another profile"
     if code in _THROTTLED:
         return f"AWS is throttling this account's calls ({code}: {text}): run it again in a minute"
     if code in _ELSEWHERE:
         return f"it is not in region {region} ({code}: {text}): set the region it is in"
-    if code in _SKEWED:
-        return f"this machine's clock is wrong ({text}): set it"
     return f"AWS answered {code}: {text.rstrip('.')}"
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts that are reached over SSH: one real sshd on loopback, which this user may log in to."""
+"""Hosts that are reached over SSH: one real sshd on loopback, which one user may log in to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import getpass
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ MaxStartups 100
 # Its log then names each command that it runs.
 LogLevel VERBOSE
 UsePAM {pam}
+AllowUsers {user}
 """
 
 
@@ -42,6 +43,7 @@ class Sshd:
 
     port: int
     folder: Path
+    user: str
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -49,7 +51,7 @@ class Sshd:
         return {
             "ansible_host": "127.0.0.1",
             "ansible_port": self.port,
-            "ansible_user": getpass.getuser(),
+            "ansible_user": self.user,
             "ansible_ssh_private_key_file": str(self.folder / "user_key"),
             "ansible_ssh_common_args": (
                 f"-F none -o UserKnownHostsFile={self.folder}/known -o ConnectTimeout=10"
@@ -62,9 +64,13 @@ class Sshd:
 
 
 @contextlib.contextmanager
-def sshd(folder: Path, port: int) -> Iterator[Sshd]:
+def sshd(
+    folder: Path, port: int, *, user: str = "", environment: Mapping[str, str] | None = None
+) -> Iterator[Sshd]:
     """Run one while the block runs.
 
+    user: who logs in, this one if empty; another needs root, and a folder that both may read.
+    environment: variables of their sessions; a HOME among them takes the place of the user's own.
     Raises Problem where Debian's packages are missing and cannot be installed, and AssertionError
     where it does not start.
     """
@@ -81,7 +87,12 @@ def sshd(folder: Path, port: int) -> Iterator[Sshd]:
     configuration = folder / "sshd_config"
     # As root, so that an account without a password is no locked one.
     pam = "yes" if root else "no"
-    configuration.write_text(CONFIGURATION.format(port=port, folder=folder, pam=pam))
+    user = user or getpass.getuser()
+    lines = [CONFIGURATION.format(port=port, folder=folder, pam=pam, user=user)]
+    # The first line of a keyword counts, so all stand in one.
+    variables = [f'"{name}={text}"' for name, text in (environment or {}).items()]
+    lines += [f"SetEnv {' '.join(variables)}\n"] if variables else []
+    configuration.write_text("".join(lines))
     # It starts itself anew for each connection, by its path.
     program = shutil.which("sshd", path=_engine.root_environment()["PATH"])
     assert program, "sshd is not there"
@@ -91,7 +102,7 @@ def sshd(folder: Path, port: int) -> Iterator[Sshd]:
     try:
         await_(lambda: process.poll() is not None or (folder / "pid").exists(), "sshd is not up")
         assert process.poll() is None, log.read_text()
-        yield Sshd(port, folder)
+        yield Sshd(port, folder, user)
     finally:
         process.terminate()
         process.wait(30)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ START_SECONDS = 60
 STOP_SECONDS = 60
 # Where the programs of root lie; a user's PATH may lack it.
 ROOT_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+# What an engine consists of.
+PROGRAMS = ("dockerd", "containerd")
 # Names of Unix sockets end at 107 bytes, and the engine makes sockets below its own folder.
 RUN = Path("/run")
 # Two images may be made at once, and apt serves one at a time.
@@ -44,6 +47,7 @@ class Engine:
     pid: int = 0
     run: str = ""
     data: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -143,18 +147,44 @@ def start(folder: Path) -> Engine:
             "No Docker engine answers this user: start one, or run this as root, who can start"
             " Debian's."
         )
+    return _launch(folder, ())
+
+
+def launch(folder: Path) -> Engine:
+    """Start an engine with a socket, data and process of its own, beside any other; as root.
+
+    Its containers need the host's network: the bridge and its rules are another engine's.
+    """
+    install("docker", "dockerd", "iptables")
+    if os.geteuid() != 0:
+        raise Problem("An engine of a test's own needs root: run this as root.")
+    # With no bridge at all it would delete the one that is there.
+    return _launch(folder, ("--iptables=false",))
+
+
+def _launch(folder: Path, options: tuple[str, ...]) -> Engine:
+    """Start an engine with a socket, data and process of its own."""
     run = Path(tempfile.mkdtemp(prefix="mlflow-twin-", dir=RUN))
     data = folder / "engine"
     data.mkdir(parents=True, exist_ok=True)
-    engine = Engine(f"unix://{run}/docker.sock", run=str(run), data=str(data))
+    engine = Engine(f"unix://{run}/docker.sock", run=str(run), data=str(data), options=options)
+    try:
+        return resume(engine, folder / "engine.log")
+    except Problem:
+        stop(engine)
+        raise
+
+
+def resume(engine: Engine, log: Path) -> Engine:
+    """Start the process of an engine of a test's own, on the data that it has."""
     command = [
         "dockerd",
         *("--host", engine.host),
         *("--data-root", engine.data),
-        *("--exec-root", f"{run}/exec"),
-        *("--pidfile", f"{run}/docker.pid"),
+        *("--exec-root", f"{engine.run}/exec"),
+        *("--pidfile", f"{engine.run}/docker.pid"),
+        *engine.options,
     ]
-    log = folder / "engine.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -165,31 +195,76 @@ def start(folder: Path) -> Engine:
             start_new_session=True,
         )
     _STARTED.append(process)
-    engine = Engine(engine.host, process.pid, engine.run, engine.data)
+    started = dataclasses.replace(engine, pid=process.pid)
     deadline = time.monotonic() + START_SECONDS
-    while not engine.answers():
+    while not started.answers():
         if process.poll() is not None or time.monotonic() > deadline:
             reason = _reason(log)
-            stop(engine)
+            end(started)
             raise Problem(f"Debian's Docker engine did not start: {reason} (see {log}).")
         time.sleep(0.1)
-    return engine
+    return started
 
 
 def stop(engine: Engine) -> None:
     """End an engine that start() started, by its process id, and remove what it left."""
-    if not engine.pid:
+    if not engine.run:
         return
-    if _is_ours(engine):
-        os.kill(engine.pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while _is_ours(engine) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        if _is_ours(engine):
-            os.kill(engine.pid, signal.SIGKILL)
+    end(engine)
     for folder in (engine.run, engine.data):
         _unmount(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def end(engine: Engine) -> None:
+    """End the process of an engine, which ends its containers; its data stays."""
+    if not _is_ours(engine):
+        return
+    os.kill(engine.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _is_ours(engine) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if _is_ours(engine):
+        os.kill(engine.pid, signal.SIGKILL)
+
+
+def cut_off(engine: Engine) -> None:
+    """End an engine and all its containers at once, as where a machine loses its power."""
+    found = set(_below(engine))
+    while found:
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+        found = set(_below(engine))
+    # A dead child keeps its number, for which the next engine would take it to be alive.
+    with suppress(ChildProcessError):
+        os.waitpid(engine.pid, 0)
+    # No mount outlives a machine.
+    for folder in (engine.run, engine.data):
+        _unmount(folder)
+
+
+def _below(engine: Engine) -> Iterator[int]:
+    """Give the processes of an engine: its programs, by its folder, and all they started."""
+    parents, programs = {}, set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        # A process may end meanwhile.
+        with suppress(OSError):
+            pid = int(folder.name)
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            words = (folder / "cmdline").read_text(errors="replace").split("\0")
+            # Zombies are dead already.
+            if state != "Z":
+                parents[pid] = int(parent)
+            if Path(words[0]).name.startswith(PROGRAMS) and f"{engine.run}/" in " ".join(words):
+                programs.add(pid)
+    for pid in parents:
+        ancestor = pid
+        while ancestor in parents and ancestor not in programs:
+            ancestor = parents[ancestor]
+        if ancestor in programs:
+            yield pid
 
 
 def _is_ours(engine: Engine) -> bool:
@@ -204,10 +279,11 @@ def _is_ours(engine: Engine) -> bool:
 
 
 def _unmount(folder: str) -> None:
-    """Release mounts below a folder, which an engine that was killed leaves behind."""
+    """Release a folder and mounts below it, which an engine that was killed leaves behind."""
     lines = Path("/proc/self/mounts").read_text().splitlines()
-    below = [line.split()[1] for line in lines if line.split()[1].startswith(folder + "/")]
-    for place in sorted(below, reverse=True):
+    places = [line.split()[1] for line in lines]
+    ours = [place for place in places if place == folder or place.startswith(f"{folder}/")]
+    for place in sorted(ours, reverse=True):
         subprocess.run(["umount", "--lazy", place], capture_output=True, check=False)
 
 

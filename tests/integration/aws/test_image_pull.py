@@ -5,17 +5,23 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests.integration._docker_host import Docker
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules
 from ansible_collections.mlops.mlflow_aws.tests.integration._registry import Registry, registry
+from ansible_collections.mlops.mlflow_aws.tests.support import short_folder
+from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
 from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
 
 PASSWORD = "s3cr3t-registry-token"
+DISK_MIB = 16
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +93,45 @@ def test_a_registry_that_says_nothing_is_given_up(
     images.silent.add(f"/v2/mlflow/manifests/{images.digest}")
     sentence = modules.refuse("mlflow_image_pull", options(docker, images.image, timeout=1))
     assert sentence.startswith(f"Docker did not pull {images.image} within 1 seconds: ")
+
+
+@pytest.fixture
+def small(engine: Engine) -> Iterator[Docker]:
+    """Return an engine of its own, on a disk of a few MiB."""
+    del engine
+    with short_folder() as disk:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(disk)]
+        subprocess.run(command, check=True)
+        try:
+            yield from running_on(disk)
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+
+
+def running_on(folder: Path) -> Iterator[Docker]:
+    """Run an engine while its user has it."""
+    try:
+        made = _engine.launch(folder)
+    except _engine.Problem as problem:
+        pytest.fail(str(problem), pytrace=False)
+    try:
+        yield Docker(made.host)
+    finally:
+        _engine.stop(made)
+
+
+def test_a_full_disk_is_told(modules: Modules, small: Docker, images: Registry) -> None:
+    """What has no room is told with what to do; what was there stays, and a smaller one fits."""
+    how = options(small, images.image)
+    modules.call("mlflow_image_pull", how)
+    content = random.randbytes(DISK_MIB << 20).hex()
+    with registry(PASSWORD, content) as large:
+        sentence = modules.refuse("mlflow_image_pull", options(small, large.image))
+    assert sentence.startswith(f"Docker could not pull {large.image}: ")
+    assert "no space left on device" in sentence
+    assert sentence.endswith(
+        ": free space where Docker keeps its data (docker system df tells what takes it) and run again."
+    )
+    assert not modules.call("mlflow_image_pull", how)["changed"]
+    with registry(PASSWORD, uuid.uuid4().hex) as other:
+        assert modules.call("mlflow_image_pull", options(small, other.image))["changed"]

@@ -19,10 +19,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import quote, quote_plus
 from urllib.request import Request
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.tests.integration._clock import Clock
+from ansible_collections.mlops.mlflow_aws.tests.integration._clock import clock as make_clock
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
     OPENER,
     ask,
@@ -41,7 +44,9 @@ from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     Place,
     database_server,
 )
+from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Problem
 from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
+    ACCOUNT,
     REGION,
     ministack,
 )
@@ -428,6 +433,113 @@ def test_a_role_that_cannot_be_taken_on(
     content = place.settings(schema["name"], reader, aws=place.aws.options() | {"role_arn": role})
     sentence = place.refuse(content, {"HOME": str(place.folder / "nobody")})
     assert f"The role {role} cannot be taken on: there are no AWS credentials" in sentence
+
+
+@dataclass
+class Guarded:
+    """An AWS that enforces IAM, with a clock of its own, and a role that takes on no one unknown."""
+
+    place: Place
+    clock: Clock
+    role: str
+
+    @property
+    def aws(self) -> Ministack:
+        """Return its emulator."""
+        return self.place.aws
+
+    def log_in(self) -> None:
+        """Get a new session for the host, and keep its keys where AWS's tools look."""
+        answer = self.aws.client("sts").assume_role(RoleArn=self.role, RoleSessionName="host")
+        keys = answer["Credentials"]
+        path = self.place.home / ".aws" / "credentials"
+        path.write_text(
+            f"[default]\naws_access_key_id = {keys['AccessKeyId']}\n"
+            f"aws_secret_access_key = {keys['SecretAccessKey']}\n"
+            f"aws_session_token = {keys['SessionToken']}\n"
+        )
+
+
+@pytest.fixture
+def guarded(
+    place: Place, tmp_path: Path, free_ports: Callable[[int], list[int]]
+) -> Iterator[Guarded]:
+    """Run such an AWS, with a bucket."""
+    with ExitStack() as stack:
+        try:
+            clock = stack.enter_context(make_clock(tmp_path))
+        except Problem as problem:
+            pytest.fail(str(problem), pytrace=False)
+        aws = stack.enter_context(
+            ministack(free_ports(1)[0], tmp_path, auth=True, **clock.environment)
+        )
+        iam = aws.client("iam")
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ACCOUNT}}
+        every = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        told = [json.dumps({"Version": "2012-10-17", "Statement": [one]}) for one in (trust, every)]
+        iam.create_role(RoleName="project", AssumeRolePolicyDocument=told[0])
+        iam.put_role_policy(RoleName="project", PolicyName="all", PolicyDocument=told[1])
+        where = {"LocationConstraint": REGION}
+        aws.client("s3").create_bucket(Bucket="artifacts", CreateBucketConfiguration=where)
+        other = Place(place.python, place.database, aws, tmp_path, place.new_port)
+        yield Guarded(other, clock, f"arn:aws:iam::{ACCOUNT}:role/project")
+        place.passwords += other.passwords
+        place.logs += other.logs
+
+
+def test_a_session_that_ends_is_renewed(guarded: Guarded, schema: dict[str, Any]) -> None:
+    """Artifacts fail with its reason and metrics go on; a new login heals it without a restart."""
+    place, name = guarded.place, "mlflow_session"
+    place.copy(schema["name"], name)
+    aws = {**guarded.aws.options(), "role_arn": guarded.role}
+    content = place.settings(
+        name, place.identity(name, RUNTIME), aws=aws, artifacts_destination="s3://artifacts/p"
+    )
+    guarded.log_in()
+    with place.serve(content, guarded.clock.environment) as server:
+        server.await_ready()
+        assert put(server.url, "before") == 200
+        # Sessions last an hour: the host's and the server's own, which the server renews by it.
+        guarded.clock.set(61)
+        assert put(server.url, "between") >= 400
+        server.await_text(
+            f"The role {guarded.role} cannot be taken on: the AWS credentials have expired; log in "
+        )
+        assert experiments(server.url) == {"Default"}
+        guarded.log_in()
+        assert put(server.url, "after") == 200
+    listed = guarded.aws.client("s3").list_objects_v2(Bucket="artifacts")["Contents"]
+    assert [item["Key"] for item in listed] == ["p/0/after", "p/0/before"]
+
+
+def put(url: str, name: str) -> int:
+    """Send an artifact; return the status."""
+    place = f"{url}/api/2.0/mlflow-artifacts/artifacts/0/{name}"
+    try:
+        with OPENER.open(Request(place, b"content", method="PUT"), timeout=60) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_a_wrong_clock_is_told(
+    guarded: Guarded, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """By a server that cannot start because of it; what is revoked is told as such."""
+    place = guarded.place
+    content = place.settings(
+        schema["name"], reader, aws={**guarded.aws.options(), "role_arn": guarded.role}
+    )
+    guarded.log_in()
+    guarded.clock.set(60)
+    # The server goes by this machine's clock.
+    sentence = place.refuse(content)
+    assert f"The role {guarded.role} cannot be taken on: this machine's clock is wrong" in sentence
+    guarded.clock.set(0)
+    path = place.home / ".aws" / "credentials"
+    path.write_text(path.read_text().replace("_key_id = ", "_key_id = A"))
+    assert "AWS does not accept the credentials (InvalidClientTokenId)" in place.refuse(content)
 
 
 def test_migrates_many_schemas_at_once(place: Place) -> None:

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.request import Request
@@ -20,8 +21,11 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stack import converge
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stack_api import StackApi
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stack_plan import Wanted
+from ansible_collections.mlops.mlflow_aws.tests.integration._clock import Clock
+from ansible_collections.mlops.mlflow_aws.tests.integration._clock import clock as make_clock
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import OPENER, Modules, await_
 from ansible_collections.mlops.mlflow_aws.tests.support import run
+from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Problem
 from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
     ACCOUNT,
     REGION,
@@ -99,6 +103,17 @@ def guarded_aws(
     """Return a ministack that enforces IAM."""
     with ministack(free_ports(1)[0], tmp_path_factory.mktemp("aws"), auth=True) as server:
         yield server
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> Iterator[Clock]:
+    """Return a clock for modules to go by."""
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(make_clock(tmp_path))
+        except Problem as problem:
+            pytest.fail(str(problem), pytrace=False)
+        yield made
 
 
 class Stack:
@@ -602,6 +617,58 @@ def test_denied_and_unknown_keys(modules: Modules, guarded_aws: Ministack) -> No
     keys = guarded_aws.user("maker", "*", deny=("cloudformation:ExecuteChangeSet",))
     stack.how |= guarded_aws.environment(*keys)
     assert "denied cloudformation:ExecuteChangeSet" in stack.refuse(template())
+
+
+def test_a_wrong_clock_is_told(modules: Modules, guarded_aws: Ministack, clock: Clock) -> None:
+    """An hour behind or ahead, by services that call it a wrong signature in XML and in JSON."""
+    stack = Stack(modules, guarded_aws, "late")
+    stack.how |= guarded_aws.environment(*guarded_aws.user("late", "*")) | clock.environment
+    image = {"repository": "late", **guarded_aws.options()}
+    for minutes, words in ((-60, "Signature expired"), (60, "Signature not yet current")):
+        clock.set(minutes)
+        for sentence in (
+            stack.refuse(template()),
+            modules.refuse("mlflow_image_info", image, **stack.how),
+        ):
+            assert f"this machine's clock is wrong ({words}: " in sentence
+            assert sentence.endswith("): set it.")
+    clock.set(0)
+    assert stack.foretell(template())["changed"]
+
+
+def test_what_was_revoked_is_told(modules: Modules, guarded_aws: Ministack) -> None:
+    """A key that was switched off, and a role whose sessions were ended as AWS's console does."""
+    iam, stack = guarded_aws.client("iam"), Stack(modules, guarded_aws, "revoked")
+    key, secret = guarded_aws.user("leaver", "*")
+    stack.how |= guarded_aws.environment(key, secret)
+    assert stack.foretell(template())["changed"]
+    iam.update_access_key(UserName="leaver", AccessKeyId=key, Status="Inactive")
+    sentence = stack.refuse(template())
+    assert "AWS does not accept these credentials (InvalidClientTokenId: " in sentence
+
+    trust = policy("Allow", "sts:AssumeRole", Principal={"AWS": ACCOUNT})
+    arn = iam.create_role(RoleName="team", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    every = policy("Allow", "*", Resource="*")
+    iam.put_role_policy(RoleName="team", PolicyName="team", PolicyDocument=every)
+    answer = guarded_aws.client("sts").assume_role(RoleArn=arn, RoleSessionName="ada")
+    session = answer["Credentials"]
+    stack.how |= guarded_aws.environment(session["AccessKeyId"], session["SecretAccessKey"])
+    stack.how["AWS_SESSION_TOKEN"] = session["SessionToken"]
+    assert stack.foretell(template())["changed"]
+    none = policy("Deny", "*", Resource="*")
+    name = "AWSRevokeOlderSessions"
+    iam.put_role_policy(RoleName="team", PolicyName=name, PolicyDocument=none)
+    assert re.search(
+        r": AWS denied .*:assumed-role/team/ada \(explicit deny in an identity-based policy\): log in "
+        r"again, for example with 'aws sso login', if its sessions were revoked, or have ",
+        stack.refuse(template()),
+    )
+
+
+def policy(effect: str, action: str, **more: Any) -> str:
+    """Return a policy with one statement."""
+    statement = {"Effect": effect, "Action": action, **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def test_role(stack: Stack, clean_home: dict[str, str], tmp_path: Path) -> None:

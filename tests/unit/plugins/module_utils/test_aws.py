@@ -103,6 +103,14 @@ def sentence(error: Exception, service: str = "cloudformation") -> str:
         (answer("PermanentRedirect"), "it is not in region eu-central-1"),
         (answer("RequestTimeTooSkewed"), "this machine's clock is wrong"),
         (
+            answer("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier"),
+            "this machine's clock is wrong (Signature expired: 20260101T000000Z is now earlier): set it",
+        ),
+        (
+            answer("InvalidSignatureException", "Signature not yet current: 20260101T000000Z"),
+            "this machine's clock is wrong (Signature not yet current: 20260101T000000Z): set it",
+        ),
+        (
             answer("ValidationError", "Template format\nerror."),
             "AWS answered ValidationError: Template format error.",
         ),
