@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -48,6 +49,7 @@ from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Problem
 from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
     ACCOUNT,
     REGION,
+    Ministack,
     ministack,
 )
 from ansible_collections.mlops.mlflow_aws.tests.twin._mysql import (
