@@ -92,8 +92,9 @@ class Fleet:
     def disconnect(self, connections: str) -> None:
         """Close the connections of that name."""
         for control in (self.folder / connections).glob("*"):
-            command = ["ssh", "-F", "none", "-O", "exit", "-S", str(control), "-", "true"]
-            subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
+            # The path alone says which connection is meant.
+            command = ["ssh", "-F", "none", "-O", "exit", "-S", str(control), "localhost"]
+            subprocess.run(command, capture_output=True, check=False)
 
     def calls(self) -> int:
         """Return how many commands all hosts have run."""

@@ -20,6 +20,7 @@ OLDEST_PYTHON = (3, 11)
 _CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3", "python")
 # What pip and MLflow need of a Python; Debian ships venv and ensurepip apart.
 _CHECK = "import sys, venv, ensurepip, sqlite3, ssl; print('%d.%d' % sys.version_info[:2])"
+_OWN_PYTHON = os.path.realpath(sys.executable)
 _PARTS = ("venv", "ensurepip", "_sqlite3", "_ssl")
 _REQUIREMENTS = "requirements.txt"
 _NOT_PASSED_ON = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_USER")
@@ -66,7 +67,7 @@ def python_version(python: str) -> tuple[int, int] | None:
     A program of the right name may be a shim without an interpreter behind it, so it is run. The
     one that runs this, of which an environment has but a link, has no need to be.
     """
-    if os.path.realpath(python) == os.path.realpath(sys.executable):
+    if os.path.realpath(python) == _OWN_PYTHON:
         complete = all(importlib.util.find_spec(name) for name in _PARTS)
         return sys.version_info[:2] if complete else None
     try:

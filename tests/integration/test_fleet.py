@@ -142,6 +142,64 @@ def test_one_bad_host_stops_no_other(fleet: Fleet) -> None:
     assert len(table(done)) == 6
 
 
+def test_a_rerun_asks_each_host_once(fleet: Fleet, server: Sshd) -> None:
+    """A host that has all it needs is asked by one command; only one that needs something gets more."""
+
+    def commands(*options: str, **variables: Any) -> tuple[int, Done]:
+        before = server.commands()
+        done = fleet.play("servers", "--limit", "!dan", *options, **variables)
+        assert done.code == 0, done.output
+        return server.commands() - before, done
+
+    count, done = commands()
+    assert count == len(HOSTS), done.output
+    assert [recap(done, host)["changed"] for host in HOSTS] == [0, 0, 0]
+    lines = table(done)
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["ada", "demo"],
+        ["ada", "churn"],
+        ["bob", "churn"],
+        ["cy", "demo"],
+        ["cy", "churn"],
+    ]
+    assert all(" ok " in line and line.endswith(" RUN") for line in lines[1:])
+    assert commands("--check", "--diff")[0] == len(HOSTS)
+
+    # One that lacks a file is told from the others, and what it lacks is what changes.
+    (fleet.states / "bob/env/mlflow-churn.env").unlink()
+    count, done = commands("--diff")
+    assert count > len(HOSTS)
+    assert [recap(done, host)["changed"] for host in HOSTS] == [0, 1, 0]
+    assert [recap(done, host)["ok"] for host in ("ada", "cy")] < [recap(done, "bob")["ok"]] * 2
+    assert table(done) == lines
+
+    # What is wanted in any case is done on all.
+    done = commands(mlflow_verify_always=True)[1]
+    assert [recap(done, host)["changed"] for host in HOSTS] == [1, 1, 1]
+
+
+def test_a_look_hides_no_mistake(fleet: Fleet) -> None:
+    """What the look cannot make sense of is told by the checks behind it, in their words."""
+    for variables, sentence in (
+        (
+            {"mlflow_projects": [{"name": "demo", "prot": 1}]},
+            "unknown key 'prot': did you mean 'port'?",
+        ),
+        (
+            {"mlflow_backend": "cloud"},
+            "value of mlflow_backend must be one of: local, aws, got: cloud",
+        ),
+        ({"mlflow_server_state": "up"}, "value of mlflow_server_state must be one of: "),
+        (
+            {"mlflow_verify_report": str(fleet.folder / "no/table")},
+            "does not exist: make it or name",
+        ),
+    ):
+        done = fleet.play("servers", "--limit", "ada", **variables)
+        assert done.code != 0
+        assert sentence in done.output
+
+
 def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
     """Batches come from the group's variables, and a bad first batch holds the others only if told."""
     path = fleet.folder / "i.yml"
@@ -163,3 +221,12 @@ def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
     assert done.code != 0
     assert done.output.count("PLAY [Run the MLflow servers]") == 1
     assert "1 of 1 hosts of this batch failed, more than mlflow_max_fail_percentage" in done.output
+
+    # A host that has all it needs has left when its batch is judged, and counts nevertheless.
+    for most, batches in ((40, 1), (50, 2)):
+        done = fleet.play("servers", mlflow_serial=2, mlflow_max_fail_percentage=most)
+        assert done.code != 0
+        assert done.output.count("PLAY [Run the MLflow servers]") == batches, done.output
+        said = f"1 of 2 hosts of this batch failed, more than mlflow_max_fail_percentage ({most})"
+        assert (said in " ".join(done.output.split())) is (batches == 1)
+        assert recap(done, "ada")["failed"] == 0

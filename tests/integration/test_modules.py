@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _runtime_install
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
     OPENER,
     Host,
@@ -633,3 +634,97 @@ def test_a_run_needs_the_client(fleet: Host) -> None:
     options = {"servers": requests(fleet, "a"), **nowhere}
     assert "run the deploy playbook" in fleet.modules.refuse("mlflow_run", options)
     assert fleet.modules.call("mlflow_run", options, check=True)["changed"] is True
+
+
+@pytest.fixture
+def looked(fleet: Host, runtime_files: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """Return what looks at the servers as a play does, which names no MLflow and no folder of theirs."""
+    runtimes = fleet.state / "runtimes"
+    if not runtimes.is_symlink():
+        runtimes.symlink_to(Path(fleet.runtime["path"]).parent)
+    digest = _runtime_install.files_digest(runtime_files["requirements"], runtime_files["programs"])
+
+    def look(*servers: dict[str, Any], **more: Any) -> dict[str, Any]:
+        listed = [
+            {
+                **server,
+                "backend_store_uri": f"sqlite:///{{state_dir}}/projects/{server['name']}/mlflow.db",
+                "artifacts_destination": f"{{state_dir}}/projects/{server['name']}/artifacts",
+            }
+            for server in servers
+        ]
+        options = {"runtime_files": digest, "experiment": "looks"} | more.pop("look", {})
+        options = {"state_dir": str(fleet.state), "servers": listed, "look": options, **more}
+        pids, before = fleet.pids(), files(fleet.state)
+        result = fleet.modules.call("mlflow_server", options)
+        assert (fleet.pids(), files(fleet.state)) == (pids, before)
+        assert result["changed"] is False
+        assert result["settled"] is not bool(result["reason"])
+        return result
+
+    return look
+
+
+def test_a_look_tells_that_a_host_has_all_it_needs(
+    fleet: Host, looked: Callable[..., dict[str, Any]]
+) -> None:
+    """Once a run has proved each server, one call tells it all, with the records of both modules."""
+    servers = both(fleet)
+    records = fleet.converge(*servers)["servers"]
+    assert looked(*servers)["reason"].endswith(": no run has proved its configuration")
+    requested = [
+        {"name": record["name"], "url": record["url"], "key": record["configuration"]}
+        for record in records
+    ]
+    options = {"servers": requested, "experiment": "looks", **fleet.program}
+    runs = fleet.modules.call("mlflow_run", options)["runs"]
+    result = looked(*servers)
+    assert (result["settled"], result["reason"], result["servers"]) == (True, "", records)
+    assert result["runs"] == [run | {"logged": False, "seconds": {}} for run in runs]
+
+    # Servers that are to be stopped, and are, need neither MLflow nor a run.
+    assert looked(*servers, state="stopped")["reason"] == "the server of project 'a' is to stop"
+    fleet.converge(*servers, state="stopped")
+    result = looked(*servers, state="stopped", look={"runtime_files": "", "always": True})
+    assert (result["settled"], result["runs"]) == (True, [])
+
+
+def test_a_look_tells_what_a_host_lacks(fleet: Host, looked: Callable[..., dict[str, Any]]) -> None:
+    """Whatever it is, and what others would call an error, is no failure."""
+    a, b = both(fleet)
+    records = fleet.converge(a, b)["servers"]
+    requested = [
+        {"name": record["name"], "url": record["url"], "key": record["configuration"]}
+        for record in records
+    ]
+    run = {"servers": requested, "experiment": "looks", **fleet.program}
+    runs = fleet.modules.call("mlflow_run", run)["runs"]
+    assert looked(a, b)["settled"] is True
+
+    assert looked(a, b, look={"always": True})["reason"] == "a run is to be logged in any case"
+    assert looked(a, b, look={"runtime_files": "other"})["reason"] == "MLflow is not installed"
+    assert "no run has proved" in looked(a, b, look={"experiment": "others"})["reason"]
+    assert looked(a, b | {"workers": 2})["reason"] == "the server of project 'b' is to restart"
+    [port] = fleet.new_ports(1)
+    with socket.create_server(("127.0.0.1", port)):
+        assert f"port {port} is held by" in looked(a, b | {"port": port})["reason"]
+    assert looked(a, stop_unlisted=True)["reason"] == "the server of project 'b' is to stop"
+
+    environment = Path(records[1]["env_file"])
+    text = environment.read_text()
+    environment.unlink()
+    assert looked(a, b)["reason"] == "a file with the address of a server is to change"
+    environment.write_text(text)
+    environment.chmod(0o600)
+
+    # A person who deletes the run takes the proof away.
+    assert (
+        ask(runs[0]["url"], "/api/2.0/mlflow/runs/delete", {"run_id": runs[0]["run_id"]})[0] == 200
+    )
+    assert "project 'a' is not as it should be: no run has proved" in looked(a, b)["reason"]
+
+    os.kill(fleet.pids()["b"], signal.SIGSTOP)
+    try:
+        assert "project 'b' is not as it should be: timed out" in looked(b)["reason"]
+    finally:
+        os.kill(fleet.pids()["b"], signal.SIGCONT)

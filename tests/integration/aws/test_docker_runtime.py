@@ -155,6 +155,28 @@ def test_a_second_run_changes_nothing(fleet: DockerHost) -> None:
     assert fleet.containers() == before
 
 
+def test_a_look_tells_what_a_host_lacks(fleet: DockerHost) -> None:
+    """The image, another container, or a run; with all of them there it is settled."""
+    servers, look = both(fleet), {"experiment": "looks"}
+    records = fleet.converge(*servers)["servers"]
+    before = fleet.containers()
+    assert fleet.converge(*servers, look=look, image=NOWHERE)["reason"] == "the image is not there"
+    restart = fleet.converge(*servers, look=look, memory="1g")
+    assert restart["reason"] == "the server of project 'a' is to restart"
+    assert "no run has proved" in fleet.converge(*servers, look=look)["reason"]
+    requested = [
+        {"name": record["name"], "url": record["url"], "key": record["configuration"]}
+        for record in records
+    ]
+    options = {"servers": requested, "experiment": "looks", "image": fleet.image}
+    options |= {key: fleet.place[key] for key in ("docker_host", "docker_instance")}
+    runs = fleet.modules.call("mlflow_run", options)["runs"]
+    result = fleet.converge(*servers, look=look)
+    assert (result["settled"], result["changed"], result["servers"]) == (True, False, records)
+    assert [run["run_id"] for run in result["runs"]] == [run["run_id"] for run in runs]
+    assert fleet.containers() == before
+
+
 def test_a_new_setting_makes_one_container_anew(fleet: DockerHost) -> None:
     """The other stays; names of variables show, their values nowhere."""
     before = fleet.ids()

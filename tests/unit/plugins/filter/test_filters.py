@@ -11,16 +11,20 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.mlops.mlflow_aws.plugins.filter import (
     mlflow_fleet_table,
+    mlflow_play_limit,
     mlflow_project_records,
     mlflow_run_requests,
+    mlflow_runtime_files,
     mlflow_server_options,
     mlflow_server_table,
 )
 
 PLUGINS = (
     mlflow_fleet_table,
+    mlflow_play_limit,
     mlflow_project_records,
     mlflow_run_requests,
+    mlflow_runtime_files,
     mlflow_server_options,
     mlflow_server_table,
 )
@@ -175,6 +179,49 @@ def test_the_table_of_all_hosts() -> None:
         "cy    -        -                      not looked at      -       -",
         "bob failed: Reach this host: no answer",
     ]
+
+
+def test_a_host_that_was_left_as_it_is_shows_what_was_seen() -> None:
+    """Only if it had all that it needs; what was done to it later counts more."""
+    seen = {"settled": True, "servers": [server()], "runs": [{"name": "demo", "run_id": "abc123"}]}
+    ada = {"inventory_hostname": "ada", "__mlflow_server_looked": seen}
+    [_header, row] = FILTERS["mlflow_fleet_table"]([ada])
+    assert row.split() == ["demo", "http://127.0.0.1:5001", "ok", "3.17.2", "abc123"]
+    done = {"servers": [server()], "runs": [{"name": "demo", "run_id": "def456"}]}
+    [_header, row] = FILTERS["mlflow_fleet_table"]([ada | {"mlflow_verify_host": done}])
+    assert row.endswith("def456")
+    for looked in ({"settled": False, "servers": []}, {"unreachable": True}):
+        [_header, row] = FILTERS["mlflow_fleet_table"]([ada | {"__mlflow_server_looked": looked}])
+        assert "not looked at" in row
+
+
+@pytest.mark.parametrize(
+    ("percentage", "limit"),
+    [(100, 100), (100.0, 100), ("100", 100), (99.5, 0), ("0", 0), ("no", 100)],
+)
+def test_a_play_with_a_limit_ends_at_the_first_failure(percentage: Any, limit: int) -> None:
+    """What is no number is refused where it is used."""
+    assert FILTERS["mlflow_play_limit"](percentage) == limit
+
+
+def test_a_runtime_is_known_by_its_files() -> None:
+    """By few characters, which another file changes."""
+    digest = FILTERS["mlflow_runtime_files"]
+    files = {"mlflow_entry.py": "code"}
+    assert digest(["mlflow==3.17.2"], files) == digest(["mlflow==3.17.2"], dict(files))
+    assert (
+        len({digest(["a"], files), digest(["b"], files), digest(["a"], {"mlflow_entry.py": ""})})
+        == 3
+    )
+    assert len(digest(["a" * 100_000], files)) < 20
+
+
+def test_the_local_backend_of_a_host_that_was_not_asked() -> None:
+    """Its servers name the state folder, as that host will know it."""
+    records = FILTERS["mlflow_project_records"]([{"name": "demo"}])
+    [found] = FILTERS["mlflow_server_options"](records, {})
+    assert found["backend_store_uri"] == "sqlite:///{state_dir}/projects/demo/mlflow.db"
+    assert found["artifacts_destination"] == "{state_dir}/projects/demo/artifacts"
 
 
 def test_the_table_of_one_host_does_not_repeat_its_name() -> None:

@@ -133,6 +133,31 @@ def test_a_broken_python_on_the_path_is_passed_over(
     assert runtime.base_python == str(tmp_path / "python3")
 
 
+def test_the_python_that_runs_this_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whatever link it is named, it is known what it has."""
+    link = tmp_path / "python"
+    link.symlink_to(sys.executable)
+    monkeypatch.setattr(_venv.subprocess, "run", None)
+    assert _venv.python_version(str(link)) == VERSION
+    monkeypatch.setattr(_venv, "_PARTS", ("venv", "no_such_module"))
+    assert _venv.python_version(str(link)) is None
+
+
+def test_a_runtime_is_found_by_what_it_is_made_of(tmp_path: Path) -> None:
+    """Once it is installed to the end, for the same files and the same Python."""
+    files = _runtime_install.files_digest(REQUIREMENTS, PROGRAMS)
+    wanted = _runtime_install.wanted_runtime(tmp_path, REQUIREMENTS, PROGRAMS, sys.executable)
+    wanted.python.parent.mkdir(parents=True)
+    wanted.python.symlink_to(sys.executable)
+    find = _runtime_install.installed_runtime
+    assert find(tmp_path, files, sys.executable) is None
+    (wanted.folder / "installed.json").write_text("{}")
+    assert find(tmp_path, files, sys.executable) == wanted
+    assert find(tmp_path, "other", sys.executable) is None
+
+
 def installed(folder_: Path, age: int) -> Path:
     """Make a folder that looks installed so many seconds ago."""
     folder_.mkdir(parents=True)
