@@ -15,7 +15,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _probe, _p
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_manager import Outcome
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import KEEP
 
-_ASK_SECONDS = 5.0
+# A server that takes longer needs a closer look.
+_ASK_SECONDS = 10.0
 
 
 class Looked(t.NamedTuple):

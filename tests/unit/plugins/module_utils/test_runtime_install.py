@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def test_the_python_that_runs_this_is_not_asked(
     """By whatever link it is named, it is known what it has."""
     link = tmp_path / "python"
     link.symlink_to(sys.executable)
-    monkeypatch.setattr(_venv.subprocess, "run", None)
+    monkeypatch.setattr(subprocess, "run", None)
     assert _venv.python_version(str(link)) == VERSION
     monkeypatch.setattr(_venv, "_PARTS", ("venv", "no_such_module"))
     assert _venv.python_version(str(link)) is None
