@@ -46,6 +46,8 @@ HEAL_SECONDS = 150
 WAKE_SECONDS = 20
 # The task in which servers restart, and how long it has been running when a host goes.
 RESTARTED, MIDDLE_SECONDS = ": Bring the servers to their wanted state]", 1.0
+# What Ansible says of box where its Docker is down.
+FAILED = "fatal: [box]: FAILED!"
 ROLLED = {"mlflow_projects": [{"name": PROJECT, "server": {"environment": {"ROLLED": "1"}}}]}
 
 
@@ -175,7 +177,7 @@ def test_hosts_that_lose_power(hosts: Boxes, clients: Clients) -> None:
         f": Docker does not answer on {hosts.engine.run}/docker.sock: start it, or set docker_host."
     ), told
     hosts.start_docker()
-    await_(lambda: ask(hosts.url("box"), "/health")[0] == 200, "box does not come back")
+    await_(lambda: ask(hosts.url("box"), "/health")[0] == 200, "box is not back", HEAL_SECONDS)
     assert hosts.containers() == before
     assert changes(hosts.play("servers")) == dict.fromkeys(NAMES, 0)
     clients.await_progress()
@@ -208,16 +210,18 @@ def test_two_operators_roll_while_hosts_are_down(hosts: Boxes, clients: Clients)
     before = hosts.containers()
     hosts.end_docker()
     rolls = [hosts.begin("servers", **ROLLED) for _operator in range(2)]
-    await_(lambda: any(RESTARTED in roll.text() for roll in rolls), "neither restarts anything")
+    await_(lambda: any(RESTARTED in roll.text() for roll in rolls), "none restarts", HEAL_SECONDS)
     time.sleep(MIDDLE_SECONDS)
     hosts.cut_off("desk")
+    # No longer than that: MLflow's clients give up after four minutes.
+    await_(lambda: all(FAILED in roll.text() for roll in rolls), "Docker is there", HEAL_SECONDS)
+    hosts.start_docker()
+    await_(lambda: ask(hosts.url("box"), "/health")[0] == 200, "box is not back", HEAL_SECONDS)
+    assert hosts.containers() == before
     tables = [table(roll.end()) for roll in rolls]
     for told in tables:
         assert "Docker does not run on this host: there is no socket " in told["box failed"][0]
     assert "ok" in [told["metal"][2] for told in tables], tables
-    hosts.start_docker()
-    await_(lambda: ask(hosts.url("box"), "/health")[0] == 200, "box does not come back")
-    assert hosts.containers() == before
     counts = changes(hosts.play("servers", **ROLLED))
     assert (counts["box"] > 0, counts["metal"]) == (True, 0)
     assert hosts.containers() != before
