@@ -377,7 +377,11 @@ def test_secrets_that_cannot_be_read(
             'no JSON object with a text "password"',
         ),
         "no text": ({"secret": place.make_secret("", '{"password": 1}')}, {}, "no JSON object"),
-        "unprintable": ({"secret": place.make_secret("a\nb")}, {}, "rotate it to printable ASCII"),
+        "unprintable": (
+            {"secret": place.make_secret(f"a\nb {AWKWARD} {uuid.uuid4().hex}")},
+            {},
+            "rotate it to printable ASCII",
+        ),
         "no profile": ({}, {"profile": "nobody"}, "has no profile nobody"),
         "no endpoint": (
             {},
