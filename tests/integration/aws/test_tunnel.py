@@ -27,7 +27,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import pymysql
 import pytest
+from ansible_collections.mlops.mlflow_aws.docker import entry_mysql
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
     Modules,
     await_,
@@ -364,6 +366,18 @@ def test_through_the_relay(laptop: Laptop, tmp_path: Path) -> None:
         os.kill(laptop.carrier(), signal.SIGTERM)
         await_(lambda: relay.sessions == 2 and laptop.greets(), "no session followed")
         laptop.close()
+
+
+def test_a_connection_through_it_says_when_it_is_not_open() -> None:
+    """As an error of the driver that is worth another try, with the tunnel's address."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    opened = entry_mysql.opener({"tunnel": f"127.0.0.1:{port}"})
+    with pytest.raises(pymysql.err.OperationalError) as raised:
+        opened(host="db.invalid", user="u", password="p", connect_timeout=5)
+    assert raised.value.args[0] == 2003
+    assert f"the tunnel at 127.0.0.1:{port} is not open" in raised.value.args[1]
+    assert entry_mysql.opener({}) is pymysql.connect
 
 
 def test_faults_are_one_sentence(laptop: Laptop, free_ports: Callable[[int], list[int]]) -> None:

@@ -1,19 +1,16 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a tunnel is wanted as, what carries it, and how connections go through it."""
+"""What a tunnel is wanted as, and what carries it."""
 
 from __future__ import annotations
 
 import importlib.util
-import socket
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pymysql
 import pytest
-from ansible_collections.mlops.mlflow_aws.docker import entry_mysql
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _tunnel
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -65,15 +62,3 @@ def test_what_carries_it(keeper: ModuleType) -> None:
     assert {"BatchMode=yes", "ExitOnForwardFailure=yes"} <= set(command)
     assert command[-4:] == ["-J", "jump", "--", "ada@bastion"]
     assert environment == {}
-
-
-def test_a_connection_through_it_says_when_it_is_not_open() -> None:
-    """As an error of the driver that is worth another try, with the tunnel's address."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    opened = entry_mysql.opener({"tunnel": f"127.0.0.1:{port}"})
-    with pytest.raises(pymysql.err.OperationalError) as raised:
-        opened(host="db.invalid", user="u", password="p", connect_timeout=5)
-    assert raised.value.args[0] == 2003
-    assert f"the tunnel at 127.0.0.1:{port} is not open" in raised.value.args[1]
-    assert entry_mysql.opener({}) is pymysql.connect
