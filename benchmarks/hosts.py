@@ -109,17 +109,17 @@ def started(folder: Path, count: int) -> Iterator[Fleet]:
     with contextlib.ExitStack() as stack:
         fleet = Fleet(folder, [])
         hosts: dict[str, dict[str, object]] = {}
-        ports = iter(_bench.free_ports(count * (len(PROJECTS) + 1)))
+        ports = list(_bench.free_ports(count * (len(PROJECTS) + 1)))
         for number in range(count):
             home = folder / f"h{number}"
             (home / "state").mkdir(parents=True)
             (home / "state" / "runtimes").symlink_to(runtimes)
-            host = stack.enter_context(sshd(home, next(ports)))
+            host = stack.enter_context(sshd(home, ports.pop()))
             fleet.hosts.append(host)
             hosts[f"host-{number:02}"] = {
                 **host.variables,
                 "mlflow_state_dir": str(home / "state"),
-                "mlflow_projects": [{"name": name, "port": next(ports)} for name in PROJECTS],
+                "mlflow_projects": [{"name": name, "port": ports.pop()} for name in PROJECTS],
             }
         shared = {
             "ansible_python_interpreter": sys.executable,

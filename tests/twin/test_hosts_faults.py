@@ -103,7 +103,8 @@ def clients(hosts: Boxes) -> Iterator[Clients]:
     command: list[str | Path] = [hosts.python, STEADY, METRIC, *map(hosts.url, NAMES)]
     with subprocess.Popen(
         command,
-        env=clean_environment(hosts.folder),
+        # Of the faults some last for minutes on a slow machine, and by default it gives up after four.
+        env=clean_environment(hosts.folder) | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "9"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
