@@ -639,9 +639,11 @@ def test_a_run_needs_the_client(fleet: Host) -> None:
 @pytest.fixture
 def looked(fleet: Host, runtime_files: dict[str, Any]) -> Callable[..., dict[str, Any]]:
     """Return what looks at the servers as a play does, which names no MLflow and no folder of theirs."""
-    runtimes = fleet.state / "runtimes"
-    if not runtimes.is_symlink():
-        runtimes.symlink_to(Path(fleet.runtime["path"]).parent)
+    installed = Path(fleet.runtime["path"])
+    runtime = fleet.state / "runtimes" / installed.name
+    runtime.parent.mkdir(exist_ok=True)
+    if not runtime.is_symlink():
+        runtime.symlink_to(installed)
     digest = _runtime_install.files_digest(runtime_files["requirements"], runtime_files["programs"])
 
     def look(*servers: dict[str, Any], **more: Any) -> dict[str, Any]:

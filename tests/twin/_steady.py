@@ -20,6 +20,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 PAUSE_SECONDS = 0.1
+BROKEN = "Connection broken: IncompleteRead"
 
 
 def log(url: str, metric: str, over: threading.Event) -> dict[str, Any]:
@@ -29,12 +30,27 @@ def log(url: str, metric: str, over: threading.Event) -> dict[str, Any]:
     try:
         told["run_id"] = run_id = client.create_run("0").info.run_id
         while not over.is_set():
-            client.log_metric(run_id, metric, told["sent"], step=told["sent"])
-            told["sent"] += 1
+            if acknowledged(client, run_id, metric, told["sent"]):
+                told["sent"] += 1
             over.wait(PAUSE_SECONDS)
     except (MlflowException, OSError) as error:
         told["error"] = str(error)
     return told
+
+
+def acknowledged(client: MlflowClient, run_id: str, metric: str, step: int) -> bool:
+    """Log a point; say whether that was confirmed, else it is to be logged again.
+
+    Of a server that is killed between head and body of its answer MLflow's client does not try
+    again by itself. The point may be kept, and a second one like it is the same one.
+    """
+    try:
+        client.log_metric(run_id, metric, step, step=step)
+    except MlflowException as error:
+        if BROKEN not in str(error):
+            raise
+        return False
+    return True
 
 
 def main() -> None:

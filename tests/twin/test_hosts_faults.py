@@ -88,11 +88,11 @@ class Clients:
         def further() -> bool:
             return all(len(steps) > before[run_id] for run_id, steps in self.kept().items())
 
-        await_(further, "some client does not go on", HEAL_SECONDS)
+        await_(further, "some client does not go on", 2 * HEAL_SECONDS)
 
     def end(self) -> dict[str, dict[str, Any]]:
         """Let them end; return what each says, by the host it logged through."""
-        output, _none = self.process.communicate(timeout=HEAL_SECONDS)
+        output, _none = self.process.communicate(timeout=2 * HEAL_SECONDS)
         told = json.loads(output.splitlines()[-1])
         return {name: told[self.hosts.url(name)] for name in NAMES}
 
