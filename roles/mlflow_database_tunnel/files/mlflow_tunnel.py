@@ -242,9 +242,18 @@ def _end_left_behind(folder: Path) -> None:
 
 def _runs(left: dict[str, Any]) -> bool:
     """Say whether a process that was written down runs, and no other has its number."""
-    command = ["ps", "-ww", "-o", "args=", "-p", str(left["pid"])]
-    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return " ".join(left["words"]) in told
+    return " ".join(left["words"]) in _arguments(left["pid"])
+
+
+def _arguments(pid: int) -> str:
+    """Return the command line of a process, empty where there is none."""
+    if Path("/proc/self/cmdline").exists():
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ")
+        return ""
+    # macOS has ps alone, a slim Linux none.
+    command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def _end_with_parent() -> None:
