@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _runtime_install
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _venv
 
 
 def mlflow_runtime_files(requirements: t.Sequence[str], programs: t.Mapping[str, str]) -> str:
     """Return the digest of the files that mlflow_runtime would be given."""
-    return _runtime_install.files_digest(requirements, programs)
+    return _venv.files_digest(requirements, programs)
 
 
 class FilterModule:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import http.client
-import json
 import typing as t
 import urllib.parse
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._probe import read_answer
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _probe
 
 # docker/entry_proof.py writes it.
 _KEY_TAG = "mlflow_aws.key"
@@ -49,12 +48,19 @@ def find_all(
 
 
 def _find(request: Request, experiment: str, timeout: int) -> dict[str, str] | None:
-    """Return the finished run of a server's key, reading the database through the server."""
-
-    def call(path: str, body: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
-        return _call(request.url, path, body, timeout)
-
-    return find(call, lambda: request.key, experiment)
+    """Return the finished run of a server's key; None where the server does not answer, too."""
+    parts = urllib.parse.urlsplit(request.url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
+    talk, prefix = _probe.Conversation(connection, timeout), parts.path.rstrip("/")
+    try:
+        return find(
+            lambda path, body: talk.call(f"{prefix}{path}", body), lambda: request.key, experiment
+        )
+    except _probe.FAILURES:
+        return None
+    finally:
+        connection.close()
 
 
 def find(
@@ -78,30 +84,6 @@ def find(
     answer = call(f"{_API}/runs/search", search)
     runs = (answer or {}).get("runs") or []
     return runs[0]["info"] if runs else None
-
-
-def _call(
-    url: str, path: str, body: t.Mapping[str, t.Any] | None, timeout: int
-) -> dict[str, t.Any] | None:
-    """Ask a server; None where it does not answer, or not with what was asked for."""
-    parts = urllib.parse.urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
-    try:
-        connection.request(
-            "POST" if body else "GET",
-            f"{parts.path.rstrip('/')}{path}",
-            json.dumps(body) if body else None,
-            {"Content-Type": "application/json"},
-        )
-        response = connection.getresponse()
-        text = read_answer(response, timeout)
-        answer: dict[str, t.Any] | None = json.loads(text) if response.status == 200 else None
-        return answer
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    finally:
-        connection.close()
 
 
 def record(request: Request, run: t.Mapping[str, t.Any] | None, missing: bool) -> dict[str, t.Any]:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -54,7 +52,7 @@ def wanted_runtime(
     """Return the runtime made of these files: the same files and Python give the same folder."""
     _require_programs(programs)
     base, version = _venv.base_python(python)
-    digest = _digest([version, files_digest(requirements, programs)])
+    digest = _venv.digest([version, _venv.files_digest(requirements, programs)])
     pinned = re.search(r"^mlflow==([^\s;\\]+)", "\n".join(requirements), re.MULTILINE)
     if not pinned:
         raise MlflowError(
@@ -63,15 +61,10 @@ def wanted_runtime(
     return Runtime(folder / f"{pinned.group(1)}-{digest}", pinned.group(1), base)
 
 
-def files_digest(requirements: t.Sequence[str], programs: t.Mapping[str, str]) -> str:
-    """Return what stands for the files that a runtime is made of, wherever they are read."""
-    return _digest([sorted(programs.items()), *requirements])
-
-
 def installed_runtime(folder: Path, files: str, python: str | None) -> Runtime | None:
     """Return the runtime made of the files of this digest, or None where it is not installed."""
     base, version = _venv.base_python(python)
-    for path in folder.glob(f"*-{_digest([version, files])}"):
+    for path in folder.glob(f"*-{_venv.digest([version, files])}"):
         runtime = Runtime(path, path.name.rpartition("-")[0], base)
         if runtime.is_installed():
             return runtime
@@ -113,11 +106,6 @@ def newest(folder: Path) -> dict[str, str] | None:
         "python": str(runtime.python),
         "entrypoint": str(runtime.entrypoint),
     }
-
-
-def _digest(parts: t.Sequence[t.Any]) -> str:
-    """Return what stands for these parts in a folder's name."""
-    return hashlib.sha256(json.dumps(parts).encode("utf-8")).hexdigest()[:12]
 
 
 def _require_programs(programs: t.Mapping[str, str]) -> None:

@@ -73,9 +73,8 @@ class Environment(t.NamedTuple):
 
     def folder(self, tunnel: Path) -> Path:
         """Return where it is installed; the same contents give the same folder."""
-        text = json.dumps([sorted(self.programs.items()), *self.requirements])
-        digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
-        return tunnel / f"{_ENVIRONMENT}{digest[:12]}"
+        digest = _venv.files_digest(self.requirements, self.programs)
+        return tunnel / f"{_ENVIRONMENT}{digest}"
 
 
 class Tunnel:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -24,6 +26,16 @@ _OWN_PYTHON = os.path.realpath(sys.executable)
 _PARTS = ("venv", "ensurepip", "_sqlite3", "_ssl")
 _REQUIREMENTS = "requirements.txt"
 _NOT_PASSED_ON = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_USER")
+
+
+def files_digest(requirements: t.Sequence[str], programs: t.Mapping[str, str]) -> str:
+    """Return what stands for the files of an installation, wherever they are read."""
+    return digest([sorted(programs.items()), *requirements])
+
+
+def digest(parts: t.Sequence[t.Any]) -> str:
+    """Return what stands for these parts in a folder's name."""
+    return hashlib.sha256(json.dumps(parts).encode("utf-8")).hexdigest()[:12]
 
 
 def interpreter(folder: Path) -> Path:

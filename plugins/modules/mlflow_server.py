@@ -433,7 +433,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         timeout=params["timeout"],
         lock=folder / ".lock",
         env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
-        boot=_boot_of(runtime, params, _files.servers_folder(state)),
+        boot=_boot_of(runtime, params, folder),
         check_mode=module.check_mode,
     )
     return {
@@ -463,14 +463,15 @@ def _looked(params: dict[str, Any], state: Path) -> _look.Looked:
             return _look.Looked("MLflow is not installed")
         paths = {"python": str(installed.python), "entrypoint": str(installed.entrypoint)}
         params = params | paths
-    runtime, identity = _runtime(params, _files.servers_folder(state))
+    folder = _files.servers_folder(state)
+    runtime, identity = _runtime(params, folder)
     proofs = _look.Proofs(options["experiment"])
     outcome = _server_manager.check(
         runtime,
         _wanted(params, state, identity),
         stop_unlisted=params["stop_unlisted"],
         env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
-        boot=_boot_of(runtime, params, _files.servers_folder(state)),
+        boot=_boot_of(runtime, params, folder),
         ask=proofs.ask,
     )
     return _look.look(outcome, proofs, options["always"])

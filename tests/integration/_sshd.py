@@ -46,6 +46,17 @@ class Sshd:
     user: str
 
     @property
+    def destination(self) -> str:
+        """Return it as ssh takes a host."""
+        return f"ssh://{self.variables['ansible_user']}@127.0.0.1:{self.port}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """Return the arguments with which ssh logs in there."""
+        shared = self.variables["ansible_ssh_common_args"].split()
+        return ["-i", self.variables["ansible_ssh_private_key_file"], *shared]
+
+    @property
     def variables(self) -> dict[str, Any]:
         """Return the inventory variables of a host behind it."""
         return {

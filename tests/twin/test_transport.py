@@ -30,13 +30,11 @@ _ESTABLISHED = "01"
 
 def tunnel(bastion: Sshd, port: int) -> dict[str, Any]:
     """Return the variables of a host that goes through a bastion."""
-    ssh = bastion.variables
-    key = ["-i", ssh["ansible_ssh_private_key_file"], *ssh["ansible_ssh_common_args"].split()]
     return {
         "mlflow_database_tunnel": "ssh",
         "mlflow_database_tunnel_port": port,
-        "mlflow_database_tunnel_bastion": f"ssh://{ssh['ansible_user']}@127.0.0.1:{bastion.port}",
-        "mlflow_database_tunnel_ssh_options": key,
+        "mlflow_database_tunnel_bastion": bastion.destination,
+        "mlflow_database_tunnel_ssh_options": bastion.arguments,
     }
 
 

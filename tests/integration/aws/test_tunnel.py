@@ -94,8 +94,6 @@ class Laptop:
     @property
     def options(self) -> dict[str, Any]:
         """Return the options of a tunnel through the bastion."""
-        ssh = self.bastion.variables
-        key = ["-i", ssh["ansible_ssh_private_key_file"], *ssh["ansible_ssh_common_args"].split()]
         return {
             "state_dir": str(self.state),
             "kind": "ssh",
@@ -103,10 +101,7 @@ class Laptop:
             # As the bastion knows it.
             "database_host": "127.0.0.1",
             "database_port": self.place.database.port,
-            "ssh": {
-                "bastion": f"ssh://{ssh['ansible_user']}@127.0.0.1:{self.bastion.port}",
-                "options": key,
-            },
+            "ssh": {"bastion": self.bastion.destination, "options": self.bastion.arguments},
             "requirements": (FILES / "requirements.txt").read_text(),
             "program": (FILES / "mlflow_tunnel.py").read_text(),
             "timeout": 120,

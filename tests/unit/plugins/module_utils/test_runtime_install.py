@@ -148,7 +148,7 @@ def test_the_python_that_runs_this_is_not_asked(
 
 def test_a_runtime_is_found_by_what_it_is_made_of(tmp_path: Path) -> None:
     """Once it is installed to the end, for the same files and the same Python."""
-    files = _runtime_install.files_digest(REQUIREMENTS, PROGRAMS)
+    files = _venv.files_digest(REQUIREMENTS, PROGRAMS)
     wanted = _runtime_install.wanted_runtime(tmp_path, REQUIREMENTS, PROGRAMS, sys.executable)
     wanted.python.parent.mkdir(parents=True)
     wanted.python.symlink_to(sys.executable)
