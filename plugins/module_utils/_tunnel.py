@@ -47,6 +47,8 @@ _POLL_SECONDS = 0.2
 # Attempts after which a tunnel that does not come up is told, before all time is over.
 _ATTEMPTS = 3
 _FAILED = "It is built again"
+# How ssh says of a connection that its far end went no further.
+_NOT_REACHED = "open failed: connect failed"
 _PLUGIN = "session-manager-plugin"
 # It takes the session's token from its environment from then on.
 _PLUGIN_VERSION = (1, 2, 497, 0)
@@ -182,12 +184,11 @@ class Tunnel:
     def _await_greeting(self, wanted: Wanted, told: int, deadline: float) -> None:
         """Wait until the database greets; told is how long the log was before."""
         while not _greets(wanted.host, wanted.port, deadline):
-            failures = self._log(told).count(_FAILED)
-            if failures >= _ATTEMPTS or time.monotonic() > deadline:
-                kind = str(wanted.settings["kind"])
+            log = self._log(told)
+            if log.count(_FAILED) >= _ATTEMPTS or time.monotonic() > deadline:
                 raise MlflowError(
                     "The tunnel to the database does not come up: "
-                    f"{_REMEDIES[kind]}; its log {self._runtime.log_path(NAME)} ends: "
+                    f"{_remedy(wanted, log)}; its log {self._runtime.log_path(NAME)} ends: "
                     f"{' | '.join(self._runtime.log_tail(NAME)[-4:]) or 'it is empty'}."
                 )
             time.sleep(_POLL_SECONDS)
@@ -246,6 +247,14 @@ def wanted_tunnel(options: t.Mapping[str, t.Any], identity: str) -> Wanted:
     digest = hashlib.sha256(json.dumps([identity, settings], sort_keys=True).encode("utf-8"))
     settings["configuration"] = digest.hexdigest()[:16]
     return Wanted(NAME, "present", settings)
+
+
+def _remedy(wanted: Wanted, log: str) -> str:
+    """Return what to do about a tunnel that, as this log says, does not come up."""
+    if _NOT_REACHED in log:
+        place = "{host}:{port}".format(**wanted.settings["database"])
+        return f"its far end does not reach {place}: let the database's security group allow it"
+    return _REMEDIES[str(wanted.settings["kind"])]
 
 
 def _require_carrier(kind: str) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,12 +14,16 @@ from dataclasses import dataclass
 from ansible_collections.mlops.mlflow_aws.tests.twin import _mysql
 from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import Ministack
 
+# Test processes share an engine, where a container is named after its cluster and the image has one
+# server's certificate: each process has its own.
+_NAME = f"mlflow-rds-{os.getpid()}"
+_INSTANCE = f"{_NAME}-1"
 # The emulator puts it before the names of the images that it starts, so that nobody's own image is
 # taken; it wants the setting MINISTACK_IMAGE_PREFIX.
-IMAGE_PREFIX = "mlflow-rds"
+IMAGE_PREFIX = _NAME
 _IMAGE = f"{IMAGE_PREFIX}/mysql:8.0"
-_NAME, _INSTANCE = "mlflow", "mlflow-1"
 _USER = "admin"
+_UNSERVED = 3306
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ def cluster(aws: Ministack, mysql_image: str, password: str) -> Iterator[Cluster
     )["ARN"]
     [found] = rds.describe_db_clusters()["DBClusters"]
     arn, host, port = made["DBClusterArn"], found["Endpoint"], int(found["Port"])
+    # Where its container does not start, the emulator names the port of MySQL all the same.
+    assert port != _UNSERVED, f"the emulator started no database: see {aws.log}"
     try:
         yield Cluster(arn, host, port, _USER, secret, certificates.ca)
     finally:

@@ -393,6 +393,9 @@ def test_faults_are_one_sentence(laptop: Laptop, free_ports: Callable[[int], lis
     assert "Permission denied" in told
     away = {**laptop.options["ssh"], "bastion": f"ssh://127.0.0.1:{free_ports(1)[0]}"}
     assert "Connection refused" in laptop.refuse(ssh=away)
+    (nowhere,) = free_ports(1)
+    told = laptop.refuse(database_port=nowhere, timeout=15)
+    assert f"its far end does not reach 127.0.0.1:{nowhere}: let the database's security" in told
 
 
 def test_it_ends_without_a_trace(laptop: Laptop) -> None:
