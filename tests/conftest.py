@@ -33,9 +33,17 @@ def pytest_configure(config: pytest.Config) -> None:
     # Also where a shell runs the gate in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     needed = any(f"{argument}/".startswith(ENGINE) for argument in config.args)
-    lanes = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
-    if needed and lanes:
-        _share_engine(config)
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        _share_folder(config)
+        if needed:
+            _share_engine(config)
+
+
+def _share_folder(config: pytest.Config) -> None:
+    """Make a folder for what one lane makes and all use; they know it by support.SHARED."""
+    folder = tempfile.mkdtemp(prefix="mlflow-shared-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ[support.SHARED] = folder
 
 
 def _share_engine(config: pytest.Config) -> None:

@@ -23,6 +23,8 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SHOWN_CHARACTERS = 20_000
+# Names the folder for what one lane of scripts/test makes and all use; unset without lanes.
+SHARED = "MLFLOW_AWS_TESTS_SHARED"
 
 # What a user's shell tells programs about the machine and its network. Everything else
 # (ANSIBLE_*, MLFLOW_*, XDG_*, PYTHON*) would let this machine's settings into a test.

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,15 @@ def ansible(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tools
 
 
+@pytest.fixture(scope="module")
+def runtimes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder for MLflow, which is the same whatever release of Ansible installs it."""
+    folder = tmp_path_factory.mktemp("runtimes")
+    folder.chmod(0o700)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @on(OTHERS)
 @pytest.mark.timeout(20 * MINUTES)
 def test_by_name(
@@ -69,13 +79,14 @@ def test_by_name(
     collection_root: Path,
     tmp_path: Path,
     short_folder: Path,
+    runtimes: Path,
     free_ports: Callable[[int], list[int]],
 ) -> None:
     """The playbooks of the built collection do their job on this release too."""
     tarball = build(collection_root, ansible, tmp_path)
     state = short_folder / "state"
     with user_of(tarball, tmp_path / "user", ansible, free_ports(2), state) as user:
-        check_main_way(user)
+        check_main_way(user, runtimes)
 
 
 # Each release adds sanity tests to those of the one before.

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,13 +15,17 @@ from typing import Any
 
 import ansible
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
     Host,
     Installation,
     Modules,
     install,
 )
-from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, SHARED
+
+# For one lane's installation, for which the others wait.
+INSTALL_SECONDS = 600
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +49,7 @@ def runtime_files() -> dict[str, Any]:
         ],
         "programs": {
             path.name: path.read_text()
-            for pattern in ("*entry*.py", "mlflow.json", "rds-ca.pem")
+            for pattern in ("*entry*.py", "mlflow.json")
             for path in docker.glob(pattern)
         },
     }
@@ -52,11 +59,21 @@ def runtime_files() -> dict[str, Any]:
 def installation(
     modules: Modules, runtime_files: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """Install MLflow for all tests the hard way: interrupted first, then by two runs at once."""
-    options = {"state_dir": str(tmp_path_factory.mktemp("r") / "s"), **runtime_files}
-    yield install(modules, options)
-    # Pytest keeps the folders of three sessions, and this is 400 MB.
-    shutil.rmtree(options["state_dir"])
+    """Install MLflow for all tests the hard way: interrupted first, then by two runs at once.
+
+    One lane does it for all.
+    """
+    shared = os.environ.get(SHARED)
+    folder = Path(shared or tmp_path_factory.mktemp("r"))
+    kept = folder / "installation.json"
+    with _files.exclusive(folder / ".lock", INSTALL_SECONDS, "installing MLflow"):
+        if not kept.exists():
+            made = install(modules, {"state_dir": str(folder / "s"), **runtime_files})
+            kept.write_text(json.dumps(dataclasses.asdict(made)))
+    yield Installation(**json.loads(kept.read_text()))
+    if not shared:
+        # Pytest keeps the folders of three sessions, and this is 400 MB.
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

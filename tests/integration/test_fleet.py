@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import Installation
 from ansible_collections.mlops.mlflow_aws.tests.integration._sshd import Sshd, sshd
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
@@ -80,18 +81,18 @@ def server(
 @pytest.fixture(scope="module")
 def fleet(
     server: Sshd,
+    installation: Installation,
     tmp_path_factory: pytest.TempPathFactory,
     free_ports: Callable[[int], list[int]],
 ) -> Iterator[Fleet]:
-    """Give a team whose hosts have a state folder each; MLflow is installed once for all."""
+    """Give a team whose hosts have a state folder each; MLflow is there, installed for all tests."""
     folder = tmp_path_factory.mktemp("fleet")
     (folder / "home").mkdir()
     ports = {host: free_ports(len(PROJECTS))[0] for host in HOSTS}
     with short_folder() as states:
-        (states / "runtimes").mkdir(mode=0o700)
         for host in HOSTS:
             (states / host).mkdir()
-            (states / host / "runtimes").symlink_to(states / "runtimes")
+            (states / host / "runtimes").symlink_to(installation.folder.parent)
         hosts = {
             host: {"mlflow_base_port": port, "mlflow_state_dir": str(states / host)}
             for host, port in ports.items()

@@ -57,6 +57,7 @@ def test_deploy_without_a_path_to_the_database(
         sshd(tmp_path, free_ports(1)[0]) as bastion,
     ):
         (port,) = free_ports(1)
+        before = team.twin.aws.client("cloudformation").list_stacks()["StackSummaries"]
         parameters = {
             **team.twin.variables["mlflow_stack_parameters"],
             "ExistingDatabaseEndpoint": cluster.host,
@@ -76,6 +77,10 @@ def test_deploy_without_a_path_to_the_database(
             "mlflow_server_docker_instance": f"{team.twin.instance}-api",
             "mlflow_base_port": team.twin.base_port + 10,
         }
+        with socket.create_server(("127.0.0.1", port)):
+            taken = team.play("deploy", variables=variables, check=False)
+        assert f"Port {port} for the tunnel to the database is held by" in taken.output
+        assert team.twin.aws.client("cloudformation").list_stacks()["StackSummaries"] == before
         done = team.play("deploy", "-vvv", variables=variables)
         assert set(table(done)) == {"over-https"}
         for secret, password in team.secrets().items():

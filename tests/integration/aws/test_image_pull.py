@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests.integration._docker_host import Docker
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules, await_
 from ansible_collections.mlops.mlflow_aws.tests.integration._registry import Registry, registry
 from ansible_collections.mlops.mlflow_aws.tests.support import short_folder
 from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
@@ -105,7 +105,8 @@ def small(engine: Engine) -> Iterator[Docker]:
         try:
             yield from running_on(disk)
         finally:
-            subprocess.run(["umount", str(disk)], check=True)
+            # What the engine had started may take a moment longer to end.
+            await_(lambda: not subprocess.run(["umount", str(disk)]).returncode, "a disk is in use")
 
 
 def running_on(folder: Path) -> Iterator[Docker]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.mlops.mlflow_aws.plugins.filter import (
+    mlflow_any_host,
     mlflow_fleet_table,
     mlflow_play_limit,
     mlflow_project_records,
@@ -20,6 +21,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.filter import (
 )
 
 PLUGINS = (
+    mlflow_any_host,
     mlflow_fleet_table,
     mlflow_play_limit,
     mlflow_project_records,
@@ -267,3 +269,19 @@ def test_a_host_cannot_serve_what_is_not_in_the_list(projects: object, sentence:
             "",
             projects,
         )
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        ([], False),
+        ([{}], False),
+        ([{}, {"runtime": "docker"}], True),
+        ([{"runtime": "docker", "state": "absent"}, {"state": "present"}], False),
+    ],
+)
+def test_any_host_has_all_values(hosts: list[dict[str, str]], expected: bool) -> None:
+    """One host must have all of them, set or by default."""
+    wanted = {"runtime": "docker", "state": "present"}
+    defaults = {"runtime": "process", "state": "present"}
+    assert FILTERS["mlflow_any_host"](hosts, wanted, defaults) is expected
