@@ -159,10 +159,10 @@ def test_what_fails_once_for_all_hosts(hosts: Boxes) -> None:
     """Its reason is told of the host for which it was done; the others say so, and none is lost."""
     done = hosts.play("servers", mlflow_stack_region="eu-west-1")
     told = table(done)
-    assert "Stack 'mlflow' is not deployed in region eu-west-1" in told["box failed"][0], (
-        done.output
-    )
-    for name in ("metal", "desk"):
+    first, *others = NAMES
+    reason = told[f"{first} failed"][0]
+    assert "Stack 'mlflow' is not deployed in region eu-west-1" in reason, done.output
+    for name in others:
         assert told[f"{name} failed"][0].startswith("What is done once for all hosts failed: ")
     healthy(hosts, *NAMES)
 
