@@ -104,7 +104,9 @@ class ProcessRuntime:
         holder = _ports.holder("127.0.0.1", port)
         if holder is None or not holder.pid:
             return False
-        return f"{self._folder}{os.sep}" in _arguments(holder.pid)
+        arguments = _arguments(holder.pid)
+        # One that is ending has none any more.
+        return not arguments or f"{self._folder}{os.sep}" in arguments
 
     def apply(self, steps: t.Sequence[Step], deadline: float) -> None:
         """Write settings and Supervisor's configuration, then let it start and stop all at once."""
@@ -433,8 +435,11 @@ def _arguments(pid: int) -> str:
     """Return the command line of a process, empty where there is none."""
     if not pid:
         return ""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ")
+    if Path("/proc/self/cmdline").exists():
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ")
+        return ""
+    # macOS has ps alone, a slim Linux none.
     answer = subprocess.run(  # pylint: disable=ansible-bad-function
         ["ps", "-ww", "-o", "args=", "-p", str(pid)],
         stdout=subprocess.PIPE,

@@ -41,14 +41,17 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Modules:
 
 @pytest.fixture(scope="session")
 def runtime_files() -> dict[str, Any]:
-    """Return the options of mlflow_runtime that name what is installed, as the role gives them."""
+    """Return the options of mlflow_runtime that name what is installed, as the role gives them.
+
+    Ansible's lookup takes a file without the white space at its end.
+    """
     docker = CHECKOUT / "docker"
     return {
         "requirements": [
-            (docker / name).read_text() for name in ("requirements.txt", "process.txt")
+            (docker / name).read_text().rstrip() for name in ("requirements.txt", "process.txt")
         ],
         "programs": {
-            path.name: path.read_text()
+            path.name: path.read_text().rstrip()
             for pattern in ("*entry*.py", "mlflow.json")
             for path in docker.glob(pattern)
         },

@@ -90,9 +90,11 @@ def fleet(
     (folder / "home").mkdir()
     ports = {host: free_ports(len(PROJECTS))[0] for host in HOSTS}
     with short_folder() as states:
+        (states / "runtimes").mkdir(mode=0o700)
+        (states / "runtimes" / installation.folder.name).symlink_to(installation.folder)
         for host in HOSTS:
             (states / host).mkdir()
-            (states / host / "runtimes").symlink_to(installation.folder.parent)
+            (states / host / "runtimes").symlink_to(states / "runtimes")
         hosts = {
             host: {"mlflow_base_port": port, "mlflow_state_dir": str(states / host)}
             for host, port in ports.items()

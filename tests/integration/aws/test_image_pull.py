@@ -106,7 +106,8 @@ def small(engine: Engine) -> Iterator[Docker]:
             yield from running_on(disk)
         finally:
             # What the engine had started may take a moment longer to end.
-            await_(lambda: not subprocess.run(["umount", str(disk)]).returncode, "a disk is in use")
+            command = ["umount", str(disk)]
+            await_(lambda: subprocess.run(command, check=False).returncode == 0, "a disk is in use")
 
 
 def running_on(folder: Path) -> Iterator[Docker]:
