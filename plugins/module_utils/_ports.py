@@ -26,6 +26,7 @@ class Holder(t.NamedTuple):
 
     pid: int
     name: str
+    port: int
 
     def __str__(self) -> str:
         if not self.pid:
@@ -38,7 +39,7 @@ def holder(host: str, port: int) -> Holder | None:
     if is_free(host, port):
         return None
     found = _from_proc(host, port) or _from_lsof(port)
-    return found or Holder(0, "a process of another user")
+    return found or Holder(0, "a process of another user", port)
 
 
 def is_free(host: str, port: int) -> bool:
@@ -72,7 +73,7 @@ def _from_proc(host: str, port: int) -> Holder | None:
                 inodes.add(f"socket:[{fields[9]}]")
     for process in Path("/proc").glob("[0-9]*") if inodes else ():
         if _links(process / "fd") & inodes:
-            return Holder(int(process.name), _name(process))
+            return Holder(int(process.name), _name(process), port)
     return None
 
 
@@ -118,4 +119,4 @@ def _from_lsof(port: int) -> Holder | None:
         check=False,
     )
     fields = {line[0]: line[1:] for line in answer.stdout.splitlines() if line}
-    return Holder(int(fields["p"]), fields.get("c", "unknown")) if "p" in fields else None
+    return Holder(int(fields["p"]), fields.get("c", "unknown"), port) if "p" in fields else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _ports
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import Found, Step
 
 
@@ -26,7 +27,7 @@ class Runtime(t.Protocol):
     def require(self, steps: t.Sequence[Step]) -> None:
         """Refuse steps that cannot be taken on this host; called in check mode, too."""
 
-    def owns_port(self, port: int) -> bool:
+    def owns(self, holder: _ports.Holder) -> bool:
         """Say whether a server of this runtime holds the port, even one that nobody supervises."""
 
     def apply(self, steps: t.Sequence[Step], deadline: float) -> None:

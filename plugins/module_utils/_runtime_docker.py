@@ -21,7 +21,7 @@ import socket
 import time
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container, _ports
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import LABEL, VOLUME_PATH
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine, reference
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
@@ -145,10 +145,10 @@ class DockerRuntime:
                     "it, or give the project another 'port'."
                 )
 
-    def owns_port(self, port: int) -> bool:
-        """Say whether one of our containers is to listen on the port."""
+    def owns(self, holder: _ports.Holder) -> bool:
+        """Say whether one of our containers is to listen on the port, which the engine holds for it."""
         servers = map(_settings, self._own_containers().values())
-        return any(settings.get("port") == port for settings in servers)
+        return any(settings.get("port") == holder.port for settings in servers)
 
     def apply(self, steps: t.Sequence[Step], deadline: float) -> None:
         """Stop, remove, make and start containers, each kind of step for all servers side by side."""

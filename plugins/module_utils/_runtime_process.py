@@ -99,13 +99,12 @@ class ProcessRuntime:
         """Refuse nothing: a process needs no more than its port."""
         del steps
 
-    def owns_port(self, port: int) -> bool:
-        """Say whether the port is held by a server started from this folder."""
-        holder = _ports.holder("127.0.0.1", port)
-        if holder is None or not holder.pid:
+    def owns(self, holder: _ports.Holder) -> bool:
+        """Say whether who holds a port was started from this folder, or is ending."""
+        if not holder.pid:
             return False
         arguments = _arguments(holder.pid)
-        # One that is ending has none any more.
+        # Of one that is ending, or has ended since, there are none: its port is waited for.
         return not arguments or f"{self._folder}{os.sep}" in arguments
 
     def apply(self, steps: t.Sequence[Step], deadline: float) -> None:

@@ -144,13 +144,7 @@ def _read_plan(runtime: Runtime, wanted: t.Sequence[Wanted], stop_unlisted: bool
         if step.action in (START, RESTART) and step.wanted:
             server = step.wanted
             holder = _ports.holder(server.host, server.port)
-            if (
-                holder
-                and server.port not in ours
-                and not runtime.owns_port(server.port)
-                # A server that ended meanwhile could not be told from a stranger.
-                and not _ports.is_free(server.host, server.port)
-            ):
+            if holder and server.port not in ours and not runtime.owns(holder):
                 raise MlflowError(
                     f"Project '{server.name}': port {server.port} is held by {holder}: end it, or give "
                     "the project another 'port'."

@@ -36,7 +36,7 @@ def test_a_listener_is_named(listens_on: str, asked: str) -> None:
         port = server.getsockname()[1]
         assert not _ports.is_free(asked, port)
         holder = _ports.holder(asked, port)
-    assert holder == _ports.Holder(os.getpid(), own_name())
+    assert holder == _ports.Holder(os.getpid(), own_name(), port)
     assert str(holder) == f"process {os.getpid()} ({own_name()})"
 
 
@@ -73,7 +73,7 @@ def test_two_listeners_on_one_port_are_told_apart() -> None:
 
 def test_a_port_that_only_names_are_given_for() -> None:
     """Without a process id there is a phrase instead."""
-    assert str(_ports.Holder(0, "a process of another user")) == "a process of another user"
+    assert str(_ports.Holder(0, "a process of another user", 5001)) == "a process of another user"
 
 
 def test_a_port_is_free_again() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _runtime_docker
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _ports, _runtime_docker
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import LABEL
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
@@ -166,8 +166,8 @@ def test_the_dead_are_told_from_those_that_come_back() -> None:
 def test_our_ports_are_known_by_our_containers() -> None:
     """Whatever their state."""
     engine = Shelf(demo=listed("demo", "restarting"))
-    assert runtime(engine).owns_port(5001)
-    assert not runtime(engine).owns_port(5002)
+    assert runtime(engine).owns(_ports.Holder(1, "docker-proxy", 5001))
+    assert not runtime(engine).owns(_ports.Holder(1, "docker-proxy", 5002))
 
 
 @pytest.mark.parametrize(

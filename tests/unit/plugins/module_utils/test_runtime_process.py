@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
@@ -154,30 +154,31 @@ def test_a_host_without_a_folder_has_no_servers() -> None:
         assert list(Path(name).iterdir()) == []
 
 
+@pytest.fixture
+def ended() -> int:
+    """Return the number of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid
+
+
 def test_a_server_that_ends_while_it_is_looked_at_is_no_stranger(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ended: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its port is free by then; one that a stranger still holds is refused."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        pass
-    monkeypatch.setattr(_ports, "holder", lambda *_place: _ports.Holder(ended.pid, "python"))
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = wanted("a")
-        server.settings["port"] = taken.getsockname()[1]
-        runtime = process_runtime(tmp_path)
-        monkeypatch.setattr(runtime, "owns_port", lambda _port: False)
-        monkeypatch.setattr(runtime, "require", lambda _steps: None)
-        with pytest.raises(MlflowError, match="is held by process"):
-            _server_manager._read_plan(runtime, [server], False)
+    """Its port is waited for; one that a stranger holds is refused."""
+    runtime, server = process_runtime(tmp_path), wanted("a")
+    monkeypatch.setattr(runtime, "require", lambda _steps: None)
+    monkeypatch.setattr(
+        _ports, "holder", lambda _host, port: _ports.Holder(os.getpid(), "python", port)
+    )
+    with pytest.raises(MlflowError, match="is held by process"):
+        _server_manager._read_plan(runtime, [server], False)
+    monkeypatch.setattr(_ports, "holder", lambda _host, port: _ports.Holder(ended, "python", port))
     assert [step.name for step in _server_manager._read_plan(runtime, [server], False)] == ["a"]
 
 
 def test_a_process_that_has_ended_has_no_arguments(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ended: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where there is no ps to ask; it is taken for a server that is ending."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        pass
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(_ports, "holder", lambda *_place: _ports.Holder(ended.pid, "python"))
-    assert process_runtime(tmp_path).owns_port(5001)
+    assert process_runtime(tmp_path).owns(_ports.Holder(ended, "python", 5001))
