@@ -62,8 +62,9 @@ class Team:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the environment in which the team's playbooks run."""
-        return clean_environment(self.home) | self.twin.environment
+        """Return the environment in which the team's playbooks run, with a habit of the team's own."""
+        habits = {"ANSIBLE_PRIVATE_ROLE_VARS": "true"}
+        return clean_environment(self.home) | self.twin.environment | habits
 
     def command(self, playbook: str, inventory: Path) -> list[str | Path]:
         """Return the command that runs a playbook, with one more inventory on top."""

@@ -31,6 +31,8 @@ EXPRESSIONS = {"when", "that", "changed_when", "failed_when", "until"}
 VALIDATED_ONLY = {
     # The first role of every playbook refuses what no later one knows.
     ("mlflow_project", "mlflow_backend"),
+    # What is read after everything was made is checked before anything is.
+    ("mlflow_verify", "mlflow_verify_always"),
 }
 
 
@@ -244,6 +246,61 @@ def test_an_option_is_told_alike_in_every_spec() -> None:
             for option, spec in role.options(name).items():
                 facts = {key: spec.get(key) for key in ("type", "choices", "default")}
                 assert seen.setdefault(option, facts) == facts, f"{role.name}:{name}: {option}"
+
+
+def unconverted(text: str, booleans: set[str]) -> set[str]:
+    """Return the booleans that a template reads as they came, which may be text."""
+    tree = ENVIRONMENT.parse(text)
+    converted = {
+        id(name)
+        for found in tree.find_all(jinja2.nodes.Filter)
+        if found.name == "bool"
+        for name in found.find_all(jinja2.nodes.Name)
+    }
+    read = {name.name for name in tree.find_all(jinja2.nodes.Name) if id(name) not in converted}
+    return read & booleans
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("{{ not on }}", {"on"}),
+        ("{{ on is boolean }}", {"on"}),
+        ("{{ not on | bool }}", set()),
+        ("{{ 1 if on | default(true) | bool else off }}", {"off"}),
+    ],
+)
+def test_unconverted_booleans_are_found(text: str, found: set[str]) -> None:
+    """The function that the next test leans on."""
+    assert unconverted(text, {"on", "off"}) == found
+
+
+def test_a_boolean_may_come_as_text() -> None:
+    """What -e gives is text: handed on alone a module converts it, anything else takes `bool`."""
+    specs = [spec for role in map(Role, ROLES) for spec in role.specs.values()]
+    booleans = {
+        name for spec in specs for name, it in spec["options"].items() if it["type"] == "bool"
+    }
+    assert "mlflow_verify_always" in booleans
+    alone = re.compile(r"\{\{ \w+( \| default\(\w+\))? \}\}")
+    files = [path for path in (ROOT / "roles").glob("*/*/*.yml") if path.parent.name != "meta"]
+    for path in [*files, *(ROOT / "playbooks").glob("*.yml")]:
+        for text, is_expression in with_kind(load(path)):
+            if is_expression or not alone.fullmatch(text):
+                assert unconverted(text, booleans) == set(), f"{path.relative_to(ROOT)}: {text}"
+
+
+def with_kind(node: Any, key: str = "") -> Iterator[tuple[str, bool]]:
+    """Return every template below a YAML node, and whether Ansible takes it for a condition."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from with_kind(value, str(name))
+    elif isinstance(node, list):
+        for value in node:
+            yield from with_kind(value, key)
+    else:
+        for text in templates(node, key):
+            yield text, key in EXPRESSIONS
 
 
 def test_names_carry_their_owner() -> None:
