@@ -35,7 +35,7 @@ TUNNEL = "database"
 def state_folder(given: str | None) -> Path:
     """Return the state folder: the given one, or mlflow_aws in the XDG state home."""
     home = _paths.environment_folder("XDG_STATE_HOME") or os.path.join("~", ".local", "state")
-    folder = Path(_paths.host_path("mlflow_state_dir", given or os.path.join(home, "mlflow_aws")))
+    folder = Path(_paths.host_state("mlflow_state_dir", given or os.path.join(home, "mlflow_aws")))
     # They would end a value in a database URI or in Supervisor's configuration, or be decoded.
     bad = sorted(letter for letter in set(str(folder)) if letter in "?;#%\"'" or letter < " ")
     if bad:

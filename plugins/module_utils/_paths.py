@@ -22,6 +22,7 @@ _EXAMPLES = {
     "mlflow_server_aws_config_dir": "/home/ada/.aws",
     "mlflow_server_base_python": "/usr/bin/python3.11",
 }
+_STATE = "mlflow_state_dir"
 _PROGRAMS = ("mlflow_server_base_python",)
 _EXAMPLE = "/srv/mlflow"
 
@@ -31,7 +32,12 @@ def host_path(variable: str, given: str) -> str:
     text = os.path.expanduser(os.path.expandvars(given))
     if not os.path.isabs(text):
         raise _refusal(variable, given)
-    path = os.path.abspath(text)
+    return os.path.abspath(text)
+
+
+def host_state(variable: str, given: str) -> str:
+    """Return a folder of this host that is to last, outside of what ansible-galaxy installs."""
+    path = host_path(variable, given)
     _require_outside(variable, path)
     return path
 
@@ -59,7 +65,7 @@ def require_host_paths(variables: t.Mapping[str, t.Any]) -> None:
         is_name = variable in _PROGRAMS and os.sep not in text
         if text and not is_name and text[0] not in (os.sep, "~", "$"):
             raise _refusal(variable, text)
-        if text.startswith(os.sep):
+        if variable == _STATE and text.startswith(os.sep):
             _require_outside(variable, os.path.abspath(text))
 
 
@@ -79,7 +85,7 @@ def _refusal(variable: str, given: str) -> MlflowError:
 
 def _require_outside(variable: str, path: str) -> None:
     """Refuse a path inside of the installed collection."""
-    if f"{path}{os.sep}".find(_COLLECTION) >= 0:
+    if _COLLECTION in f"{path}{os.sep}":
         raise MlflowError(
             f"{variable} is {path!r}, a folder of the installed collection, whose next installation deletes "
             f"it: choose a path outside, such as {_EXAMPLES.get(variable, _EXAMPLE)}."
