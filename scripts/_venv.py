@@ -217,7 +217,8 @@ def lacking(folder: Path, locks: list[Path]) -> list[str] | None:
 
     Its base may have been removed, and a pip that was led elsewhere has left it empty.
     """
-    command = [folder / "bin" / "python", "-I", "-c", APPLICABLE, *locks]
+    python = str(folder / "bin" / "python")
+    command = [python, "-I", "-c", APPLICABLE, *map(str, locks)]
     try:
         done = subprocess.run(
             command, env=own_environment(), capture_output=True, text=True, check=False
