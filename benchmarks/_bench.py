@@ -86,7 +86,7 @@ def database(kinds: Kinds, folder: Path) -> Path:
     """Make a database at the head revision, as both kinds find one that is in use."""
     path = folder / "mlflow.db"
     request = json.dumps({"uri": f"sqlite:///{path}"})
-    command = [str(kinds.ours), str(ROOT / "docker/mlflow_entry.py"), "migrate"]
+    command = [str(kinds.ours), "-I", str(ROOT / "docker/mlflow_entry.py"), "migrate"]
     subprocess.run(command, input=request, text=True, check=True, capture_output=True)
     return path
 
@@ -115,7 +115,7 @@ def command(kind: str, kinds: Kinds, folder: Path, template: Path, port: int) ->
             }
         )
     )
-    return [str(kinds.ours), str(ROOT / "docker/mlflow_entry.py"), "serve", str(settings)]
+    return [str(kinds.ours), "-I", str(ROOT / "docker/mlflow_entry.py"), "serve", str(settings)]
 
 
 @contextlib.contextmanager

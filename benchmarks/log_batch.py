@@ -98,7 +98,7 @@ class Place:
         options.write_text(f"[client]\nuser={USER}\npassword={self.password}\n")
         entry = str(_bench.ROOT / "docker/mlflow_entry.py")
         request = json.dumps({"uri": self.full_uri})
-        command = [str(self.kinds.ours), entry, "migrate"]
+        command = [str(self.kinds.ours), "-I", entry, "migrate"]
         subprocess.run(command, input=request, text=True, check=True, capture_output=True)
 
     def command(self, kind: str, port: int) -> list[str]:
@@ -123,7 +123,7 @@ class Place:
         }
         path.write_text(json.dumps(settings))
         entry = str(_bench.ROOT / "docker/mlflow_entry.py")
-        return [str(self.kinds.ours), entry, "serve", str(path)]
+        return [str(self.kinds.ours), "-I", entry, "serve", str(path)]
 
 
 @contextlib.contextmanager

@@ -17,14 +17,17 @@ import json
 import os
 import re
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING or __package__:
-    from ansible_collections.mlops.mlflow_aws.docker.entry_private import EntryError, write_private
+    from ansible_collections.mlops.mlflow_aws.docker.entry_private import (
+        ISOLATED,
+        EntryError,
+        write_private,
+    )
 else:
-    from entry_private import EntryError, write_private
+    from entry_private import ISOLATED, EntryError, write_private
 
 BASE_VARIABLE = "MLFLOW_AWS_BASE"
 # What makes an AWS client choose an identity; botocore's documentation names them.
@@ -78,7 +81,7 @@ def use_identity(
         base |= {name: text for name, text in environment.items() if name in IDENTITY}
         write_private(folder / "aws-base.json", json.dumps(base))
         entry = Path(__file__).with_name("mlflow_entry.py")
-        command = shlex.join([sys.executable, str(entry), "credentials", str(settings_path)])
+        command = shlex.join([*ISOLATED, str(entry), "credentials", str(settings_path)])
         lines = ["[default]", f"credential_process = {command}"]
         write_private(folder / "aws-config", "\n".join(lines) + "\n")
         variables[BASE_VARIABLE] = str(folder / "aws-base.json")

@@ -1,17 +1,20 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Part of mlflow_entry.py: a folder in memory for what nobody else may read, and one-line errors."""
+"""Part of mlflow_entry.py: a folder in memory for what nobody else may read, one-line errors, own packages."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import hashlib
+import importlib.metadata
+import importlib.util
 import os
 import shutil
 import stat
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -19,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PRIVATE_PREFIX = "mlflow-aws-"
+# What these programs start by their own Python is isolated as they are: see require_own_mlflow().
+ISOLATED = (sys.executable, "-I")
 
 
 class EntryError(Exception):
@@ -28,6 +33,24 @@ class EntryError(Exception):
 def say(sentence: str) -> None:
     """Write one line to the log."""
     print(f"mlflow_entry: {sentence}", file=sys.stderr, flush=True)
+
+
+def require_own_mlflow() -> str:
+    """Return version and place of the MLflow that this Python loads, refusing one of elsewhere.
+
+    PYTHONPATH and the like can put another one before it, which would make another schema.
+    """
+    spec = importlib.util.find_spec("mlflow")
+    if spec is None or not spec.origin:
+        raise EntryError("MLflow is not installed for this Python; run the deploy playbook.")
+    place = Path(spec.origin).resolve().parent
+    own = [Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")]
+    if place.parent not in own:
+        raise EntryError(
+            f"MLflow would be loaded from {place} instead of {own[0]}; start this program isolated, as "
+            "python -I."
+        )
+    return f"MLflow {importlib.metadata.version('mlflow')} from {place}"
 
 
 def write_private(path: Path, text: str) -> None:
@@ -72,7 +95,8 @@ def private_base() -> Path:
     """Return the first place that can be written: those in memory come first."""
     places = ["/run/mlflow", os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm", tempfile.gettempdir()]
     for place in filter(None, places):
-        if os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
+        # The specification of XDG has relative ones ignored.
+        if os.path.isabs(place) and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
             return Path(place)
     raise EntryError("No folder for temporary files can be written; mount one at /run/mlflow.")
 

@@ -3,18 +3,19 @@
 """The one place that touches MLflow's internals: serve a project, describe and migrate its schema.
 
 Runs under a Python that has the locked set of requirements.txt installed, in an
-image or in a runtime folder on a host:
+image or in a runtime folder on a host. That Python is isolated (-I), so that it loads what is
+installed for it, whatever PYTHONPATH and its kind say:
 
-    python mlflow_entry.py serve SETTINGS.json     become the MLflow server
-    python mlflow_entry.py check SETTINGS.json     refuse a schema that is not this MLflow's
-    python mlflow_entry.py describe                print version and schema revisions as JSON
-    python mlflow_entry.py health SETTINGS.json    ask the running server for its database
-    python mlflow_entry.py credentials SETTINGS.json   print the project's AWS credentials
-    python mlflow_entry.py migrate < request.json  bring one database to the head revision
-    python mlflow_entry.py migrate-all REQUEST.json    bring many MySQL schemas there
-    python mlflow_entry.py prove REQUEST.json      log a run through each of some servers
-    python mlflow_entry.py survey                  print what mlflow.json is to hold
-    python mlflow_entry.py warm                    import, and so compile, what a server needs
+    python -I mlflow_entry.py serve SETTINGS.json     become the MLflow server
+    python -I mlflow_entry.py check SETTINGS.json     refuse a schema that is not this MLflow's
+    python -I mlflow_entry.py describe                print version and schema revisions as JSON
+    python -I mlflow_entry.py health SETTINGS.json    ask the running server for its database
+    python -I mlflow_entry.py credentials SETTINGS.json   print the project's AWS credentials
+    python -I mlflow_entry.py migrate < request.json  bring one database to the head revision
+    python -I mlflow_entry.py migrate-all REQUEST.json    bring many MySQL schemas there
+    python -I mlflow_entry.py prove REQUEST.json      log a run through each of some servers
+    python -I mlflow_entry.py survey                  print what mlflow.json is to hold
+    python -I mlflow_entry.py warm                    import, and so compile, what a server needs
 
 `mlflow server` starts four uvicorn workers, a job runner, and stays alive itself as
 one more copy of everything. Here uvicorn serves MLflow's own ASGI application in this
@@ -83,18 +84,22 @@ if TYPE_CHECKING or __package__:
     )
     from ansible_collections.mlops.mlflow_aws.docker.entry_migrate import migrate
     from ansible_collections.mlops.mlflow_aws.docker.entry_private import (
+        ISOLATED,
         EntryError,
         private_folder,
+        require_own_mlflow,
         say,
     )
 else:
+    # An isolated Python (-I), as it should be, does not look beside the program.
+    sys.path.append(os.path.dirname(os.path.realpath(__file__)))
     import entry_aws
     import entry_health
     import entry_migrate
     import entry_mysql
     import entry_proof
     from entry_migrate import migrate
-    from entry_private import EntryError, private_folder, say
+    from entry_private import ISOLATED, EntryError, private_folder, require_own_mlflow, say
 
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
 SETTINGS_VARIABLE = "MLFLOW_AWS_SETTINGS"
@@ -137,6 +142,7 @@ def main(arguments: list[str]) -> int:
     os.environ.update(LEAN_DEFAULTS)
     paths = [Path(one) for one in rest]
     try:
+        _require_own_mlflow(verb)
         if verb in _WITH_FILE and len(paths) == 1:
             return _WITH_FILE[verb](paths[0]) or 0
         if verb == "describe" and not rest:
@@ -158,6 +164,14 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _require_own_mlflow(verb: str) -> None:
+    """Refuse another MLflow than this Python's own, before anything loads it, and log which it is."""
+    if verb not in _WITHOUT_MLFLOW:
+        loaded = require_own_mlflow()
+        if verb in _TOLD:
+            say(f"{loaded}.")
+
+
 def serve(settings_path: Path) -> None:
     """Become the server that the settings file describes; returns when told to stop."""
     settings = _read_settings(settings_path)
@@ -176,7 +190,7 @@ def serve(settings_path: Path) -> None:
             _require_current_schema(settings, option_file)
         else:
             # The check loads MLflow, which the parent of workers has no use for.
-            command = [sys.executable, __file__, "check", str(settings_path)]
+            command = [*ISOLATED, __file__, "check", str(settings_path)]
             checked = subprocess.run(command, check=False)
             if checked.returncode != 0:
                 sys.exit(checked.returncode)
@@ -226,6 +240,7 @@ def application() -> Any:
     parent = multiprocessing.parent_process()
     if parent is not None:
         _end_with_parent(parent.pid)
+    require_own_mlflow()
     settings_path = Path(os.environ[SETTINGS_VARIABLE])
     settings = _read_settings(settings_path)
     os.environ.update(LEAN_DEFAULTS)
@@ -474,6 +489,9 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
+_WITHOUT_MLFLOW = ("credentials", "health", "help")
+# What these verbs load is in the log.
+_TOLD = ("migrate", "migrate-all", "serve")
 _WITH_FILE: dict[str, Callable[[Path], int | None]] = {
     "serve": serve,
     "check": check,

@@ -10,16 +10,31 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
+CHECKOUT = Path(__file__).resolve().parent.parent
+# Of the packages that locks pin, those for this Python and platform.
+APPLICABLE = """
+import re, sys
+from pip._vendor.packaging.requirements import Requirement
+for path in sys.argv[1:]:
+    with open(path, encoding="utf-8") as lock:
+        for line in lock:
+            if re.match("[A-Za-z0-9].*==", line):
+                package = Requirement(line.rstrip().rstrip("\\\\"))
+                if package.marker is None or package.marker.evaluate():
+                    print(package.name)
+"""
 WAIT_SECONDS = 900
 STAMP = "made-from.txt"
 # What pip's output tells, and the sentence for it; {0} is what the expression found.
@@ -46,6 +61,20 @@ CAUSES = {
 
 class Problem(Exception):
     """One sentence that says what failed and what to do."""
+
+
+def pip_rules() -> ModuleType:
+    """Return the collection's rules for pip; the collection itself is not importable yet."""
+    path = CHECKOUT / "plugins" / "module_utils" / "_pip.py"
+    spec = importlib.util.spec_from_file_location("_pip", path)
+    if spec is None or spec.loader is None:
+        raise Problem(f"{path} cannot be read: restore the file.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PIP = pip_rules()
 
 
 def say(text: str) -> None:
@@ -87,10 +116,18 @@ def fingerprint(folder: Path, locks: list[Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def run(command: Sequence[str | Path], what: str) -> None:
+def own_environment() -> dict[str, str]:
+    """Return this process's variables without those that steer a Python."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
+
+
+def run(
+    command: Sequence[str | Path], what: str, environment: Mapping[str, str] | None = None
+) -> None:
     """Run one step; its output shows only if it fails."""
     done = subprocess.run(
         command,
+        env=own_environment() if environment is None else environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -117,7 +154,17 @@ def install(folder: Path, locks: list[Path]) -> None:
     # `ansible` package included, which nobody imports here.
     install_ = ["install", "--retries", "2", "--no-compile", "--require-hashes"]
     files = [part for lock in locks for part in ("-r", str(lock))]
-    run([*pip, *install_, *files], f"Installing {names(locks)}")
+    try:
+        reach = PIP.environment(str(python), own_environment())
+    except PIP.PipError as error:
+        raise Problem(f"Installing {names(locks)} failed: {error}") from None
+    run([*pip, *install_, *files], f"Installing {names(locks)}", reach)
+    absent = lacking(folder, locks)
+    if absent is None or absent:
+        raise Problem(
+            f"Installing {names(locks)} failed: pip put {', '.join((absent or ['everything'])[:3])}"
+            f" elsewhere than into {folder}; look at `pip config list`, and run this again."
+        )
     packages = site_packages(folder)
     run(
         [python, "-I", "-m", "compileall", "-qq", "-j", "0", "-x", "ansible_collections", packages],
@@ -154,7 +201,7 @@ def make(folder: Path, locks: list[Path], checkout: Path | None) -> None:
     wanted = fingerprint(folder, locks)
     stamp = folder / STAMP
     with alone(folder):
-        if not (stamp.is_file() and stamp.read_text() == wanted and works(folder)):
+        if not (stamp.is_file() and stamp.read_text() == wanted and lacking(folder, locks) == []):
             version = ".".join(map(str, sys.version_info[:3]))
             say(f"{folder.name}: installing {names(locks)} for Python {version}")
             began = time.monotonic()
@@ -165,13 +212,21 @@ def make(folder: Path, locks: list[Path], checkout: Path | None) -> None:
             link_collection(folder, checkout)
 
 
-def works(folder: Path) -> bool:
-    """Say whether the environment's Python still runs; its base may have been removed."""
-    command = [str(folder / "bin" / "python"), "-I", "-c", "import pip"]
+def lacking(folder: Path, locks: list[Path]) -> list[str] | None:
+    """Return the packages that the environment is to have and lacks; None if its Python does not run.
+
+    Its base may have been removed, and a pip that was led elsewhere has left it empty.
+    """
+    python = str(folder / "bin" / "python")
+    command = [python, "-I", "-c", APPLICABLE, *map(str, locks)]
     try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        done = subprocess.run(
+            command, env=own_environment(), capture_output=True, text=True, check=False
+        )
     except OSError:
-        return False
+        return None
+    absent: list[str] = PIP.missing(folder, done.stdout.split())
+    return absent if done.returncode == 0 else None
 
 
 def main() -> int:

@@ -39,8 +39,8 @@ options:
     version_added: 0.2.0
   aws_config_dir:
     description:
-      - Folder of the host with an AWS configuration, such as C(~/.aws), which containers read as theirs; they
-        cannot write it, and do not ask the EC2 metadata service then.
+      - Folder of the host with an AWS configuration, as an absolute path or C(~/.aws), which containers read as
+        theirs; they cannot write it, and do not ask the EC2 metadata service then.
       - Without it containers have the identity of the EC2 instance.
       - A C(credential_process) in it runs inside the container, where the host's programs are not.
     type: path

@@ -14,8 +14,10 @@ class ModuleDocFragment:
 options:
   state_dir:
     description:
-      - Folder of the host that holds projects, runtimes and servers.
-      - Without it C(mlflow_aws) in the XDG state home, which is C(~/.local/state) unless E(XDG_STATE_HOME) says
-        otherwise.
+      - Folder of the host that holds projects, runtimes and servers, as an absolute path outside of the installed
+        collection. C(~), C(~USER) and C($VARIABLE) at its beginning are expanded on the host; a relative path is
+        refused.
+      - If unset, C(mlflow_aws) in the XDG state home, which is C(~/.local/state) unless E(XDG_STATE_HOME) names another
+        absolute path.
     type: path
 """

@@ -16,6 +16,7 @@ import stat
 import tarfile
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _paths
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 LABEL = "io.github.mlops-collections.mlflow_aws."
@@ -146,6 +147,11 @@ def aws_access(folder: str) -> tuple[dict[str, str], dict[str, str]]:
         # Where the folder says who we are, an EC2 role must not, and elsewhere its lookup hangs.
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+def aws_folder(given: str | None) -> str:
+    """Return the full path of the host's AWS configuration folder, empty where none is given."""
+    return _paths.host_path("mlflow_server_aws_config_dir", given) if given else ""
 
 
 def container_user(given: str, aws_config_dir: str, rootless: bool) -> str:

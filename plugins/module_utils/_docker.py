@@ -22,7 +22,7 @@ import urllib.parse
 import uuid
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container, _paths
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import LABEL, VOLUME_PATH
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._unix_http import UnixConnection
@@ -140,7 +140,7 @@ def default_host() -> str:
             folder = hashlib.sha256(name.encode("utf-8")).hexdigest()
             meta = home / "contexts" / "meta" / folder / "meta.json"
             return str(json.loads(meta.read_text(encoding="utf-8"))["Endpoints"]["docker"]["Host"])
-    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    runtime = _paths.environment_folder("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
     places = (
         DEFAULT_SOCKET,
         f"{runtime}/docker.sock",
@@ -159,8 +159,9 @@ class Engine:
         scheme, _colon, path = self.host.partition("://")
         if scheme != "unix" or not path.startswith("/"):
             raise MlflowError(
-                f"docker_host is {self.host}: servers run on the managed host itself, so write "
-                "unix:// and the path of its Docker socket."
+                f"{'mlflow_server_docker_host' if host else 'DOCKER_HOST'} is {self.host}: servers run on the "
+                "managed host itself, so write unix:// and the full path of its Docker socket, such as "
+                "unix:///var/run/docker.sock."
             )
         self._path = path
 

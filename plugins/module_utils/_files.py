@@ -21,6 +21,7 @@ import time
 import typing as t
 from pathlib import Path
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _paths
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 PRIVATE_FOLDER = 0o700
@@ -33,9 +34,8 @@ TUNNEL = "database"
 
 def state_folder(given: str | None) -> Path:
     """Return the state folder: the given one, or mlflow_aws in the XDG state home."""
-    home = os.environ.get("XDG_STATE_HOME") or os.path.join("~", ".local", "state")
-    text = given or os.path.join(home, "mlflow_aws")
-    folder = Path(os.path.abspath(os.path.expanduser(os.path.expandvars(text))))
+    home = _paths.environment_folder("XDG_STATE_HOME") or os.path.join("~", ".local", "state")
+    folder = Path(_paths.host_state("mlflow_state_dir", given or os.path.join(home, "mlflow_aws")))
     # They would end a value in a database URI or in Supervisor's configuration, or be decoded.
     bad = sorted(letter for letter in set(str(folder)) if letter in "?;#%\"'" or letter < " ")
     if bad:

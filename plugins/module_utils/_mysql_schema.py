@@ -25,7 +25,7 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container, _files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container, _files, _python
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
@@ -192,7 +192,8 @@ class ProcessRunner:
             _files.write_private(path, json.dumps(request))
             try:
                 answer = subprocess.run(  # pylint: disable=ansible-bad-function
-                    [self._python, self._entrypoint, VERB, str(path)],
+                    _python.isolated(self._python, self._entrypoint, VERB, str(path)),
+                    env=_python.environment(),
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
                     text=True,

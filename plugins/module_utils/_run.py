@@ -15,6 +15,7 @@ import subprocess
 import typing as t
 import urllib.parse
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _python
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import VOLUME_PATH
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
@@ -78,7 +79,7 @@ class ProcessProver:
 
     def __init__(self, python: str, entrypoint: str) -> None:
         """Take the runtime's Python and its mlflow_entry.py."""
-        self._command = [python, entrypoint, "prove", "/dev/stdin"]
+        self._command = _python.isolated(python, entrypoint, "prove", "/dev/stdin")
 
     def prove(
         self, requests: t.Sequence[Request], experiment: str, timeout: int

@@ -11,7 +11,7 @@ import shutil
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _venv
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _python, _venv
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 STAMP = "installed.json"
@@ -37,10 +37,8 @@ class Runtime(t.NamedTuple):
         return self.folder / _ENTRYPOINT
 
     def is_installed(self) -> bool:
-        """Say whether it was installed to the end and its Python still runs."""
-        if not (self.folder / STAMP).is_file():
-            return False
-        return _venv.python_version(str(self.python)) is not None
+        """Say whether it was installed to the end, and is still whole."""
+        return (self.folder / STAMP).is_file() and _venv.is_whole(self.folder)
 
 
 def wanted_runtime(
@@ -87,9 +85,10 @@ def install(
             return False
         _venv.install(runtime.folder, runtime.base_python, requirements, programs, timeout, _WHAT)
         # Compiles just what a server imports, once, rather than in each server's first start.
-        _venv.run([str(runtime.python), str(runtime.entrypoint), "warm"], timeout, _WHAT)
+        entry = _python.isolated(str(runtime.python), str(runtime.entrypoint))
+        _venv.run([*entry, "warm"], timeout, _WHAT)
         # What MLflow tells of its schema revisions is kept, as asking it takes seconds.
-        told = _venv.run([str(runtime.python), str(runtime.entrypoint), "describe"], timeout, _WHAT)
+        told = _venv.run([*entry, "describe"], timeout, _WHAT)
         _files.write_private(runtime.folder / STAMP, told)
         _drop_old(runtime)
     return True

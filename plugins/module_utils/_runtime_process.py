@@ -25,7 +25,7 @@ import typing as t
 import xmlrpc.client
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports, _python
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
     REMOVE,
@@ -157,7 +157,9 @@ class ProcessRuntime:
     @property
     def command(self) -> list[str]:
         """Return the command that starts Supervisor, and with it all servers."""
-        return [self._python, "-m", "supervisor.supervisord", "-c", str(self._configuration_path)]
+        return _python.isolated(
+            self._python, "-m", "supervisor.supervisord", "-c", str(self._configuration_path)
+        )
 
     @property
     def _configuration_path(self) -> Path:
@@ -202,7 +204,8 @@ class ProcessRuntime:
             if name not in touched and process["statename"] in _UP
         }
         for server in _running(steps):
-            words = [self._python, self._entrypoint, "serve", str(self._settings_path(server))]
+            settings = str(self._settings_path(server))
+            words = _python.isolated(self._python, self._entrypoint, "serve", settings)
             commands[server.name] = " ".join(shlex.quote(word) for word in words)
         return commands
 

@@ -27,12 +27,14 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _python
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import STAMP
 
 EMPTY, CURRENT, BEHIND, UNKNOWN = "empty", "current", "behind", "unknown"
 _PREFIX = "sqlite:///"
+# How docker/mlflow_entry.py begins a line.
+_TOLD = "mlflow_entry: "
 _EXCEPTION = re.compile(r"[\w.]+(Error|Exception)\b")
 
 
@@ -42,6 +44,13 @@ class Revisions(t.NamedTuple):
     version: str
     head: str
     known: frozenset[str]
+
+
+class Migrated(t.NamedTuple):
+    """What a migration did: backups of older databases by project, and which MLflow it loaded."""
+
+    backups: dict[str, str]
+    mlflow: str
 
 
 class Schema(t.NamedTuple):
@@ -99,13 +108,14 @@ def classify(name: str, uri: str, revisions: Revisions | None) -> Schema:
 
 def migrate(
     schemas: t.Sequence[Schema], revisions: Revisions, python: str, entrypoint: str, timeout: float
-) -> dict[str, str]:
-    """Bring empty and older schemas to the head; returns the backup's path of each older one.
+) -> Migrated:
+    """Bring empty and older schemas to the head; returns the backups of the older ones.
 
     A database is migrated as a copy that takes the original's place when it is complete, so
     that a run killed at any moment leaves the original; the original of an older schema stays
     beside it as its backup. The servers of older schemas must have been stopped.
     """
+    migration = _Migration(python, entrypoint, revisions, timeout)
     backups: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         for schema in sorted(schemas, key=lambda item: str(item.path)):
@@ -119,14 +129,39 @@ def migrate(
                 _require_sound(schema)
         empty = [schema for schema in again if schema.state == EMPTY]
         if empty:
-            _create(empty, python, entrypoint, timeout)
+            _create(empty, migration)
         for schema in again:
             if schema.state == BEHIND:
-                backups[schema.name] = str(_upgrade(schema, python, entrypoint, timeout))
-    return backups
+                backups[schema.name] = str(_upgrade(schema, migration))
+    return Migrated(backups, migration.loaded)
 
 
-def _create(schemas: t.Sequence[Schema], python: str, entrypoint: str, timeout: float) -> None:
+class _Migration:
+    """One MLflow that migrates, and what it said of where it was loaded from."""
+
+    def __init__(self, python: str, entrypoint: str, revisions: Revisions, timeout: float) -> None:
+        self._program = (python, entrypoint)
+        self._revisions = revisions
+        self._timeout = timeout
+        self.loaded = ""
+
+    def run(self, path: Path) -> None:
+        """Migrate the database of a file, and make sure that this MLflow will serve it."""
+        request = json.dumps({"uri": _PREFIX + str(path)})
+        log = _entry(*self._program, "migrate", request, self._timeout).splitlines()
+        told = [line[len(_TOLD) :] for line in log if line.startswith(_TOLD)]
+        self.loaded = (told or [""])[0].rstrip(".")
+        _tables, revision = _read(path)
+        if revision != self._revisions.head:
+            raise MlflowError(
+                f"{self.loaded or 'MLflow'} made a schema of revision {revision or 'none'} instead of "
+                f"{self._revisions.head}, which MLflow {self._revisions.version} needs: remove the folder "
+                f"{Path(self._program[1]).parent} and run the deploy playbook, which installs it again; the "
+                "databases were left as they were."
+            )
+
+
+def _create(schemas: t.Sequence[Schema], migration: _Migration) -> None:
     """Make new databases: MLflow's migrations run once, for a file that is then copied."""
     folder = schemas[0].path.with_name(".new")
     # A killed run may have left it.
@@ -134,7 +169,7 @@ def _create(schemas: t.Sequence[Schema], python: str, entrypoint: str, timeout: 
     _files.make_folder(folder)
     try:
         template = folder / schemas[0].path.name
-        _entry(python, entrypoint, "migrate", json.dumps({"uri": _PREFIX + str(template)}), timeout)
+        migration.run(template)
         # The one beside the template last: while it is empty, the next run clears the template away.
         for schema in reversed(schemas):
             copy = _working_copy(schema.path)
@@ -144,13 +179,13 @@ def _create(schemas: t.Sequence[Schema], python: str, entrypoint: str, timeout: 
         shutil.rmtree(folder)
 
 
-def _upgrade(schema: Schema, python: str, entrypoint: str, timeout: float) -> Path:
+def _upgrade(schema: Schema, migration: _Migration) -> Path:
     """Migrate a copy of an older database, keep the original as backup; returns its path."""
     copy = _working_copy(schema.path)
     with _connection(schema.path) as source, _connection(copy) as target:
         source.backup(target)
     try:
-        _entry(python, entrypoint, "migrate", json.dumps({"uri": _PREFIX + str(copy)}), timeout)
+        migration.run(copy)
     except MlflowError as error:
         copy.unlink()
         raise MlflowError(f"Project '{schema.name}': {error}") from error
@@ -224,10 +259,11 @@ def _sqlite_path(name: str, uri: str) -> Path:
 
 
 def _entry(python: str, entrypoint: str, verb: str, request: str, timeout: float) -> str:
-    """Run mlflow_entry.py and return what it printed."""
+    """Run mlflow_entry.py and return what it logged."""
     try:
         answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            [python, entrypoint, verb],
+            _python.isolated(python, entrypoint, verb),
+            env=_python.environment(),
             input=request,
             capture_output=True,
             text=True,
@@ -247,4 +283,4 @@ def _entry(python: str, entrypoint: str, verb: str, request: str, timeout: float
         raise MlflowError(
             f"MLflow's {verb} failed: {errors[-1]}: the databases were left as they were."
         )
-    return answer.stdout
+    return answer.stderr

@@ -20,7 +20,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports, _venv
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports, _python, _venv
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._boot import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
@@ -39,6 +39,7 @@ ENTRYPOINT = "mlflow_tunnel.py"
 _ENVIRONMENT = "environment-"
 _STAMP = "installed"
 _WHAT = "what keeps the tunnel"
+_IMPORTS = ("boto3", "supervisor.supervisord")
 # An agent of the user's, where ssh is to ask one for its key.
 _PASSED_ON = ("SSH_AUTH_SOCK",)
 # A sleeping Aurora cluster takes 15 to 30 seconds to greet.
@@ -151,6 +152,7 @@ class Tunnel:
                 self._environment.programs,
                 timeout,
                 _WHAT,
+                _IMPORTS,
             )
             _files.write_private(self._place / _STAMP, "")
         if not step.found.running:
@@ -159,14 +161,14 @@ class Tunnel:
         self._drop_environments(keep=self._place)
 
     def _is_installed(self) -> bool:
-        """Say whether what keeps the tunnel is installed to the end and its Python still runs."""
-        stamped = (self._place / _STAMP).is_file()
-        return stamped and _venv.python_version(str(self._python)) is not None
+        """Say whether what keeps the tunnel was installed to the end, and is still whole."""
+        return (self._place / _STAMP).is_file() and _venv.is_whole(self._place)
 
     def _end_left_behind(self, timeout: float) -> None:
         """End what a keeper has left that was killed, so that the port is free."""
         if (self._folder / NAME).is_dir() and self._is_installed():
-            command = [str(self._python), str(self._entrypoint), "end", str(self._folder / NAME)]
+            place = str(self._folder / NAME)
+            command = _python.isolated(str(self._python), str(self._entrypoint), "end", place)
             _venv.run(command, timeout, _WHAT)
 
     def _require_port(self, wanted: Wanted) -> None:

@@ -15,7 +15,7 @@ import sys
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _paths, _pip, _python
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 OLDEST_PYTHON = (3, 11)
@@ -25,7 +25,6 @@ _CHECK = "import sys, venv, ensurepip, sqlite3, ssl; print('%d.%d' % sys.version
 _OWN_PYTHON = os.path.realpath(sys.executable)
 _PARTS = ("venv", "ensurepip", "_sqlite3", "_ssl")
 _REQUIREMENTS = "requirements.txt"
-_NOT_PASSED_ON = ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_USER")
 
 
 def files_digest(requirements: t.Sequence[str], programs: t.Mapping[str, str]) -> str:
@@ -50,10 +49,12 @@ def install(
     programs: t.Mapping[str, str],
     timeout: float,
     what: str,
+    imports: t.Sequence[str] = (),
 ) -> None:
     """Install locked requirements into a folder anew, by the Python base, and write programs beside.
 
-    timeout is in seconds for each step; what names the whole in errors. Raises MlflowError.
+    timeout is in seconds for each step; what names the whole in errors; imports are modules that
+    must work in the end. Raises MlflowError.
     """
     if folder.exists():
         shutil.rmtree(folder)
@@ -61,16 +62,44 @@ def install(
     _files.write_private(folder / _REQUIREMENTS, "\n".join(requirements))
     for name, text in programs.items():
         _files.write_private(folder / name, text)
-    run([base, "-m", "venv", str(folder / "venv")], timeout, what)
+    python = str(interpreter(folder))
+    run(_python.isolated(base, "-m", "venv", str(folder / "venv")), timeout, what)
+    try:
+        reach = _pip.environment(python, _python.environment())
+    except _pip.PipError as error:
+        raise MlflowError(f"{what} could not be installed: {error}") from error
     run(
-        [
-            str(interpreter(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+        _python.isolated(
+            python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
             "--no-input", "--no-deps", "--require-hashes", "--no-compile",
             "-r", str(folder / _REQUIREMENTS),
-        ],
+        ),
         timeout,
         what,
+        reach,
     )  # fmt: skip
+    absent = lacking(folder)
+    if absent:
+        raise MlflowError(
+            f"{what} could not be installed: pip put {', '.join(absent[:3])} elsewhere than into "
+            f"{folder / 'venv'}: look at `pip config list` on this host, then run again."
+        )
+    if imports:
+        run(_python.isolated(python, "-c", f"import {', '.join(imports)}"), timeout, what)
+
+
+def lacking(folder: Path) -> list[str]:
+    """Return the packages that a folder's environment is to have and lacks, or has in parts."""
+    try:
+        lock = (folder / _REQUIREMENTS).read_text(encoding="utf-8")
+    except OSError:
+        return [_REQUIREMENTS]
+    return _pip.missing(folder / "venv", _pip.pinned(lock))
+
+
+def is_whole(folder: Path) -> bool:
+    """Say whether what was installed into a folder is still there, and its Python runs."""
+    return python_version(str(interpreter(folder))) is not None and not lacking(folder)
 
 
 def python_version(python: str) -> tuple[int, int] | None:
@@ -84,7 +113,7 @@ def python_version(python: str) -> tuple[int, int] | None:
         return sys.version_info[:2] if complete else None
     try:
         answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            [python, "-c", _CHECK],
+            _python.isolated(python, "-c", _CHECK),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -101,8 +130,9 @@ def python_version(python: str) -> tuple[int, int] | None:
 
 def base_python(given: str | None) -> tuple[str, tuple[int, int]]:
     """Return the first usable interpreter and its version."""
+    given = _paths.host_program("mlflow_server_base_python", given) if given else None
     for name in [given] if given else [sys.executable, *_CANDIDATES]:
-        path = shutil.which(os.path.expanduser(name))
+        path = shutil.which(name)
         version = python_version(path) if path else None
         if path and version and version >= OLDEST_PYTHON:
             return path, version
@@ -114,13 +144,17 @@ def base_python(given: str | None) -> tuple[str, tuple[int, int]]:
     )
 
 
-def run(command: t.Sequence[str], timeout: float, what: str) -> str:
+def run(
+    command: t.Sequence[str],
+    timeout: float,
+    what: str,
+    environment: t.Mapping[str, str] | None = None,
+) -> str:
     """Run one step of installing what is named, and return what it printed."""
-    environment = {name: text for name, text in os.environ.items() if name not in _NOT_PASSED_ON}
     try:
         answer = subprocess.run(  # pylint: disable=ansible-bad-function
             command,
-            env=environment,
+            env=_python.environment() if environment is None else environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

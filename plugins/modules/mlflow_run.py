@@ -119,6 +119,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _docker,
     _module,
+    _paths,
     _proof,
     _run,
 )
@@ -169,7 +170,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
 def _prover(params: dict[str, str]) -> _run.Prover:
     """Return what has the MLflow client."""
     if not params["image"]:
-        return _run.ProcessProver(params["python"], params["entrypoint"])
+        return _run.ProcessProver(*_paths.runtime_paths(params))
     engine = _docker.Engine(params["docker_host"])
     return _run.ContainerProver(engine, params["image"], params["docker_instance"])
 

@@ -196,17 +196,23 @@ schemas:
       description: Why it could not be migrated, else empty.
       returned: with MySQL
       type: str
+mlflow:
+  description: Version and folder of the MLflow that migrated SQLite files, empty where none was to be migrated.
+  returned: with SQLite
+  type: str
+  sample: MLflow 3.17.2 from /srv/mlflow/runtimes/3.17.2-0123456789ab/venv/lib/python3.11/site-packages/mlflow
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _container,
     _module,
     _mysql_schema,
+    _paths,
     _sqlite_schema,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
@@ -278,8 +284,8 @@ def _work(module: AnsibleModule) -> dict[str, object]:
 def _sqlite(module: AnsibleModule) -> dict[str, object]:
     """Migrate SQLite files."""
     params = module.params
-    runtime = (params["python"], params["entrypoint"])
-    revisions = _sqlite_schema.read_revisions(params["entrypoint"])
+    runtime = _paths.runtime_paths(params)
+    revisions = _sqlite_schema.read_revisions(runtime[1])
     schemas = [
         _sqlite_schema.classify(item["name"], item["uri"], revisions) for item in params["schemas"]
     ]
@@ -288,11 +294,11 @@ def _sqlite(module: AnsibleModule) -> dict[str, object]:
         for schema in schemas
         if schema.state in (_sqlite_schema.EMPTY, _sqlite_schema.BEHIND)
     ]
-    backups: dict[str, str] = {}
+    done = _sqlite_schema.Migrated({}, "")
     if todo and not module.check_mode:
         if revisions is None:
             raise MlflowError(f"No MLflow is installed at {runtime[0]}: run the deploy playbook.")
-        backups = _sqlite_schema.migrate(todo, revisions, *runtime, params["timeout"])
+        done = _sqlite_schema.migrate(todo, revisions, *runtime, params["timeout"])
     head = revisions.head if revisions else ""
     records = [
         {
@@ -300,13 +306,18 @@ def _sqlite(module: AnsibleModule) -> dict[str, object]:
             "state": schema.state,
             "revision": schema.revision,
             "head": head,
-            "backup": backups.get(schema.name, ""),
+            "backup": done.backups.get(schema.name, ""),
         }
         for schema in schemas
     ]
     before = {schema.name: schema.revision for schema in todo}
     after = {schema.name: head or "the head revision" for schema in todo}
-    return {"changed": bool(todo), "schemas": records, "diff": {"before": before, "after": after}}
+    return {
+        "changed": bool(todo),
+        "schemas": records,
+        "mlflow": done.mlflow,
+        "diff": {"before": before, "after": after},
+    }
 
 
 def _mysql(module: AnsibleModule) -> dict[str, object]:
@@ -373,13 +384,12 @@ def _told(params: dict[str, Any]) -> dict[str, Any] | None:
 def _runner(params: dict[str, Any]) -> _mysql_schema.Runner:
     """Return what runs MLflow's migration."""
     if params["runtime"] == "process":
-        return _mysql_schema.ProcessRunner(params["python"], params["entrypoint"])
-    folder = params["aws_config_dir"]
+        return _mysql_schema.ProcessRunner(*_paths.runtime_paths(params))
     return _mysql_schema.DockerRunner(
         Engine(params["docker_host"]),
         params["image"],
         network=params["docker_network"],
-        aws_config_dir=os.path.abspath(folder) if folder else "",
+        aws_config_dir=_container.aws_folder(params["aws_config_dir"]),
         user=params["container_user"],
     )
 

@@ -317,7 +317,6 @@ runs:
   elements: dict
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +325,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _files,
     _look,
     _module,
+    _paths,
     _runtime_install,
     _server_manager,
 )
@@ -488,7 +488,10 @@ def _wanted(params: dict[str, Any], state: Path, identity: str) -> list[Wanted]:
 def _placed(server: dict[str, Any], state: Path) -> dict[str, Any]:
     """Return a server's options with the state folder where they name it."""
     places = ("backend_store_uri", "artifacts_destination")
-    return server | {key: server[key].replace(_files.STATE_DIR, str(state)) for key in places}
+    placed = {key: server[key].replace(_files.STATE_DIR, str(state)) for key in places}
+    if "://" not in placed["artifacts_destination"]:
+        _paths.host_path("artifacts_destination", placed["artifacts_destination"])
+    return server | placed
 
 
 # A host has one runtime, and loading both would take as long as what is done with one: so each is
@@ -504,7 +507,7 @@ def _processes(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:
     """Return the runtime of processes, and the name of the folder of its MLflow."""
     from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _runtime_process
 
-    python, entrypoint = params["python"] or "", params["entrypoint"] or ""
+    python, entrypoint = _paths.runtime_paths(params)
     identity = Path(entrypoint).parent.name
     return _runtime_process.ProcessRuntime(folder, python, entrypoint, identity), identity
 
@@ -526,9 +529,7 @@ def _containers(params: dict[str, Any], _folder: Path) -> tuple[Runtime, str]:
     placement = _runtime_docker.Placement(
         image=params["image"] or "",
         network=params["docker_network"],
-        aws_config_dir=os.path.abspath(params["aws_config_dir"])
-        if params["aws_config_dir"]
-        else "",
+        aws_config_dir=_container.aws_folder(params["aws_config_dir"]),
         memory=_container.memory_bytes(params["memory"]),
         user=params["container_user"],
     )

@@ -74,11 +74,11 @@ class Newcomer:
         found = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                words = (process / "cmdline").read_text().split("\0")
+                words = (process / "cmdline").read_text().split("\0")[:-1]
             except OSError:
                 continue
-            if len(words) > 3 and words[2] == "serve" and words[3].startswith(str(self.state)):
-                found[Path(words[3]).parent.name] = int(process.name)
+            if words[-2:-1] == ["serve"] and words[-1].startswith(str(self.state)):
+                found[Path(words[-1]).parent.name] = int(process.name)
         return found
 
 

@@ -30,7 +30,7 @@ DOCKER = CHECKOUT / "docker"
 DOCKERFILE = (DOCKER / "Dockerfile").read_text()
 KNOWN = json.loads((DOCKER / "mlflow.json").read_text())
 MINUTES = 60
-ENTRY = ["/opt/mlflow/venv/bin/python", "/opt/mlflow/mlflow_entry.py"]
+ENTRY = ["/opt/mlflow/venv/bin/python", "-IBu", "/opt/mlflow/mlflow_entry.py"]
 SETTINGS = "/var/lib/mlflow/settings.json"
 # As `mlflow_server` runs it.
 CONFINED = (

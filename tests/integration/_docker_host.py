@@ -24,14 +24,14 @@ SEED = f"""
 import json, os, subprocess
 os.mkdir("/opt/seed")
 request = json.dumps({{"uri": "sqlite:////opt/seed/test.db"}})
-command = ["{PYTHON}", "/opt/mlflow/mlflow_entry.py", "migrate"]
+command = ["{PYTHON}", "-I", "/opt/mlflow/mlflow_entry.py", "migrate"]
 subprocess.run(command, input=request, text=True, check=True)
 """
 START = f"""
 import os, shutil, sys
 if not os.path.exists("/var/lib/mlflow/tmp/test.db"):
     shutil.copyfile("/opt/seed/test.db", "/var/lib/mlflow/tmp/test.db")
-os.execv("{PYTHON}", ["{PYTHON}", "/opt/mlflow/mlflow_entry.py", *sys.argv[1:]])
+os.execv("{PYTHON}", ["{PYTHON}", "-I", "/opt/mlflow/mlflow_entry.py", *sys.argv[1:]])
 """
 PLACE = {
     "backend_store_uri": "sqlite:////var/lib/mlflow/tmp/test.db",

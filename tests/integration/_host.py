@@ -274,8 +274,8 @@ class Host:
         """Return the process ids of this host's servers, from the system's own table."""
         found: dict[str, int] = {}
         for pid, words in self.processes().items():
-            if len(words) > 3 and words[2] == "serve":
-                name = Path(words[3]).parent.name
+            if len(words) > 3 and words[-2] == "serve":
+                name = Path(words[-1]).parent.name
                 assert name not in found, f"{name} runs twice: {found[name]} and {pid}"
                 found[name] = pid
         return found

@@ -424,8 +424,10 @@ def _forget(folder: Path) -> None:
 
 def default_folder() -> Path:
     """Return where a twin lives unless it is told otherwise."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "mlflow_aws_twin"
+    # The XDG specification has a relative folder ignored.
+    given = Path(os.environ.get("XDG_STATE_HOME", ""))
+    state = given if given.is_absolute() else Path.home() / ".local" / "state"
+    return state / "mlflow_aws_twin"
 
 
 def main() -> int:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Keep a tunnel from this host's loopback to the database open; Supervisor runs it.
 
-    python mlflow_tunnel.py serve SETTINGS.json    keep it open
-    python mlflow_tunnel.py end FOLDER             end what a killed keeper has left behind
+    python -I mlflow_tunnel.py serve SETTINGS.json    keep it open
+    python -I mlflow_tunnel.py end FOLDER             end what a killed keeper has left behind
 
 The settings file (JSON, mode 0600) holds:
 

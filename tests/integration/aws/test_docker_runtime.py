@@ -426,7 +426,7 @@ def test_a_missing_image_is_told_before_anything_is_touched(fleet: DockerHost) -
         ({"docker_host": "unix:///nonexistent.sock"}, "Docker does not run on this host: there is"),
         (
             {"docker_host": "tcp://127.0.0.1:2375"},
-            "docker_host is tcp://127.0.0.1:2375: servers run",
+            "mlflow_server_docker_host is tcp://127.0.0.1:2375: servers run",
         ),
         ({"docker_instance": "A B"}, "docker_instance is 'A B': write small letters"),
         ({"image": "a b"}, "'a b' is no image reference: write NAME@sha256:DIGEST"),

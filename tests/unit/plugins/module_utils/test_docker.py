@@ -155,7 +155,7 @@ def test_a_socket_of_another_user_is_told() -> None:
 def test_only_a_socket_of_the_host_will_do(host: str) -> None:
     """Servers run where the module does."""
     with pytest.raises(
-        MlflowError, match=rf"^docker_host is {host}: servers run on the managed ho"
+        MlflowError, match=rf"^mlflow_server_docker_host is {host}: servers run on the managed ho"
     ):
         Engine(host)
 

@@ -61,14 +61,6 @@ def test_a_given_folder_is_made_absolute(given: str, wanted: str, home: Path) ->
     assert folder == Path(wanted.replace("{home}", str(home)))
 
 
-def test_a_relative_folder_is_below_the_working_folder(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is written to a database URI must be absolute."""
-    monkeypatch.chdir(home)
-    assert _files.state_folder("state") == home / "state"
-
-
 @pytest.mark.parametrize("character", ["?", ";", "#", "%", '"', "'", "\n", "\r", "\t"])
 def test_a_character_that_would_end_a_value_is_refused(character: str, home: Path) -> None:
     """The variable, the character and the folder are named."""

@@ -155,8 +155,28 @@ def test_a_runtime_is_found_by_what_it_is_made_of(tmp_path: Path) -> None:
     find = _runtime_install.installed_runtime
     assert find(tmp_path, files, sys.executable) is None
     (wanted.folder / "installed.json").write_text("{}")
+    (wanted.folder / "requirements.txt").write_text("\n".join(REQUIREMENTS))
+    packages = [package(wanted.folder, name) for name in ("alembic", "mlflow")]
     assert find(tmp_path, files, sys.executable) == wanted
     assert find(tmp_path, "other", sys.executable) is None
+    for path in packages:
+        text = path.read_text()
+        path.unlink()
+        assert find(tmp_path, files, sys.executable) is None
+        assert _venv.lacking(wanted.folder) == [path.stem]
+        path.write_text(text)
+    assert find(tmp_path, files, sys.executable) == wanted
+
+
+def package(folder_: Path, name: str) -> Path:
+    """Make a package that looks installed in a runtime's folder; return its one file."""
+    packages = folder_ / "venv" / "lib" / "python3.11" / "site-packages"
+    metadata = packages / f"{name}-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "RECORD").write_text(f"{name}.py,,\n{name}-1.0.dist-info/RECORD,,\n")
+    path = packages / f"{name}.py"
+    path.write_text("code")
+    return path
 
 
 def installed(folder_: Path, age: int) -> Path:

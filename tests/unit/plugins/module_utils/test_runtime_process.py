@@ -72,7 +72,7 @@ def test_each_server_has_a_section_of_its_own(tmp_path: Path) -> None:
     }
     command = shlex.split(sections["program:demo"]["command"])
     settings = tmp_path / "demo" / f"settings-{wanted('demo').configuration}.json"
-    assert command == ["/venv/bin/python", "/runtime/mlflow_entry.py", "serve", str(settings)]
+    assert command == ["/venv/bin/python", "-I", "/runtime/mlflow_entry.py", "serve", str(settings)]
     assert "s3cr3t-value" not in json.dumps(sections)
 
 
@@ -106,7 +106,7 @@ def test_odd_paths_survive() -> None:
     sections = configuration(runtime, wanted("demo"))
     command = shlex.split(sections["program:demo"]["command"])
     assert command[0] == f"/{ODD}/bin/python"
-    assert command[3].startswith(f"{folder}/demo/settings-")
+    assert command[-1].startswith(f"{folder}/demo/settings-")
     assert sections["program:demo"]["directory"] == str(folder / "demo")
     assert sections["supervisord"]["logfile"] == str(folder / "supervisord.log")
 
