@@ -14,8 +14,8 @@ import typing as t
 # docker/mlflow_entry.py sends it with each answer.
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
 _SEARCH = "/api/2.0/mlflow/experiments/search"
-# What a conversation can end with.
-FAILURES = (OSError, http.client.HTTPException, ValueError)
+# What a conversation can end with; something else than MLflow answers in other forms.
+FAILURES = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError)
 # An experiment's tags and a server's error fit in.
 _ANSWER_BYTES = 1 << 20
 

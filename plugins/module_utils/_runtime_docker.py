@@ -33,6 +33,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan impo
     Step,
     Wanted,
     redacted,
+    whole,
 )
 
 _INSTANCE = f"{LABEL}instance"
@@ -102,7 +103,7 @@ class DockerRuntime:
             name: _found(name, container) for name, container in self._own_containers().items()
         }
         # An interrupted run may have left a volume alone.
-        for volume in self._engine.volumes([f"{_INSTANCE}={self._instance}"]):
+        for volume in self._engine.volumes([f"{_INSTANCE}={self._instance}", _PROJECT]):
             name = volume["Labels"][_PROJECT]
             found.setdefault(name, Found(name, known=True))
         return found
@@ -214,7 +215,8 @@ class DockerRuntime:
 
     def _own_containers(self) -> dict[str, dict[str, t.Any]]:
         """Return the containers of this instance by project."""
-        found = self._engine.containers([f"{_INSTANCE}={self._instance}"])
+        # One that lacks the project's label was not made here.
+        found = self._engine.containers([f"{_INSTANCE}={self._instance}", _PROJECT])
         return {container["Labels"][_PROJECT]: container for container in found}
 
     def _spec(self, name: str, workers: int) -> _container.Spec:
@@ -329,8 +331,7 @@ def _configuration(container: t.Mapping[str, t.Any]) -> str:
 def _settings(container: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return the settings that a container's label shows, empty where it is broken."""
     with contextlib.suppress(ValueError, KeyError):
-        settings = json.loads(container["Labels"][_SETTINGS])
-        return settings if isinstance(settings, dict) else {}
+        return whole(json.loads(container["Labels"][_SETTINGS])) or {}
     return {}
 
 

@@ -19,21 +19,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import sqlite3
-import subprocess
 import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _programs
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import STAMP
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import (
+    STAMP,
+    read_stamp,
+)
 
 EMPTY, CURRENT, BEHIND, UNKNOWN = "empty", "current", "behind", "unknown"
 _PREFIX = "sqlite:///"
-_EXCEPTION = re.compile(r"[\w.]+(Error|Exception)\b")
 
 
 class Revisions(t.NamedTuple):
@@ -53,12 +53,11 @@ class Schema(t.NamedTuple):
     revision: str
 
 
-def read_revisions(entrypoint: str) -> Revisions | None:
+def read_revisions(entrypoint: str, *, check_mode: bool = False) -> Revisions | None:
     """Return what the runtime of this entry point told of itself; None where it is not installed."""
-    stamp = Path(entrypoint).with_name(STAMP)
-    if not stamp.exists():
+    told = read_stamp(Path(entrypoint).with_name(STAMP), check_mode=check_mode)
+    if told is None:
         return None
-    told = json.loads(stamp.read_text(encoding="utf-8"))
     return Revisions(told["version"], told["head"], frozenset(told["revisions"]))
 
 
@@ -225,26 +224,17 @@ def _sqlite_path(name: str, uri: str) -> Path:
 
 def _entry(python: str, entrypoint: str, verb: str, request: str, timeout: float) -> str:
     """Run mlflow_entry.py and return what it printed."""
-    try:
-        answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            [python, entrypoint, verb],
-            input=request,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            # Keeps the locks while MLflow still writes, should this process be killed.
-            close_fds=False,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
+    answer = _programs.run(
+        [python, entrypoint, verb],
+        timeout,
+        f"MLflow's {verb} did not end well",
+        "run again, or raise the timeout",
+        text=request,
+        # Keeps the locks while MLflow still writes, should this process be killed.
+        keep_locks=True,
+    )
+    if answer.code != 0:
         raise MlflowError(
-            f"MLflow's {verb} did not end well ({error}): run again, or raise the timeout."
-        ) from error
-    if answer.returncode != 0:
-        lines = answer.stderr.strip().splitlines() or ["no output"]
-        # SQLAlchemy ends its errors with the statement and a link.
-        errors = [line for line in lines if _EXCEPTION.match(line)] or lines
-        raise MlflowError(
-            f"MLflow's {verb} failed: {errors[-1]}: the databases were left as they were."
+            f"MLflow's {verb} failed: {answer.reason}: the databases were left as they were."
         )
-    return answer.stdout
+    return answer.output

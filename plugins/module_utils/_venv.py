@@ -10,12 +10,11 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _programs
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 OLDEST_PYTHON = (3, 11)
@@ -83,19 +82,12 @@ def python_version(python: str) -> tuple[int, int] | None:
         complete = all(importlib.util.find_spec(name) for name in _PARTS)
         return sys.version_info[:2] if complete else None
     try:
-        answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            [python, "-c", _CHECK],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
+        answer = _programs.run([python, "-c", _CHECK], 30, f"{python} failed", "install it again")
+    except MlflowError:
         return None
-    if answer.returncode != 0:
+    major, _dot, minor = answer.output.strip().partition(".")
+    if answer.code != 0 or not (major.isdecimal() and minor.isdecimal()):
         return None
-    major, _dot, minor = answer.stdout.strip().partition(".")
     return int(major), int(minor)
 
 
@@ -117,28 +109,19 @@ def base_python(given: str | None) -> tuple[str, tuple[int, int]]:
 def run(command: t.Sequence[str], timeout: float, what: str) -> str:
     """Run one step of installing what is named, and return what it printed."""
     environment = {name: text for name, text in os.environ.items() if name not in _NOT_PASSED_ON}
-    try:
-        answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-            check=False,
-            # Keeps the lock while pip still writes, should this process be killed.
-            close_fds=False,
-        )
-    except subprocess.TimeoutExpired as error:
+    answer = _programs.run(
+        command,
+        timeout,
+        f"{what} could not be installed",
+        "raise mlflow_server_install_timeout where it ran out, or install what is missing",
+        environment=environment,
+        merged=True,
+        # Keeps the lock while pip still writes, should this process be killed.
+        keep_locks=True,
+    )
+    if answer.code != 0:
         raise MlflowError(
-            f"Installing {what} took over {timeout:.0f} seconds: raise mlflow_server_install_timeout."
-        ) from error
-    if answer.returncode != 0:
-        lines = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
-        errors = [line for line in lines if line.lower().startswith("error")] or lines[-1:]
-        raise MlflowError(
-            f"{what} could not be installed ({(errors or ['no output'])[0]}): check the package index that "
+            f"{what} could not be installed ({answer.reason}): check the package index that "
             "pip uses on this host and the room on its disk, then run again."
         )
-    return answer.stdout
+    return answer.output

@@ -136,12 +136,17 @@ def test_servers_are_known_by_their_settings(tmp_path: Path) -> None:
     for name in ("demo", "empty"):
         (tmp_path / name).mkdir()
     (tmp_path / "supervisord.log").write_text("")
-    (tmp_path / "demo" / "settings-0123456789abcdef.json").write_text('{"port": 5001}')
+    (tmp_path / "demo" / "settings-0123456789abcdef.json").write_text(
+        '{"host": "127.0.0.1", "port": 5001}'
+    )
     assert process_runtime(tmp_path).observe() == {
-        "demo": Found("demo", running=False, known=True, settings={"port": 5001})
+        "demo": Found(
+            "demo", running=False, known=True, settings={"host": "127.0.0.1", "port": 5001}
+        )
     }
-    (tmp_path / "demo" / "settings-0123456789abcdef.json").write_text("{")
-    assert process_runtime(tmp_path).observe() == {"demo": Found("demo", known=True)}
+    for cut in ("{", "", "[]", '{"host": "127.0.0.1"}', '{"host": 1, "port": 5001}'):
+        (tmp_path / "demo" / "settings-0123456789abcdef.json").write_text(cut)
+        assert process_runtime(tmp_path).observe() == {"demo": Found("demo", known=True)}
 
 
 def test_a_host_without_a_folder_has_no_servers() -> None:
