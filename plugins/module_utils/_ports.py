@@ -43,6 +43,13 @@ def holder(host: str, port: int) -> Holder | None:
     return found or Holder(0, "a process of another user", port)
 
 
+def taken(project: str, port: int, who: str, end: str) -> MlflowError:
+    """Return the refusal of a project's port that somebody holds; end is what ends that."""
+    return MlflowError(
+        f"Project '{project}': port {port} is held by {who}: {end}, or give the project another 'port'."
+    )
+
+
 def is_free(host: str, port: int) -> bool:
     """Say whether a server of this user could listen on the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

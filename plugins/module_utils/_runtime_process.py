@@ -25,7 +25,12 @@ import xml.parsers.expat
 import xmlrpc.client
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports, _programs
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _files,
+    _holders,
+    _ports,
+    _programs,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
     REMOVE,
@@ -116,6 +121,10 @@ class ProcessRuntime:
         arguments = _arguments(holder.pid)
         # Of one that is ending, or has ended since, there are none: its port is waited for.
         return not arguments or f"{self._folder}{os.sep}" in arguments
+
+    def claim(self, holder: _ports.Holder, host: str) -> _holders.Claim:
+        """Return whose a port is that no server of this folder holds."""
+        return _holders.claim(holder, host)
 
     def apply(self, steps: t.Sequence[Step], deadline: float) -> None:
         """Write settings and Supervisor's configuration, then let it start and stop all at once."""

@@ -180,8 +180,9 @@ class Tunnel:
             return
         holder = _ports.holder(wanted.host, wanted.port)
         if holder:
+            claim = self._runtime.claim(holder, wanted.host)
             raise MlflowError(
-                f"Port {wanted.port} for the tunnel to the database is held by {holder}: end it, or "
+                f"Port {wanted.port} for the tunnel to the database is held by {claim.who}: {claim.end}, or "
                 "set mlflow_database_tunnel_port to another one."
             )
 
