@@ -16,6 +16,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import socket
@@ -284,7 +285,7 @@ class ProcessRuntime:
         )
         if answer.code != 0:
             raise MlflowError(
-                f"Supervisor did not start: {answer.reason}: fix that and rerun; its log is "
+                f"Supervisor did not start: {answer.reason}: {_start_remedy(answer.reason)}; its log is "
                 f"{self._folder}/supervisord.log."
             )
         _wait(self._supervisor.alive, deadline, f"Supervisor did not open {self._supervisor.path}")
@@ -497,6 +498,18 @@ def _exists(pid: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def _start_remedy(reason: str) -> str:
+    """Return what to do about a Supervisor that does not start for this reason."""
+    if "minfds" not in reason:
+        return "fix that and rerun"
+    # It raises the soft limit by itself, and tells a hard one that it would have liked to have.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return (
+        f"this user may open {hard} files at most: raise the hard limit (nofile in "
+        "/etc/security/limits.conf), log in again and rerun"
+    )
 
 
 def _remaining(deadline: float) -> float:

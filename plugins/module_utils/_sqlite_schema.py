@@ -216,8 +216,8 @@ def _sqlite_path(name: str, uri: str) -> Path:
     """Return the file of an SQLite URI."""
     if not uri.startswith(_PREFIX + "/"):
         raise MlflowError(
-            f"Project '{name}': its database is not an SQLite file with an absolute path: use the backend "
-            "'local', the only one of this release."
+            f"Project '{name}': the URI of its database is neither an SQLite file with an absolute path "
+            "(sqlite:////PATH) nor mysql+pymysql://...: pass the URI that the backend record gives."
         )
     return Path(uri[len(_PREFIX) :])
 
