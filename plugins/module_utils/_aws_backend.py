@@ -63,7 +63,8 @@ def record(
     missing = sorted(set(names) - set(known)) if projects else []
     if missing:
         raise MlflowError(
-            f"The projects stack has no {', '.join(missing)}: run the projects playbook first."
+            f"The projects stack has no {', '.join(missing)}: run the projects playbook first, also where "
+            "another inventory with this backend removed it (state: absent)."
         )
     places = {name: known.get(name, _NOTHING) for name in names}
     server = f"mysql+pymysql://{backend.get('DatabaseEndpoint', '')}:{backend.get('DatabasePort', '3306')}"

@@ -12,6 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 _SECRET_LENGTH = 6
+_VERBOSE = 3
 _ISSUES = "https://github.com/mlops-collections/mlflow_aws/issues"
 
 
@@ -23,7 +24,7 @@ def run(module: AnsibleModule, work: t.Callable[[AnsibleModule], dict[str, t.Any
         except MlflowError as error:
             module.fail_json(msg=str(error), **error.details)
         except OSError as error:
-            module.fail_json(msg=_refused(error), exception=traceback.format_exc())
+            module.fail_json(msg=_refused(error), **_trace(module))
     module.exit_json(**result)
 
 
@@ -67,8 +68,15 @@ class _LastResort:
         self._module.fail_json(
             msg=f"The module {name} met something unexpected ({kind.__name__}: {said}), which is a fault of "
             f"this collection: rerun with -vvv and report the output at {_ISSUES}.",
-            exception=traceback.format_exc(),
+            **_trace(self._module),
         )
+
+
+def _trace(module: AnsibleModule) -> dict[str, t.Any]:
+    """Return the traceback for those who ask for it by -vvv; ansible-core 2.19 shows none by that."""
+    text = traceback.format_exc()
+    shown = {"traceback": text.splitlines()} if module._verbosity >= _VERBOSE else {}
+    return {"exception": text, **shown}
 
 
 def _text(filename: t.Any) -> str:

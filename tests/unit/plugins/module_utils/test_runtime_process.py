@@ -20,6 +20,7 @@ import time
 import xmlrpc.client
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _ports, _server_manager
@@ -232,7 +233,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 CUT = b"CUT"
 
 
-def xml(value: object) -> bytes:
+def xml(value: Any) -> bytes:
     """Return an answer of XML-RPC."""
     return xmlrpc.client.dumps((value,), methodresponse=True).encode()
 
