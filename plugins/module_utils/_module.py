@@ -57,14 +57,13 @@ class _LastResort:
     def __enter__(self) -> None:
         """Do nothing: all is at the end."""
 
-    def __exit__(self, kind: t.Any, error: BaseException | None, _trace: t.Any) -> None:
+    def __exit__(self, kind: t.Any, error: BaseException | None, _frames: t.Any) -> None:
         """Fail with a sentence; an end of the module itself is none of them."""
         if not isinstance(error, Exception):
             return
         said = " ".join(str(error).split())[:200]
-        # By its file or, from Ansible, by the collection's full name.
-        name = str(self._module._name)
-        name = name[:-3] if name.endswith(".py") else name
+        # As Ansible called it.
+        name = self._module._name
         self._module.fail_json(
             msg=f"The module {name} met something unexpected ({kind.__name__}: {said}), which is a fault of "
             f"this collection: rerun with -vvv and report the output at {_ISSUES}.",

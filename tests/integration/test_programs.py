@@ -103,7 +103,7 @@ def test_a_stamp_that_was_cut_short_is_told(modules: Modules, tmp_path: Path, cu
     [
         (
             "KeyError('statename')",
-            "The module unforeseen met something unexpected (KeyError: 'statename'), which is a fault of ",
+            "The module mlops.mlflow_aws.unforeseen met something unexpected (KeyError: 'statename'), which is ",
         ),
         (
             "OSError(28, 'No space left on device')",
@@ -122,7 +122,10 @@ def test_what_nobody_foresaw_is_one_sentence(
     program = tmp_path / "unforeseen.py"
     program.write_text(UNEXPECTED.format(raised=raised))
     for shown in (True, False):
-        arguments = {"_ansible_verbosity": 3 if shown else 2}
+        arguments = {
+            "_ansible_verbosity": 3 if shown else 2,
+            "_ansible_module_name": "mlops.mlflow_aws.unforeseen",
+        }
         done = subprocess.run(
             [sys.executable, str(program)],
             input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
