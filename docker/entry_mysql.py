@@ -119,9 +119,16 @@ class OptionFile:
             try:
                 return opened(*arguments, **options)
             except dialect.dbapi.OperationalError as error:
-                if error.args[0] != _DENIED or not self._try(_DENIED_INTERVAL):
+                if error.args[0] != _DENIED:
                     raise
-            return opened(*arguments, **options)
+                # MLflow answers its clients with this text.
+                told = type(error)(_DENIED, _denied(self._database["user"]))
+                if not self._try(_DENIED_INTERVAL):
+                    raise told from None
+            try:
+                return opened(*arguments, **options)
+            except dialect.dbapi.OperationalError as error:
+                raise (told if error.args[0] == _DENIED else error) from None
 
         event.listen(engine or Engine, "do_connect", connect)
 
@@ -251,7 +258,8 @@ def sentence(error: Exception, uri: str, database: dict[str, Any]) -> str:
     if code == _DENIED:
         return (
             f"{where} refuses the user {user} with the password in {secret}; run the projects "
-            "playbook, which sets it."
+            "playbook, which sets it, and makes the user again where another inventory with this backend "
+            "has removed it (state: absent)."
         )
     if "certificate verify failed" in message.lower():
         reason = re.sub(
@@ -271,6 +279,14 @@ def sentence(error: Exception, uri: str, database: dict[str, Any]) -> str:
     if code in _PASSING:
         return f"{where} does not answer ({message}); check that it runs and can be reached."
     return f"{where} fails ({message or type(error).__name__}); see its log."
+
+
+def _denied(user: str) -> str:
+    """Say what is behind a refused user, to clients of MLflow too, which cut long texts off."""
+    return (
+        f"Access denied for user '{user}': another inventory with this backend has removed it (state: "
+        "absent), or its password was changed: run the projects playbook"
+    )
 
 
 def _authority(text: str, folder: Path) -> Path:

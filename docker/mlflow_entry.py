@@ -150,7 +150,7 @@ def main(arguments: list[str]) -> int:
         elif verb == "survey" and not rest:
             print(json.dumps(survey(), indent=2))
         elif verb == "migrate" and not rest:
-            migrate(json.load(sys.stdin)["uri"])
+            migrate(_requested_uri())
         elif verb == "warm" and not rest:
             warm()
         else:
@@ -169,7 +169,8 @@ def _require_own_mlflow(verb: str) -> None:
     if verb not in _WITHOUT_MLFLOW:
         loaded = require_own_mlflow()
         if verb in _TOLD:
-            say(f"{loaded}.")
+            # Not as say() would: the last thing that it says is taken for the reason of a failure.
+            print(f"mlflow_entry loads {loaded}.", file=sys.stderr, flush=True)
 
 
 def serve(settings_path: Path) -> None:
@@ -326,7 +327,19 @@ def _read_settings(path: Path) -> dict[str, Any]:
         settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EntryError(f"{path} cannot be read ({error}); run the servers playbook.") from None
+    if not isinstance(settings, dict):
+        raise EntryError(f"{path} holds no JSON object; run the servers playbook.")
     return settings
+
+
+def _requested_uri() -> str:
+    """Return the database to migrate, from standard input."""
+    try:
+        return str(json.load(sys.stdin)["uri"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise EntryError(
+            f'Standard input is no JSON object with a "uri" ({error}); run the deploy playbook.'
+        ) from None
 
 
 def _environment(settings: dict[str, Any]) -> dict[str, str]:

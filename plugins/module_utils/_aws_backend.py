@@ -23,10 +23,12 @@ Where the stacks are not there yet, in a first check mode run, what they would t
 
 from __future__ import annotations
 
-import json
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _identities
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _identities,
+    _stack_records,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 _NOTHING = {"runtime_secret": "", "migrator_secret": "", "role": ""}
@@ -55,13 +57,14 @@ def record(
 
     Raises MlflowError where the projects stack lacks one of the projects.
     """
-    known = {place["name"]: place for place in map(json.loads, _of_projects(projects))}
+    known = _stack_records.projects(projects)
     states = {str(item["name"]): str(item["state"]) for item in records}
     names = [name for name, state in states.items() if state != "absent"]
     missing = sorted(set(names) - set(known)) if projects else []
     if missing:
         raise MlflowError(
-            f"The projects stack has no {', '.join(missing)}: run the projects playbook first."
+            f"The projects stack has no {', '.join(missing)}: run the projects playbook first, also where "
+            "another inventory with this backend removed it (state: absent)."
         )
     places = {name: known.get(name, _NOTHING) for name in names}
     server = f"mysql+pymysql://{backend.get('DatabaseEndpoint', '')}:{backend.get('DatabasePort', '3306')}"
@@ -123,11 +126,6 @@ def record(
             for name, state in states.items()
         ],
     }
-
-
-def _of_projects(outputs: t.Mapping[str, str]) -> list[str]:
-    """Return the outputs that tell of a project; their names start so in the template."""
-    return [text for key, text in sorted(outputs.items()) if key.startswith("Project")]
 
 
 def _identity(user: str, secret: str, connection: Connection) -> dict[str, str]:

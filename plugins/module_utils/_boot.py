@@ -9,15 +9,19 @@ macOS alike. Other lines are left as they are.
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
-import subprocess
 import typing as t
 from pathlib import Path
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _programs
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 _SECONDS = 30
+# In the folder whose Supervisor a line starts, for as long as the crontab has that line.
+_MARKER = "started-at-boot"
+_OFF = "set mlflow_server_start_at_boot to false"
 # What `crontab -l` says where there is none.
 _NONE = "no crontab"
 
@@ -34,18 +38,43 @@ class Boot(t.NamedTuple):
         line = self._line(runs)
         try:
             return self._ours(_read()) != ([line] if line else [])
-        except MlflowError:
-            # Who has no crontab has no line in it.
+        except MlflowError as error:
             if line:
                 raise
-            return False
+            # Where there is no cron, or no line was written, none is left.
+            if not shutil.which("crontab") or not self._marker.exists():
+                return False
+            raise self._unread(error) from error
 
     def write(self, runs: bool) -> None:
         """Give the crontab the folder's line, or take it away."""
-        line, lines = self._line(runs), _read()
-        ours = self._ours(lines)
-        kept = [one for one in lines if one not in ours]
-        _run(["-"], "\n".join([*kept, *([line] if line else []), ""]))
+        line = self._line(runs)
+        # All that this user starts at boot stands in one crontab, whatever folder it is of.
+        with _files.exclusive(_lock(self.folder), 2 * _SECONDS, "changing this user's crontab"):
+            lines = _read()
+            ours = self._ours(lines)
+            kept = [one for one in lines if one not in ours]
+            if line:
+                # Before the line: a run that is killed between them must not hide one.
+                _files.make_folder(self.folder)
+                self._marker.touch(mode=_files.PRIVATE_FILE)
+            _run(["-"], "\n".join([*kept, *([line] if line else []), ""]))
+            if not line and self._marker.exists():
+                self._marker.unlink()
+
+    @property
+    def _marker(self) -> Path:
+        """Return the file that says that the crontab has a line of this folder."""
+        return self.folder / _MARKER
+
+    def _unread(self, error: MlflowError) -> MlflowError:
+        """Return the sentence for a line that nobody can take away."""
+        why = error.why if isinstance(error, _programs.ProgramError) else str(error)
+        return MlflowError(
+            f"The line '@reboot ... {_mark(self.folder)}' of an earlier run cannot be removed from this "
+            f"user's crontab ({why.rstrip('.')}), so it would still start servers at boot: let this user "
+            f"change its crontab, or remove that line as root and delete {self._marker}."
+        )
 
     def _line(self, runs: bool) -> str | None:
         """Return the line that is wanted, None for none; its end tells whose it is."""
@@ -70,26 +99,32 @@ def _read() -> list[str]:
     return _run(["-l"]).splitlines()
 
 
+def _lock(folder: Path) -> Path:
+    """Return the lock of this user's crontab, in a place that all state folders share."""
+    home = Path(os.path.expanduser("~"), ".local", "state", "mlflow_aws")
+    try:
+        _files.make_folder(home)
+    except MlflowError:
+        # A user without a home of its own has one state folder at most.
+        _files.make_folder(folder)
+        home = folder
+    return home / ".crontab.lock"
+
+
 def _run(arguments: t.Sequence[str], text: str = "") -> str:
     """Run crontab and return what it printed."""
     program = shutil.which("crontab")
     if not program:
         raise MlflowError(
-            "This host has no crontab to start servers at boot: install cron there, or set "
-            "mlflow_server_start_at_boot to false."
+            f"This host has no crontab to start servers at boot: install cron there, or {_OFF}."
         )
-    answer = subprocess.run(  # pylint: disable=ansible-bad-function
-        [program, *arguments],
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
-    if answer.returncode != 0 and _NONE not in answer.stderr:
-        last = (answer.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise MlflowError(
-            f"crontab refused to start servers at boot ({last}): allow this user a crontab, or set "
-            "mlflow_server_start_at_boot to false."
+    failure = "crontab does not let servers start at boot"
+    remedy = f"see what keeps it there, or {_OFF}"
+    answer = _programs.run([program, *arguments], _SECONDS, failure, remedy, text=text)
+    if answer.code != 0 and _NONE not in answer.errors:
+        raise _programs.ProgramError(
+            f"crontab refused to start servers at boot ({answer.reason}): allow this user a crontab, or "
+            f"{_OFF}.",
+            f"crontab refused: {answer.reason}",
         )
-    return answer.stdout
+    return answer.output

@@ -22,7 +22,11 @@ import urllib.parse
 import uuid
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container, _paths
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _container,
+    _paths,
+    _programs,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import LABEL, VOLUME_PATH
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._unix_http import UnixConnection
@@ -34,6 +38,8 @@ _OLDEST_API, _NEWEST_API = (1, 41), (1, 51)
 _CALL_SECONDS = 60.0
 # A pull may unpack a large layer without a word.
 _PULL_IDLE_SECONDS = 300.0
+# Of a job that did not end in time.
+_LOG_LINES = 20
 _JOB_LABEL = f"{LABEL}job"
 _OWNER_LABEL = f"{LABEL}owner"
 _UP = ("running", "restarting", "paused")
@@ -199,8 +205,7 @@ class Engine:
     def create(self, name: str, body: t.Mapping[str, t.Any]) -> str:
         """Make a container, without starting it, and return its id."""
         action = f"make container {name}"
-        answer = self._read(action, "POST", "/containers/create", {"name": name}, body)
-        return str(answer["Id"])
+        return str(self._told("Id", action, "POST", "/containers/create", {"name": name}, body))
 
     def start(self, name: str) -> None:
         """Start a container; one that runs is left alone."""
@@ -232,10 +237,11 @@ class Engine:
         """Wait for a container's end; return its exit code, or None when time is over first."""
         action = f"wait for container {name}"
         try:
-            answer = self._read(action, "POST", f"/containers/{name}/wait", timeout=timeout)
+            path = f"/containers/{name}/wait"
+            code = self._told("StatusCode", action, "POST", path, timeout=timeout)
         except _Silence:
             return None
-        return int(answer["StatusCode"])
+        return int(code)
 
     def logs(self, name: str) -> tuple[str, str]:
         """Return what a container printed on standard output and on standard error."""
@@ -352,7 +358,7 @@ class Engine:
             code = self.wait(name, timeout)
             if code is None:
                 self.stop(name, 10)
-                last = (self.tail(name, 1) or ["it printed nothing"])[0]
+                last = _programs.reason("\n".join(self.tail(name, _LOG_LINES)))
                 raise MlflowError(
                     f"{' '.join(command[:1]) or image} did not end within {timeout:.0f} seconds in its "
                     f"container: {last}: look into it, or raise the timeout."
@@ -366,7 +372,8 @@ class Engine:
         """Remove what killed runs left, but no job that still runs: a migration must not be cut."""
         used = set()
         for found in self.containers([_JOB_LABEL]):
-            name = found["Names"][0].lstrip("/")
+            # One that is being removed has no name any more.
+            name = (found["Names"] or [found["Id"]])[0].lstrip("/")
             if found["State"] in _UP or _is_alive(found["Labels"]):
                 used.add(name)
             else:
@@ -403,7 +410,24 @@ class Engine:
 
     def _read(self, *request: t.Any, **more: t.Any) -> t.Any:
         """Call the engine and return its JSON."""
-        return json.loads(self._call(*request, **more))
+        text = self._call(*request, **more)
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise MlflowError(
+                f"Docker answered with no JSON when asked to {request[0]} ({error}): make sure that "
+                f"{self._path} is Docker's socket, then rerun."
+            ) from error
+
+    def _told(self, key: str, *request: t.Any, **more: t.Any) -> t.Any:
+        """Call the engine and return one value of its answer."""
+        answer = self._read(*request, **more)
+        if not isinstance(answer, dict) or key not in answer:
+            raise MlflowError(
+                f"Docker did not say its {key} when asked to {request[0]}: make sure that {self._path} is "
+                "Docker's socket, then rerun."
+            )
+        return answer[key]
 
     def _call(self, *request: t.Any, **more: t.Any) -> bytes:
         """Call the engine and return its whole answer; the arguments are those of _open."""

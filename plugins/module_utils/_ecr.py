@@ -14,14 +14,13 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 import typing as t
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _files, _programs
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 _PREFIX = "mlflow_ecr_login."
@@ -120,17 +119,12 @@ def find_builder(wanted: str) -> str:
     if wanted != "auto":
         return wanted
     try:
-        answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            ["docker", "buildx", "version"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_CLI_SECONDS,
-            check=False,
+        answer = _programs.run(
+            ["docker", "buildx", "version"], _CLI_SECONDS, "docker failed", "name the builder"
         )
-    except (OSError, subprocess.SubprocessError):
+    except MlflowError:
         return "classic"
-    return "buildx" if answer.returncode == 0 else "classic"
+    return "buildx" if answer.code == 0 else "classic"
 
 
 def _unless(code: str, call: t.Callable[[], t.Any]) -> t.Any:

@@ -5,24 +5,26 @@
 
 from __future__ import annotations
 
+import traceback
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 _SECRET_LENGTH = 6
+_VERBOSE = 3
+_ISSUES = "https://github.com/mlops-collections/mlflow_aws/issues"
 
 
 def run(module: AnsibleModule, work: t.Callable[[AnsibleModule], dict[str, t.Any]]) -> None:
     """Do the module's work and exit with its result, or fail with its one sentence."""
-    try:
-        result = work(module)
-    except MlflowError as error:
-        module.fail_json(msg=str(error), **error.details)
-    except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename or 'A system call'} failed: {error.strerror or error}."
-        )
+    with _LastResort(module):
+        try:
+            result = work(module)
+        except MlflowError as error:
+            module.fail_json(msg=str(error), **error.details)
+        except OSError as error:
+            module.fail_json(msg=_refused(error), **_trace(module))
     module.exit_json(**result)
 
 
@@ -33,3 +35,49 @@ def hide(module: AnsibleModule, values: t.Iterable[str]) -> None:
     and nothing secret is that short.
     """
     module.no_log_values.update(value for value in values if len(value) >= _SECRET_LENGTH)
+
+
+def _refused(error: OSError) -> str:
+    """Return the sentence for what the operating system refused."""
+    said = error.strerror or str(error) or type(error).__name__
+    if error.filename:
+        return (
+            f"{_text(error.filename)} cannot be used ({said}): check its owner, its mode and the space on "
+            "its disk, then rerun."
+        )
+    return f"The operating system of this host refused what was asked of it ({said}): fix that, then rerun."
+
+
+class _LastResort:
+    """Turns what nobody foresaw into one sentence, of which -vvv shows the traceback."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+
+    def __enter__(self) -> None:
+        """Do nothing: all is at the end."""
+
+    def __exit__(self, kind: t.Any, error: BaseException | None, _frames: t.Any) -> None:
+        """Fail with a sentence; an end of the module itself is none of them."""
+        if not isinstance(error, Exception):
+            return
+        said = " ".join(str(error).split())[:200]
+        # As Ansible called it.
+        name = self._module._name
+        self._module.fail_json(
+            msg=f"The module {name} met something unexpected ({kind.__name__}: {said}), which is a fault of "
+            f"this collection: rerun with -vvv and report the output at {_ISSUES}.",
+            **_trace(self._module),
+        )
+
+
+def _trace(module: AnsibleModule) -> dict[str, t.Any]:
+    """Return the traceback for those who ask for it by -vvv; ansible-core 2.19 shows none by that."""
+    text = traceback.format_exc()
+    shown = {"traceback": text.splitlines()} if module._verbosity >= _VERBOSE else {}
+    return {"exception": text, **shown}
+
+
+def _text(filename: t.Any) -> str:
+    """Return a file's name as text."""
+    return filename.decode("utf-8", "replace") if isinstance(filename, bytes) else str(filename)

@@ -20,12 +20,16 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import tempfile
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container, _files, _python
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _container,
+    _files,
+    _programs,
+    _python,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
@@ -35,6 +39,7 @@ VERB = "migrate-all"
 
 _URI = re.compile(re.escape(PREFIX) + r"[^/@?#]+/(?P<schema>[^/?#]+)\Z")
 _REQUEST = "request.json"
+_RECORD = {"name": str}
 # What the program needs around the seconds that it gives the migrations.
 _GRACE_SECONDS = 60
 
@@ -174,7 +179,8 @@ def migrate(
             }
             records = runner.run(request, timeout + _GRACE_SECONDS)
             told.update({str(record["name"]): record for record in records})
-    return {schema.name: told.get(schema.name) or _silent(schema) for schema in schemas}
+    # What a record lacks counts as not told.
+    return {schema.name: {**_silent(schema), **told.get(schema.name, {})} for schema in schemas}
 
 
 class ProcessRunner:
@@ -190,21 +196,14 @@ class ProcessRunner:
         with tempfile.TemporaryDirectory(prefix="mlflow-migrate-") as folder:
             path = Path(folder) / _REQUEST
             _files.write_private(path, json.dumps(request))
-            try:
-                answer = subprocess.run(  # pylint: disable=ansible-bad-function
-                    _python.isolated(self._python, self._entrypoint, VERB, str(path)),
-                    env=_python.environment(),
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=timeout,
-                    check=False,
-                )
-            except (OSError, subprocess.SubprocessError) as error:
-                raise MlflowError(
-                    f"MLflow's {VERB} did not end well ({error}): run again, or raise the timeout."
-                ) from error
-        return parse(answer.returncode, answer.stdout, answer.stderr)
+            answer = _programs.run(
+                _python.isolated(self._python, self._entrypoint, VERB, str(path)),
+                timeout,
+                f"MLflow's {VERB} did not end well",
+                "run again, or raise the timeout",
+                environment=_python.environment(),
+            )
+        return parse(answer.code, answer.output, answer.errors)
 
 
 class DockerRunner:
@@ -240,12 +239,13 @@ class DockerRunner:
 def parse(code: int, output: str, errors: str) -> list[dict[str, t.Any]]:
     """Return the records in what migrate-all printed; raises MlflowError where it failed itself."""
     if code != 0:
-        last = (errors.strip().splitlines() or ["it said nothing"])[-1]
-        reason = last.partition("mlflow_entry: ")[2] or last
-        raise MlflowError(
-            f"MLflow's {VERB} failed with code {code}: {reason.rstrip('.')}: run again."
-        )
-    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+        reason = _programs.reason(errors, output)
+        raise MlflowError(f"MLflow's {VERB} failed with code {code}: {reason}: run again.")
+    return [
+        _programs.document(line, f"What MLflow's {VERB} printed", "run again", _RECORD)
+        for line in output.splitlines()
+        if line.startswith("{")
+    ]
 
 
 def _state(tables: int, revision: str, known: Known | None) -> str:

@@ -12,13 +12,14 @@ import os
 import shutil
 import socket
 import struct
-import subprocess
 import typing as t
 from pathlib import Path
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _programs
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 _LISTEN = "0A"
+_LSOF_SECONDS = 10
 
 
 class Holder(t.NamedTuple):
@@ -40,6 +41,13 @@ def holder(host: str, port: int) -> Holder | None:
         return None
     found = _from_proc(host, port) or _from_lsof(port)
     return found or Holder(0, "a process of another user", port)
+
+
+def taken(project: str, port: int, who: str, end: str) -> MlflowError:
+    """Return the refusal of a project's port that somebody holds; end is what ends that."""
+    return MlflowError(
+        f"Project '{project}': port {port} is held by {who}: {end}, or give the project another 'port'."
+    )
 
 
 def is_free(host: str, port: int) -> bool:
@@ -110,13 +118,12 @@ def _from_lsof(port: int) -> Holder | None:
     lsof = shutil.which("lsof", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if lsof is None:
         return None
-    answer = subprocess.run(  # pylint: disable=ansible-bad-function
-        [lsof, "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        timeout=10,
-        check=False,
-    )
-    fields = {line[0]: line[1:] for line in answer.stdout.splitlines() if line}
-    return Holder(int(fields["p"]), fields.get("c", "unknown"), port) if "p" in fields else None
+    command = [lsof, "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
+    try:
+        answer = _programs.run(command, _LSOF_SECONDS, "lsof failed", "look who holds the port")
+    except MlflowError:
+        # That it is held is known without it.
+        return None
+    fields = {line[0]: line[1:] for line in answer.output.splitlines() if line}
+    number = fields.get("p", "")
+    return Holder(int(number), fields.get("c", "unknown"), port) if number.isdecimal() else None

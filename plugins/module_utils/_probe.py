@@ -8,14 +8,17 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import time
 import typing as t
 
 # docker/mlflow_entry.py sends it with each answer.
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
 _SEARCH = "/api/2.0/mlflow/experiments/search"
-# What a conversation can end with.
-FAILURES = (OSError, http.client.HTTPException, ValueError)
+# What a conversation can end with; something else than MLflow answers in other forms.
+FAILURES = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError)
+# What MLflow passes on of its database's driver.
+_DRIVER = re.compile(r"""\(pymysql\.err\.\w+\) \(\d+, (?P<quote>["'])(?P<text>.+?)(?P=quote)\)""")
 # An experiment's tags and a server's error fit in.
 _ANSWER_BYTES = 1 << 20
 
@@ -124,4 +127,6 @@ def _message(body: bytes) -> str:
         message = json.loads(text)["message"]
     except (ValueError, KeyError, TypeError):
         message = text
-    return str(message).splitlines()[0][:200] if message else "no message"
+    first = str(message).splitlines()[0] if message else "no message"
+    driver = _DRIVER.search(first)
+    return (driver["text"] if driver else first)[:200]

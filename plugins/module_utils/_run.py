@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import subprocess
 import typing as t
 import urllib.parse
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _python
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _programs,
+    _python,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import VOLUME_PATH
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
@@ -26,6 +28,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._proof import (
 )
 
 _REQUEST = "request.json"
+_REMEDY = "run the deploy playbook"
+_ANSWER = {"runs": list, "failures": list}
 # Logging one run takes some ten requests.
 _REQUESTS = 12
 
@@ -85,20 +89,14 @@ class ProcessProver:
         self, requests: t.Sequence[Request], experiment: str, timeout: int
     ) -> dict[str, t.Any]:
         """Log all runs in one process."""
-        try:
-            done = subprocess.run(  # pylint: disable=ansible-bad-function
-                self._command,
-                input=_document(requests, experiment, timeout),
-                capture_output=True,
-                text=True,
-                timeout=_bound(timeout),
-                check=False,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise MlflowError(
-                f"The MLflow client of {self._command[0]} did not end well ({error}): run the deploy playbook."
-            ) from error
-        return _answer(done.returncode, done.stdout, done.stderr)
+        done = _programs.run(
+            self._command,
+            _bound(timeout),
+            "The MLflow client did not end well",
+            _REMEDY,
+            text=_document(requests, experiment, timeout),
+        )
+        return _answer(done.code, done.output, done.errors)
 
 
 class ContainerProver:
@@ -152,12 +150,10 @@ def _document(requests: t.Sequence[Request], experiment: str, timeout: int) -> s
 
 def _answer(code: int, output: str, errors: str) -> dict[str, t.Any]:
     """Return what docker/entry_proof.py printed."""
-    lines = output.strip().splitlines()
-    if code != 0 or not lines:
-        last = (errors.strip().splitlines() or lines or ["it printed nothing"])[-1]
-        raise MlflowError(f"The MLflow client failed ({last}): run the deploy playbook.")
-    answer: dict[str, t.Any] = json.loads(lines[-1])
-    return answer
+    if code != 0 or not output.strip():
+        reason = _programs.reason(errors, output)
+        raise MlflowError(f"The MLflow client failed ({reason}): {_REMEDY}.")
+    return _programs.document(output, "What the MLflow client printed", _REMEDY, _ANSWER)
 
 
 def _bound(timeout: int) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _ports
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _holders, _ports
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import Found, Step
 
 
@@ -29,6 +29,9 @@ class Runtime(t.Protocol):
 
     def owns(self, holder: _ports.Holder) -> bool:
         """Say whether a server of this runtime holds the port, even one that nobody supervises."""
+
+    def claim(self, holder: _ports.Holder, host: str) -> _holders.Claim:
+        """Return whose a port of host is that no server of this runtime holds."""
 
     def apply(self, steps: t.Sequence[Step], deadline: float) -> None:
         """Take all steps at once, without waiting for servers to answer.

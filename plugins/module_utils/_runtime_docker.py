@@ -21,7 +21,11 @@ import socket
 import time
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container, _ports
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _container,
+    _holders,
+    _ports,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import LABEL, VOLUME_PATH
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine, reference
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
@@ -33,6 +37,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan impo
     Step,
     Wanted,
     redacted,
+    whole,
 )
 
 _INSTANCE = f"{LABEL}instance"
@@ -102,7 +107,7 @@ class DockerRuntime:
             name: _found(name, container) for name, container in self._own_containers().items()
         }
         # An interrupted run may have left a volume alone.
-        for volume in self._engine.volumes([f"{_INSTANCE}={self._instance}"]):
+        for volume in self._engine.volumes([f"{_INSTANCE}={self._instance}", _PROJECT]):
             name = volume["Labels"][_PROJECT]
             found.setdefault(name, Found(name, known=True))
         return found
@@ -136,19 +141,24 @@ class DockerRuntime:
                         f"Project '{server.name}': there is a {kind} {name} that mlflow_server did not make "
                         f"for it: rename or remove the {kind}, or set another docker_instance."
                     )
-            other = next(
-                (c for c in containers if not self._is_ours(c) and _publishes(c, server)), None
-            )
-            if other:
-                raise MlflowError(
-                    f"Project '{server.name}': port {server.port} is held by container {_names(other)[0]}: end "
-                    "it, or give the project another 'port'."
-                )
+            self._require_unpublished(server, containers)
+
+    def _require_unpublished(
+        self, server: Wanted, containers: t.Iterable[t.Mapping[str, t.Any]]
+    ) -> None:
+        """Refuse a port that somebody else's container publishes."""
+        for other in containers:
+            if not self._is_ours(other) and _publishes(other, server.host, server.port):
+                raise _ports.taken(server.name, server.port, *claim(other))
 
     def owns(self, holder: _ports.Holder) -> bool:
         """Say whether one of our containers is to listen on the port, which the engine holds for it."""
         servers = map(_settings, self._own_containers().values())
         return any(settings.get("port") == holder.port for settings in servers)
+
+    def claim(self, holder: _ports.Holder, host: str) -> _holders.Claim:
+        """Return whose a port is that none of our containers holds."""
+        return _holders.claim(holder, host, self._engine)
 
     def apply(self, steps: t.Sequence[Step], deadline: float) -> None:
         """Stop, remove, make and start containers, each kind of step for all servers side by side."""
@@ -214,7 +224,8 @@ class DockerRuntime:
 
     def _own_containers(self) -> dict[str, dict[str, t.Any]]:
         """Return the containers of this instance by project."""
-        found = self._engine.containers([f"{_INSTANCE}={self._instance}"])
+        # One that lacks the project's label was not made here.
+        found = self._engine.containers([f"{_INSTANCE}={self._instance}", _PROJECT])
         return {container["Labels"][_PROJECT]: container for container in found}
 
     def _spec(self, name: str, workers: int) -> _container.Spec:
@@ -329,8 +340,7 @@ def _configuration(container: t.Mapping[str, t.Any]) -> str:
 def _settings(container: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return the settings that a container's label shows, empty where it is broken."""
     with contextlib.suppress(ValueError, KeyError):
-        settings = json.loads(container["Labels"][_SETTINGS])
-        return settings if isinstance(settings, dict) else {}
+        return whole(json.loads(container["Labels"][_SETTINGS])) or {}
     return {}
 
 
@@ -345,12 +355,29 @@ def _found(name: str, container: t.Mapping[str, t.Any]) -> Found:
     )
 
 
-def _publishes(container: t.Mapping[str, t.Any], server: Wanted) -> bool:
-    """Say whether a container's published port keeps the server off its address."""
+def claim(container: t.Mapping[str, t.Any]) -> _holders.Claim:
+    """Return the claim of a container that holds a port: of a server of ours, or anything else."""
+    who, labels = f"container {_names(container)[0]}", container["Labels"] or {}
+    if _INSTANCE not in labels or _PROJECT not in labels:
+        return _holders.Claim(who, "end it")
+    option = "mlflow_server_docker_instance"
+    return _holders.ours(who, labels[_PROJECT], option, labels[_INSTANCE])
+
+
+def listens(container: t.Mapping[str, t.Any], host: str, port: int) -> bool:
+    """Say whether a running container holds a port of host: published, or in the host's network."""
+    labels = container["Labels"] or {}
+    alone = "host" in ((container.get("NetworkSettings") or {}).get("Networks") or {})
+    within = alone and _SETTINGS in labels and _settings(container).get("port") == port
+    return within or _publishes(container, host, port)
+
+
+def _publishes(container: t.Mapping[str, t.Any], host: str, number: int) -> bool:
+    """Say whether a container's published port keeps a server off that port of host."""
     for port in container.get("Ports") or ():
         address = port.get("IP", "")
-        meets = {address, server.host} & {"0.0.0.0", "::", ""} or address == server.host
-        if port.get("PublicPort") == server.port and meets:
+        meets = {address, host} & {"0.0.0.0", "::", ""} or address == host
+        if port.get("PublicPort") == number and meets:
             return True
     return False
 

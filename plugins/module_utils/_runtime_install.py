@@ -5,18 +5,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _python, _venv
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _files,
+    _programs,
+    _python,
+    _venv,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 STAMP = "installed.json"
 _ENTRYPOINT = "mlflow_entry.py"
 _WHAT = "MLflow"
+_AGAIN = "run the deploy playbook, which installs it again"
+_DESCRIPTION = {"version": str, "head": str, "revisions": list}
 
 
 class Runtime(t.NamedTuple):
@@ -38,7 +46,10 @@ class Runtime(t.NamedTuple):
 
     def is_installed(self) -> bool:
         """Say whether it was installed to the end, and is still whole."""
-        return (self.folder / STAMP).is_file() and _venv.is_whole(self.folder)
+        # An unreadable stamp is none.
+        if read_stamp(self.folder / STAMP, check_mode=True) is None:
+            return False
+        return _venv.is_whole(self.folder)
 
 
 def wanted_runtime(
@@ -89,9 +100,27 @@ def install(
         _venv.run([*entry, "warm"], timeout, _WHAT)
         # What MLflow tells of its schema revisions is kept, as asking it takes seconds.
         told = _venv.run([*entry, "describe"], timeout, _WHAT)
-        _files.write_private(runtime.folder / STAMP, told)
+        what = f"What MLflow in {runtime.folder} tells of itself"
+        description = _programs.document(told, what, "run again", _DESCRIPTION)
+        _files.write_private(runtime.folder / STAMP, json.dumps(description) + "\n")
         _drop_old(runtime)
     return True
+
+
+def read_stamp(path: Path, *, check_mode: bool = False) -> dict[str, t.Any] | None:
+    """Return what an installed MLflow told of itself, None where it is not installed.
+
+    One that was cut short is refused; not in check mode, as a real run installs it again first.
+    """
+    if not path.is_file():
+        return None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return _programs.document(text, f"{path} of the installed MLflow", _AGAIN, _DESCRIPTION)
+    except MlflowError:
+        if check_mode:
+            return None
+        raise
 
 
 def newest(folder: Path) -> dict[str, str] | None:

@@ -16,16 +16,23 @@ import http.client
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import socket
-import subprocess
 import time
 import typing as t
+import xml.parsers.expat
 import xmlrpc.client
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports, _python
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _files,
+    _holders,
+    _ports,
+    _programs,
+    _python,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
     REMOVE,
@@ -33,6 +40,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan impo
     Found,
     Step,
     Wanted,
+    whole,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._unix_http import UnixConnection
 
@@ -45,11 +53,20 @@ _LOG_BACKUPS = 3
 _LOG_LINES = 20
 _LOG_TAIL_BYTES = 16384
 _RPC_SECONDS = 10.0
+_PS_SECONDS = 10
 # sun_path holds 104 bytes on macOS and 108 on Linux; Supervisor first binds NAME.PID.
 _SOCKET_LENGTH = 104 - len(".4194304") - 1
 _UP = ("STARTING", "RUNNING", "BACKOFF")
 # EXITED is not among them: Supervisor starts such a server again at once.
 _DEAD = ("FATAL", "UNKNOWN")
+# What a call can end with, also where Supervisor dies in the middle of its answer.
+_NO_ANSWER = (
+    OSError,
+    http.client.HTTPException,
+    xmlrpc.client.Error,
+    xml.parsers.expat.ExpatError,
+    ValueError,
+)
 _SETTINGS = re.compile(r"settings-([0-9a-f]{16})\.json")
 _PASSED_ON = (
     "HOME",
@@ -106,6 +123,10 @@ class ProcessRuntime:
         arguments = _arguments(holder.pid)
         # Of one that is ending, or has ended since, there are none: its port is waited for.
         return not arguments or f"{self._folder}{os.sep}" in arguments
+
+    def claim(self, holder: _ports.Holder, host: str) -> _holders.Claim:
+        """Return whose a port is that no server of this folder holds."""
+        return _holders.claim(holder, host)
 
     def apply(self, steps: t.Sequence[Step], deadline: float) -> None:
         """Write settings and Supervisor's configuration, then let it start and stop all at once."""
@@ -185,7 +206,7 @@ class ProcessRuntime:
         settings = None
         if files:
             with contextlib.suppress(OSError, ValueError):
-                settings = json.loads(files[-1].read_text(encoding="utf-8"))
+                settings = whole(json.loads(files[-1].read_text(encoding="utf-8")))
         return Found(
             name=name,
             running=running,
@@ -257,26 +278,19 @@ class ProcessRuntime:
     def _launch(self, deadline: float) -> None:
         """Start Supervisor, which goes into the background by itself, and wait for its socket."""
         environment = {name: os.environ[name] for name in self._passed_on if name in os.environ}
-        try:
-            answer = subprocess.run(  # pylint: disable=ansible-bad-function
-                self.command,
-                env=environment,
-                cwd=str(self._folder),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=_remaining(deadline),
-                check=False,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
+        answer = _programs.run(
+            self.command,
+            _remaining(deadline),
+            f"Supervisor did not start by {self._python}",
+            "run the deploy playbook",
+            environment=environment,
+            folder=str(self._folder),
+            merged=True,
+        )
+        if answer.code != 0:
             raise MlflowError(
-                f"Supervisor did not start by {self._python}: {error}: run the deploy playbook."
-            ) from error
-        if answer.returncode != 0:
-            last = (answer.stdout.strip().splitlines() or ["it printed nothing"])[-1]
-            raise MlflowError(
-                f"Supervisor did not start: {last}: see {self._folder}/supervisord.log."
+                f"Supervisor did not start: {answer.reason}: {_start_remedy(answer.reason)}; its log is "
+                f"{self._folder}/supervisord.log."
             )
         _wait(self._supervisor.alive, deadline, f"Supervisor did not open {self._supervisor.path}")
 
@@ -315,11 +329,11 @@ class _Supervisor:
             return False
         try:
             state: t.Any = self._rpc.getState()
-            return bool(state["statename"] == "RUNNING")
-        except (ConnectionRefusedError, FileNotFoundError, xmlrpc.client.Fault):
-            # It refuses all calls while it shuts down.
+            return isinstance(state, dict) and state.get("statename") == "RUNNING"
+        except (ConnectionError, FileNotFoundError, xmlrpc.client.Fault):
+            # It refuses all calls while it shuts down, and one that dies hangs up.
             return False
-        except OSError as error:
+        except _NO_ANSWER as error:
             raise MlflowError(
                 f"Supervisor does not answer on {self.path} ({error}): run as the user who started it, "
                 "or end its process and run again."
@@ -342,11 +356,18 @@ class _Supervisor:
             _wait(self.is_gone, limit, f"Supervisor did not close {self.path}")
             return {}
         try:
-            commands = {info["name"]: info["command"] for info in self._call("getAllConfigInfo")}
-            return {
-                info["name"]: {**info, "command": commands.get(info["name"], "")}
-                for info in self._call("getAllProcessInfo")
-            }
+            configured = self._call("getAllConfigInfo")
+            running = self._call("getAllProcessInfo")
+            with self._understanding("getAllProcessInfo"):
+                commands = {str(info["name"]): str(info["command"]) for info in configured}
+                return {
+                    info["name"]: {
+                        "statename": str(info["statename"]),
+                        "pid": int(info["pid"]),
+                        "command": commands.get(info["name"], ""),
+                    }
+                    for info in running
+                }
         except MlflowError:
             if self.alive():
                 raise
@@ -357,7 +378,9 @@ class _Supervisor:
 
         Returns the names of those that it is starting now.
         """
-        ((added, changed, removed),) = self._call("reloadConfig")
+        told = self._call("reloadConfig")
+        with self._understanding("reloadConfig"):
+            ((added, changed, removed),) = told
         for name in changed + removed:
             self._call("stopProcessGroup", name, False)
         for name in changed + removed:
@@ -369,14 +392,14 @@ class _Supervisor:
 
     def start(self, names: t.Iterable[str]) -> None:
         """Start those servers that are not up, without waiting for them."""
-        processes = self.processes()
         for name in names:
-            if processes[name]["statename"] not in _UP:
+            if self._state(name) not in _UP:
                 self._call("startProcess", name, False)
 
     def shut_down(self, deadline: float) -> None:
         """Stop all servers and Supervisor itself."""
-        pid = self._call("getPID")
+        with self._understanding("getPID"):
+            pid = int(self._call("getPID"))
         self._call("shutdown")
         _wait(lambda: not _exists(pid), deadline, f"Supervisor (process {pid}) did not end")
 
@@ -384,15 +407,37 @@ class _Supervisor:
         """Call one of Supervisor's methods."""
         try:
             return getattr(self._rpc, method)(*arguments)
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+        except _NO_ANSWER as error:
+            said = str(error) or type(error).__name__
             raise MlflowError(
-                f"Supervisor refused {method} ({error}): look at supervisord.log in {self.path.parent}, "
+                f"Supervisor refused {method} ({said}): look at supervisord.log in {self.path.parent}, "
                 "then run again."
             ) from error
 
     def _ended(self, name: str) -> bool:
         """Say whether a server's process is gone."""
-        return self.processes()[name]["statename"] in ("STOPPED", "EXITED", *_DEAD)
+        return self._state(name) in ("STOPPED", "EXITED", *_DEAD)
+
+    def _state(self, name: str) -> str:
+        """Return the state of one of its servers."""
+        process = self.processes().get(name)
+        if process is None:
+            raise MlflowError(
+                f"Supervisor ended, or lost server '{name}', while the servers of this host were changed: see "
+                f"supervisord.log in {self.path.parent}, then rerun."
+            )
+        return str(process["statename"])
+
+    @contextlib.contextmanager
+    def _understanding(self, method: str) -> t.Iterator[None]:
+        """Turn an answer of another form into one sentence."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError) as error:
+            raise MlflowError(
+                f"Supervisor answered {method} in a form that is not its own ({error!r}): end whatever listens "
+                f"on {self.path}, then rerun."
+            ) from error
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -442,15 +487,10 @@ def _arguments(pid: int) -> str:
             return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ")
         return ""
     # macOS has ps alone, a slim Linux none.
-    answer = subprocess.run(  # pylint: disable=ansible-bad-function
-        ["ps", "-ww", "-o", "args=", "-p", str(pid)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        timeout=10,
-        check=False,
-    )
-    return answer.stdout
+    command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    return _programs.run(
+        command, _PS_SECONDS, f"The command line of process {pid} cannot be read", "rerun"
+    ).output
 
 
 def _exists(pid: int) -> bool:
@@ -462,6 +502,18 @@ def _exists(pid: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def _start_remedy(reason: str) -> str:
+    """Return what to do about a Supervisor that does not start for this reason."""
+    if "minfds" not in reason:
+        return "fix that and rerun"
+    # It raises the soft limit by itself, and tells a hard one that it would have liked to have.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return (
+        f"this user may open {hard} files at most: raise the hard limit (nofile in "
+        "/etc/security/limits.conf), log in again and rerun"
+    )
 
 
 def _remaining(deadline: float) -> float:

@@ -145,10 +145,8 @@ def _read_plan(runtime: Runtime, wanted: t.Sequence[Wanted], stop_unlisted: bool
             server = step.wanted
             holder = _ports.holder(server.host, server.port)
             if holder and server.port not in ours and not runtime.owns(holder):
-                raise MlflowError(
-                    f"Project '{server.name}': port {server.port} is held by {holder}: end it, or give "
-                    "the project another 'port'."
-                )
+                claim = runtime.claim(holder, server.host)
+                raise _ports.taken(server.name, server.port, *claim)
     return steps
 
 

@@ -110,9 +110,17 @@ def plan(
     return steps
 
 
+def whole(settings: t.Any) -> dict[str, t.Any] | None:
+    """Return settings that were read back, None where they were cut short."""
+    if not isinstance(settings, dict):
+        return None
+    sound = isinstance(settings.get("host"), str) and isinstance(settings.get("port"), int)
+    return settings if sound else None
+
+
 def redacted(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return settings without values of variables and long texts; configuration tells them apart."""
-    shown = {**settings, "environment": sorted(settings["environment"])}
+    shown = {**settings, "environment": sorted(settings.get("environment", ()))}
     certificate = shown.get("database", {}).get("ca", "")
     if certificate:
         digest = hashlib.sha256(certificate.encode("utf-8")).hexdigest()

@@ -19,23 +19,27 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import sqlite3
-import subprocess
 import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _python
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _files,
+    _programs,
+    _python,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import STAMP
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import (
+    STAMP,
+    read_stamp,
+)
 
 EMPTY, CURRENT, BEHIND, UNKNOWN = "empty", "current", "behind", "unknown"
 _PREFIX = "sqlite:///"
-# How docker/mlflow_entry.py begins a line.
-_TOLD = "mlflow_entry: "
-_EXCEPTION = re.compile(r"[\w.]+(Error|Exception)\b")
+# How docker/mlflow_entry.py begins the line about its MLflow.
+_TOLD = "mlflow_entry loads "
 
 
 class Revisions(t.NamedTuple):
@@ -62,12 +66,11 @@ class Schema(t.NamedTuple):
     revision: str
 
 
-def read_revisions(entrypoint: str) -> Revisions | None:
+def read_revisions(entrypoint: str, *, check_mode: bool = False) -> Revisions | None:
     """Return what the runtime of this entry point told of itself; None where it is not installed."""
-    stamp = Path(entrypoint).with_name(STAMP)
-    if not stamp.exists():
+    told = read_stamp(Path(entrypoint).with_name(STAMP), check_mode=check_mode)
+    if told is None:
         return None
-    told = json.loads(stamp.read_text(encoding="utf-8"))
     return Revisions(told["version"], told["head"], frozenset(told["revisions"]))
 
 
@@ -252,35 +255,26 @@ def _sqlite_path(name: str, uri: str) -> Path:
     """Return the file of an SQLite URI."""
     if not uri.startswith(_PREFIX + "/"):
         raise MlflowError(
-            f"Project '{name}': its database is not an SQLite file with an absolute path: use the backend "
-            "'local', the only one of this release."
+            f"Project '{name}': the URI of its database is neither an SQLite file with an absolute path "
+            "(sqlite:////PATH) nor mysql+pymysql://...: pass the URI that the backend record gives."
         )
     return Path(uri[len(_PREFIX) :])
 
 
 def _entry(python: str, entrypoint: str, verb: str, request: str, timeout: float) -> str:
     """Run mlflow_entry.py and return what it logged."""
-    try:
-        answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            _python.isolated(python, entrypoint, verb),
-            env=_python.environment(),
-            input=request,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            # Keeps the locks while MLflow still writes, should this process be killed.
-            close_fds=False,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
+    answer = _programs.run(
+        _python.isolated(python, entrypoint, verb),
+        timeout,
+        f"MLflow's {verb} did not end well",
+        "run again, or raise the timeout",
+        text=request,
+        environment=_python.environment(),
+        # Keeps the locks while MLflow still writes, should this process be killed.
+        keep_locks=True,
+    )
+    if answer.code != 0:
         raise MlflowError(
-            f"MLflow's {verb} did not end well ({error}): run again, or raise the timeout."
-        ) from error
-    if answer.returncode != 0:
-        lines = answer.stderr.strip().splitlines() or ["no output"]
-        # SQLAlchemy ends its errors with the statement and a link.
-        errors = [line for line in lines if _EXCEPTION.match(line)] or lines
-        raise MlflowError(
-            f"MLflow's {verb} failed: {errors[-1]}: the databases were left as they were."
+            f"MLflow's {verb} failed: {answer.reason}: the databases were left as they were."
         )
-    return answer.stderr
+    return answer.errors

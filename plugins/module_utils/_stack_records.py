@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _programs
 
 _CANCELLED = re.compile(r"Resource \w+ cancelled")
 _UNCHANGED = re.compile(
@@ -41,6 +40,7 @@ _ENDS = {
     "UPDATE_ROLLBACK_COMPLETE",
     "UPDATE_ROLLBACK_FAILED",
 }
+_DEPLOY = "run the deploy playbook, or delete that output if it is not ours"
 _PROJECT_KEYS = ("runtime_secret", "migrator_secret", "role", "policy")
 _REPLACEMENT = {"True": "yes", "Conditional": "maybe", "False": "no"}
 
@@ -190,7 +190,7 @@ def is_overtaken(code: str, text: str) -> bool:
 def projects(outputs: t.Mapping[str, str]) -> dict[str, dict[str, t.Any]]:
     """Return what a stack's outputs tell of each project, by the project's name."""
     told = [
-        json.loads(text)
+        _programs.document(text, f"The stack's output {key}", _DEPLOY, {"name": str})
         for key, text in sorted(outputs.items())
         if key.startswith("Project") and text.startswith("{")
     ]

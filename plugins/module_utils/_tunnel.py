@@ -15,12 +15,17 @@ import json
 import re
 import shutil
 import socket
-import subprocess
 import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports, _python, _venv
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _files,
+    _ports,
+    _programs,
+    _python,
+    _venv,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._boot import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
@@ -178,8 +183,9 @@ class Tunnel:
             return
         holder = _ports.holder(wanted.host, wanted.port)
         if holder:
+            claim = self._runtime.claim(holder, wanted.host)
             raise MlflowError(
-                f"Port {wanted.port} for the tunnel to the database is held by {holder}: end it, or "
+                f"Port {wanted.port} for the tunnel to the database is held by {claim.who}: {claim.end}, or "
                 "set mlflow_database_tunnel_port to another one."
             )
 
@@ -276,17 +282,9 @@ def _plugin_version() -> tuple[int, ...]:
     path = shutil.which(_PLUGIN)
     if not path:
         return ()
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            [path, "--version"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        return tuple(map(int, re.findall(r"\d+", answer.stdout)[:4]))
+    with contextlib.suppress(MlflowError):
+        answer = _programs.run([path, "--version"], 30, f"{_PLUGIN} failed", "install it again")
+        return tuple(map(int, re.findall(r"\d+", answer.output)[:4]))
     return ()
 
 

@@ -10,12 +10,17 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _paths, _pip, _python
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _files,
+    _paths,
+    _pip,
+    _programs,
+    _python,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 OLDEST_PYTHON = (3, 11)
@@ -112,19 +117,14 @@ def python_version(python: str) -> tuple[int, int] | None:
         complete = all(importlib.util.find_spec(name) for name in _PARTS)
         return sys.version_info[:2] if complete else None
     try:
-        answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            _python.isolated(python, "-c", _CHECK),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            timeout=30,
-            check=False,
+        answer = _programs.run(
+            _python.isolated(python, "-c", _CHECK), 30, f"{python} failed", "install it again"
         )
-    except (OSError, subprocess.SubprocessError):
+    except MlflowError:
         return None
-    if answer.returncode != 0:
+    major, _dot, minor = answer.output.strip().partition(".")
+    if answer.code != 0 or not (major.isdecimal() and minor.isdecimal()):
         return None
-    major, _dot, minor = answer.stdout.strip().partition(".")
     return int(major), int(minor)
 
 
@@ -151,28 +151,19 @@ def run(
     environment: t.Mapping[str, str] | None = None,
 ) -> str:
     """Run one step of installing what is named, and return what it printed."""
-    try:
-        answer = subprocess.run(  # pylint: disable=ansible-bad-function
-            command,
-            env=_python.environment() if environment is None else environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-            check=False,
-            # Keeps the lock while pip still writes, should this process be killed.
-            close_fds=False,
-        )
-    except subprocess.TimeoutExpired as error:
+    answer = _programs.run(
+        command,
+        timeout,
+        f"{what} could not be installed",
+        "raise mlflow_server_install_timeout where it ran out, or install what is missing",
+        environment=_python.environment() if environment is None else environment,
+        merged=True,
+        # Keeps the lock while pip still writes, should this process be killed.
+        keep_locks=True,
+    )
+    if answer.code != 0:
         raise MlflowError(
-            f"Installing {what} took over {timeout:.0f} seconds: raise mlflow_server_install_timeout."
-        ) from error
-    if answer.returncode != 0:
-        lines = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
-        errors = [line for line in lines if line.lower().startswith("error")] or lines[-1:]
-        raise MlflowError(
-            f"{what} could not be installed ({(errors or ['no output'])[0]}): check the package index that "
+            f"{what} could not be installed ({answer.reason}): check the package index that "
             "pip uses on this host and the room on its disk, then run again."
         )
-    return answer.stdout
+    return answer.output

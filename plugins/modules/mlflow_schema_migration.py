@@ -203,7 +203,6 @@ mlflow:
   sample: MLflow 3.17.2 from /srv/mlflow/runtimes/3.17.2-0123456789ab/venv/lib/python3.11/site-packages/mlflow
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +216,10 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import STAMP
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import (
+    STAMP,
+    read_stamp,
+)
 
 
 def main() -> None:
@@ -285,7 +287,7 @@ def _sqlite(module: AnsibleModule) -> dict[str, object]:
     """Migrate SQLite files."""
     params = module.params
     runtime = _paths.runtime_paths(params)
-    revisions = _sqlite_schema.read_revisions(runtime[1])
+    revisions = _sqlite_schema.read_revisions(runtime[1], check_mode=module.check_mode)
     schemas = [
         _sqlite_schema.classify(item["name"], item["uri"], revisions) for item in params["schemas"]
     ]
@@ -323,7 +325,7 @@ def _sqlite(module: AnsibleModule) -> dict[str, object]:
 def _mysql(module: AnsibleModule) -> dict[str, object]:
     """Migrate schemas of MySQL."""
     params = module.params
-    known = _mysql_schema.known_revisions(_told(params))
+    known = _mysql_schema.known_revisions(_told(params, module.check_mode))
     found = {str(record.get("name")): record for record in params["found"]}
     schemas = [
         _mysql_schema.classify(item, found.get(item["name"]), known) for item in params["schemas"]
@@ -371,14 +373,11 @@ def _mysql(module: AnsibleModule) -> dict[str, object]:
     return result
 
 
-def _told(params: dict[str, Any]) -> dict[str, Any] | None:
+def _told(params: dict[str, Any], check_mode: bool) -> dict[str, Any] | None:
     """Return what the MLflow that will serve the schemas told of itself, where it is known."""
     if params["mlflow"] or params["runtime"] == "docker":
         return dict(params["mlflow"])
-    stamp = Path(params["entrypoint"]).with_name(STAMP)
-    if not stamp.exists():
-        return None
-    return dict(json.loads(stamp.read_text(encoding="utf-8")))
+    return read_stamp(Path(params["entrypoint"]).with_name(STAMP), check_mode=check_mode)
 
 
 def _runner(params: dict[str, Any]) -> _mysql_schema.Runner:

@@ -98,7 +98,7 @@ def test_another_mlflow_on_the_python_path_is_not_loaded(
         assert record["healthy"], record
         assert record["version"] == host.runtime["version"]
         first = Path(record["log_path"]).read_text().splitlines()[0]
-        assert first.startswith(f"mlflow_entry: MLflow {record['version']} from {own}/"), first
+        assert first.startswith(f"mlflow_entry loads MLflow {record['version']} from {own}/"), first
         assert experiments(record["url"]) == {"Default"}
     pythons = [words for words in host.processes().values() if "python" in words[0]]
     # Supervisor, two servers, and what the second one has spawned.

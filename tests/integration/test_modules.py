@@ -281,6 +281,26 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: Host) -> No
     assert files(fleet.state) == before
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_port_of_another_inventory_s_server_is_refused_as_such(
+    new_host: Callable[..., Host], workers: int
+) -> None:
+    """It is not to be killed, as its Supervisor would start it again: it is stopped where it belongs."""
+    theirs, ours = new_host("demo"), new_host("churn")
+    theirs.converge(theirs.server("demo", workers=workers))
+    port = theirs.known["demo"]["port"]
+    options = ours.options(ours.server("churn", port=port))
+    for check in (True, False):
+        sentence = ours.modules.refuse("mlflow_server", options, check=check)
+        assert sentence.startswith(f"Project 'churn': port {port} is held by process ")
+        assert sentence.endswith(
+            ", the server of project 'demo' that another inventory or runtime started with mlflow_state_dir "
+            f"{theirs.state}: stop that server there (mlflow_server_state=stopped), or give the project "
+            "another 'port'."
+        )
+    assert ours.processes() == {}
+
+
 def test_an_address_of_another_host_is_told(fleet: Host) -> None:
     """The address is at fault, not some process."""
     pids, options = fleet.pids(), fleet.options(fleet.server("a", host="192.0.2.1"))

@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 # After so many seconds a tunnel that ends has been a good one, and is built again at once.
 STEADY_SECONDS = 30.0
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 10.0
-STOP_SECONDS = 5.0
+STOP_SECONDS, PS_SECONDS = 5.0, 10.0
 # An instance of the relay takes a minute or two until Systems Manager knows it.
 RELAY_SECONDS, RELAY_POLL_SECONDS = 300.0, 5.0
 # A line that says nothing for so long is cut off, as by a bastion that is gone.
@@ -69,10 +69,27 @@ def main(arguments: list[str]) -> int:
     if arguments[0] == "end":
         _end_left_behind(path)
         return 0
+    try:
+        settings = read_settings(path)
+    except TunnelError as error:
+        say(str(error))
+        return 2
     signal.signal(signal.SIGTERM, _stop)
     _end_with_parent()
-    keep(json.loads(path.read_text(encoding="utf-8")), path.parent)
+    keep(settings, path.parent)
     return 0
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read the settings file; its form is the module docstring's."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if settings["kind"] in CARRIERS and isinstance(settings[settings["kind"]], dict):
+            return dict(settings)
+        reason = "its kind is not known"
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    raise TunnelError(f"{path} cannot be read ({reason}); run the servers playbook.")
 
 
 def keep(settings: dict[str, Any], folder: Path) -> None:
@@ -131,12 +148,12 @@ def through_relay(settings: dict[str, Any]) -> Carrier:
         }
         ssm = aws.client("ssm", endpoint_url=endpoint)
         answer = ssm.start_session(**request)
-    except (BotoCoreError, ClientError) as error:
+        told = {key: answer[key] for key in ("SessionId", "StreamUrl", "TokenValue")}
+    except (BotoCoreError, ClientError, KeyError) as error:
         raise TunnelError(
             f"AWS opens no session with the relay ({error}): check the credentials of this host, "
             "and that they have the policy RelayUserPolicyArn of the stack."
         ) from None
-    told = {key: answer[key] for key in ("SessionId", "StreamUrl", "TokenValue")}
     command = ["session-manager-plugin", RESPONSE, aws.region_name, "StartSession"]
     command += [place["profile"], json.dumps(request), ssm.meta.endpoint_url]
     return Carrier(command, {RESPONSE: json.dumps(told)})
@@ -227,7 +244,9 @@ def _end_left_behind(folder: Path) -> None:
     """End what a killed keeper has left, which still holds the port."""
     try:
         left = json.loads((folder / CHILD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        left = {"pid": int(left["pid"]), "words": [str(word) for word in left["words"]]}
+    except (OSError, ValueError, LookupError, TypeError):
+        # It was cut short, so nothing tells whose that process is.
         return
     if not _runs(left):
         return
@@ -253,7 +272,12 @@ def _arguments(pid: int) -> str:
         return ""
     # macOS has ps alone, a slim Linux none.
     command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=PS_SECONDS, check=False
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _end_with_parent() -> None:

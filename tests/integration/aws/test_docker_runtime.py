@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _ports
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import LABEL
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine, EngineError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.tests.integration._docker_host import (
@@ -403,6 +405,39 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: DockerHost)
     finally:
         fleet.docker("rm", "--force", other)
     assert fleet.containers() == before
+
+
+@pytest.mark.parametrize("network", ["bridge", "host"])
+def test_a_port_of_another_instance_is_refused_as_such(fleet: DockerHost, network: str) -> None:
+    """Published, or held by a process in the host's network: by both runtimes, with what to do."""
+    port, instance = fleet.new_ports(1)[0], f"t{uuid.uuid4().hex[:8]}"
+    listen = (
+        f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); time.sleep(300)"
+    )
+    options = ["--network", "host"]
+    if network == "bridge":
+        listen, options = "import time; time.sleep(300)", ["--publish", f"127.0.0.1:{port}:80"]
+    name = f"{instance}-demo"
+    fleet.docker(
+        *("run", "--detach", "--name", name, *options),
+        *("--label", f"{LABEL}instance={instance}", "--label", f"{LABEL}project=demo"),
+        *("--entrypoint", PYTHON, fleet.image, "-c", listen),
+    )
+    try:
+        await_(lambda: not _ports.is_free("127.0.0.1", port), "nothing listens")
+        told = (
+            f"Project 'b': port {port} is held by container {name}, the server of project 'demo' that another "
+            f"inventory or runtime started with mlflow_server_docker_instance {instance}: stop that server "
+            "there (mlflow_server_state=stopped), or give the project another 'port'."
+        )
+        assert fleet.refuse(fleet.server("b", port=port), check=True) == told
+        process = {"runtime": "process", "python": PYTHON, "entrypoint": "/none/mlflow_entry.py"}
+        options_ = {**fleet.options(fleet.server("b", port=port)), **process}
+        assert (
+            fleet.modules.refuse("mlflow_server", options_, DOCKER_HOST=fleet.docker.host) == told
+        )
+    finally:
+        fleet.docker("rm", "--force", name)
 
 
 def test_a_missing_image_is_told_before_anything_is_touched(fleet: DockerHost) -> None:

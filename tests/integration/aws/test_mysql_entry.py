@@ -25,6 +25,7 @@ from urllib.parse import quote, quote_plus
 from urllib.request import Request
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._probe import probe
 from ansible_collections.mlops.mlflow_aws.tests.integration._clock import Clock
 from ansible_collections.mlops.mlflow_aws.tests.integration._clock import clock as make_clock
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
@@ -146,6 +147,32 @@ def test_survives_a_secret_that_goes(place: Place, schema: dict[str, Any]) -> No
         place.change_secret(database["secret"], f"another {AWKWARD} {uuid.uuid4().hex}")
         server.await_text("has a new version")
     assert "Traceback" not in server.text()
+
+
+@pytest.mark.parametrize("secret_too", [False, True])
+def test_says_what_is_behind_a_user_that_is_gone(
+    place: Place, schema: dict[str, Any], secret_too: bool
+) -> None:
+    """As another inventory's list removes it: in what a client gets, not just that it is denied."""
+    name = f"mlflow_gone_{int(secret_too)}"
+    place.copy(schema["name"], name)
+    database = place.identity(name, RUNTIME)
+    with place.serve(place.settings(name, database)) as server:
+        server.await_ready()
+        if secret_too:
+            place.aws.client("secretsmanager").delete_secret(SecretId=database["secret"])
+        # Sessions that are open would go on.
+        place.set_password(database["user"], uuid.uuid4().hex)
+        place.database.query("DROP USER %s@'%%'", database["user"])
+        status, text = ask(server.url, "/api/2.0/mlflow/experiments/search", {"max_results": 1})
+        assert status == 503
+        told = (
+            f"Access denied for user '{database['user']}': another inventory with this backend has removed it "
+            "(state: absent), or its password was changed: run the projects playbook"
+        )
+        assert told in json.loads(text)["message"]
+        host, _colon, port = server.url.removeprefix("http://").partition(":")
+        assert probe(host, int(port), 20).reason == f"HTTP 503: {told}"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -183,7 +183,7 @@ def test_process_runner(tmp_path: Path) -> None:
 def test_parse() -> None:
     """One record for each line; a failure without a word is one too."""
     assert parse(0, '{"name": "a"}\n{"name": "b"}\n', "") == [{"name": "a"}, {"name": "b"}]
-    with pytest.raises(MlflowError, match="code 137: it said nothing"):
+    with pytest.raises(MlflowError, match="code 137: it printed nothing"):
         parse(137, "", "")
     assert _mysql_schema.is_mysql("mysql+pymysql://x/y")
     assert not _mysql_schema.is_mysql("sqlite:////x")

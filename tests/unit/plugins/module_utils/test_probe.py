@@ -106,6 +106,26 @@ def test_a_healthy_server(protocol: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (
+            """(pymysql.err.OperationalError) (1045, "Access denied for user 'a': it was removed")\n(Background""",
+            "Access denied for user 'a': it was removed",
+        ),
+        ("(pymysql.err.ProgrammingError) (1146, 'Table is gone')", "Table is gone"),
+        ("(sqlite3.OperationalError) no such table", "(sqlite3.OperationalError) no such table"),
+        ("\n", ""),
+    ],
+)
+def test_what_the_database_said_is_the_reason(message: str, reason: str) -> None:
+    """Without what its driver and SQLAlchemy put around it."""
+    body = json.dumps({"error_code": "TEMPORARILY_UNAVAILABLE", "message": message}).encode()
+    with http_server(status=503, body=body) as (port, _asked):
+        answer = _probe.probe("127.0.0.1", port, TIMEOUT)
+    assert answer.reason == f"HTTP 503: {reason}"
+
+
 def test_a_server_that_sends_no_configuration() -> None:
     """One that is not ours is told by the missing header."""
     with http_server(configuration="") as (port, _asked):

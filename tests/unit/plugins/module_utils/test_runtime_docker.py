@@ -186,9 +186,41 @@ def test_a_port_is_held_only_on_an_address_that_we_want(
     """Another interface of the host is another matter."""
     port = {"IP": address, "PrivatePort": 80, "PublicPort": 5001, "Type": "tcp"}
     container = {"Ports": [{"PrivatePort": 81, "Type": "tcp"}, port]}
-    assert _runtime_docker._publishes(container, wanted(host=host)) is meets
-    assert not _runtime_docker._publishes(container, wanted(host=host, port=5002))
-    assert not _runtime_docker._publishes({"Ports": None}, wanted())
+    assert _runtime_docker._publishes(container, host, 5001) is meets
+    assert not _runtime_docker._publishes(container, host, 5002)
+    assert not _runtime_docker._publishes({"Ports": None}, host, 5001)
+
+
+def test_whose_a_container_is() -> None:
+    """A server of another inventory is not to be ended as something that strayed in."""
+    labels = {f"{LABEL}instance": "team-b", f"{LABEL}project": "demo"}
+    container = {"Id": "0" * 64, "Names": ["/team-b-demo"], "Labels": labels}
+    assert _runtime_docker.claim(container) == (
+        (
+            "container team-b-demo, the server of project 'demo' that another inventory or runtime "
+            "started with mlflow_server_docker_instance team-b"
+        ),
+        "stop that server there (mlflow_server_state=stopped)",
+    )
+    assert _runtime_docker.claim({**container, "Labels": None}) == (
+        "container team-b-demo",
+        "end it",
+    )
+
+
+def test_a_container_in_the_host_s_network_listens_too() -> None:
+    """It publishes nothing, and its label says on what port it serves."""
+    settings = {"host": "127.0.0.1", "port": 5001}
+    container: dict[str, Any] = {
+        "Labels": {f"{LABEL}settings": json.dumps(settings)},
+        "NetworkSettings": {"Networks": {"host": {}}},
+        "Ports": [],
+    }
+    assert _runtime_docker.listens(container, "127.0.0.1", 5001)
+    assert not _runtime_docker.listens(container, "127.0.0.1", 5002)
+    container["NetworkSettings"] = {"Networks": {"bridge": {}}}
+    assert not _runtime_docker.listens(container, "127.0.0.1", 5001)
+    assert not _runtime_docker.listens({"Labels": None}, "127.0.0.1", 5001)
 
 
 def test_the_log_is_shown_by_a_command_that_works_as_it_stands() -> None:

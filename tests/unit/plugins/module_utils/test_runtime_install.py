@@ -154,9 +154,13 @@ def test_a_runtime_is_found_by_what_it_is_made_of(tmp_path: Path) -> None:
     wanted.python.symlink_to(sys.executable)
     find = _runtime_install.installed_runtime
     assert find(tmp_path, files, sys.executable) is None
-    (wanted.folder / "installed.json").write_text("{}")
     (wanted.folder / "requirements.txt").write_text("\n".join(REQUIREMENTS))
     packages = [package(wanted.folder, name) for name in ("alembic", "mlflow")]
+    stamp = wanted.folder / "installed.json"
+    for cut in ("", "{", "{}", '{"version": "3.17.2", "hea'):
+        stamp.write_text(cut)
+        assert find(tmp_path, files, sys.executable) is None
+    stamp.write_text('{"version": "3.17.2", "head": "a", "revisions": ["a"]}')
     assert find(tmp_path, files, sys.executable) == wanted
     assert find(tmp_path, "other", sys.executable) is None
     for path in packages:

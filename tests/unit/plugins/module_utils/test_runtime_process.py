@@ -6,13 +6,21 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
+import http.server
 import json
 import os
 import shlex
+import socketserver
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import xmlrpc.client
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _ports, _server_manager
@@ -136,12 +144,17 @@ def test_servers_are_known_by_their_settings(tmp_path: Path) -> None:
     for name in ("demo", "empty"):
         (tmp_path / name).mkdir()
     (tmp_path / "supervisord.log").write_text("")
-    (tmp_path / "demo" / "settings-0123456789abcdef.json").write_text('{"port": 5001}')
+    (tmp_path / "demo" / "settings-0123456789abcdef.json").write_text(
+        '{"host": "127.0.0.1", "port": 5001}'
+    )
     assert process_runtime(tmp_path).observe() == {
-        "demo": Found("demo", running=False, known=True, settings={"port": 5001})
+        "demo": Found(
+            "demo", running=False, known=True, settings={"host": "127.0.0.1", "port": 5001}
+        )
     }
-    (tmp_path / "demo" / "settings-0123456789abcdef.json").write_text("{")
-    assert process_runtime(tmp_path).observe() == {"demo": Found("demo", known=True)}
+    for cut in ("{", "", "[]", '{"host": "127.0.0.1"}', '{"host": 1, "port": 5001}'):
+        (tmp_path / "demo" / "settings-0123456789abcdef.json").write_text(cut)
+        assert process_runtime(tmp_path).observe() == {"demo": Found("demo", known=True)}
 
 
 def test_a_host_without_a_folder_has_no_servers() -> None:
@@ -182,3 +195,122 @@ def test_a_process_that_has_ended_has_no_arguments(
     """Also where there is no ps to ask; it is taken for a server that is ending."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert process_runtime(tmp_path).owns(_ports.Holder(ended, "python", 5001))
+
+
+class Telling(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """A Supervisor that answers each method as told, and as its last answer then on."""
+
+    daemon_threads = True
+
+    def __init__(self, path: Path, answers: dict[str, list[bytes]]) -> None:
+        """Take the socket's path, and the answers by method."""
+        super().__init__(str(path), Answering)
+        self.answers = answers
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Answers a call with what is due; an empty answer hangs up."""
+
+    server: Telling
+
+    def do_POST(self) -> None:
+        """Answer one call."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        method = xmlrpc.client.loads(body)[1] or ""
+        due = self.server.answers[method.rpartition(".")[2]]
+        answer = due.pop(0) if len(due) > 1 else due[0]
+        if answer:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nConnection: close\r\n")
+            self.wfile.write(b"Content-Length: %d\r\n\r\n" % len(answer))
+            # One that dies in the middle has promised more than it sends.
+            self.wfile.write(answer.removesuffix(CUT))
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+CUT = b"CUT"
+
+
+def xml(value: Any) -> bytes:
+    """Return an answer of XML-RPC."""
+    return xmlrpc.client.dumps((value,), methodresponse=True).encode()
+
+
+RUNNING = xml({"statename": "RUNNING", "statecode": 1})
+DEMO = {"name": "demo", "statename": "RUNNING", "pid": 1}
+
+
+@contextlib.contextmanager
+def telling(**answers: list[bytes]) -> Iterator[ProcessRuntime]:
+    """Give a runtime whose Supervisor answers so."""
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as name,
+        Telling(Path(name) / "supervisor.sock", answers) as server,
+    ):
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield process_runtime(Path(name))
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<?xml version='1.0'?><methodResponse><params>",
+        b"<methodResponse>" + CUT,
+        b"no xml at all",
+        xml([{"name": "demo"}]),
+        xml([{"statename": "RUNNING", "pid": 1}]),
+        xml("nothing"),
+        xml([{**DEMO, "pid": "x"}]),
+    ],
+)
+def test_an_answer_of_another_form_is_one_sentence(answer: bytes) -> None:
+    """Of a Supervisor that dies in the middle, or of something else on its socket."""
+    with (
+        telling(
+            getState=[RUNNING], getAllConfigInfo=[xml([])], getAllProcessInfo=[answer]
+        ) as runtime,
+        pytest.raises(MlflowError, match=r"Supervisor (refused|answered) getAllProcessInfo"),
+    ):
+        runtime.observe()
+
+
+@pytest.mark.parametrize("answer", [b"", xml("x"), xml({"statecode": 1})])
+def test_what_does_not_say_that_it_runs_is_gone(answer: bytes) -> None:
+    """As one that hangs up while it ends."""
+    with telling(getState=[answer]) as runtime:
+        assert runtime._supervisor.alive() is False
+
+
+def test_a_state_that_cannot_be_read_is_one_sentence() -> None:
+    """As of a Supervisor that dies in the middle of it."""
+    with (
+        telling(getState=[b"<methodResponse>"]) as runtime,
+        pytest.raises(MlflowError, match="Supervisor does not answer on"),
+    ):
+        runtime._supervisor.alive()
+
+
+def test_a_supervisor_that_loses_its_servers_is_told() -> None:
+    """It died and another one came, between the list and the call."""
+    answers = {"getAllConfigInfo": [xml([])], "getAllProcessInfo": [xml([])]}
+    with telling(getState=[RUNNING], **answers) as runtime:
+        sentence = r"Supervisor ended, or lost server 'demo', while the servers .* then rerun\."
+        with pytest.raises(MlflowError, match=sentence):
+            runtime._supervisor.start(["demo"])
+        with pytest.raises(MlflowError, match=sentence):
+            runtime._supervisor._ended("demo")
+
+
+@pytest.mark.parametrize("told", [[], [[[], []]], "x"])
+def test_a_configuration_that_is_not_read_is_told(told: object) -> None:
+    """Its answer has three lists."""
+    with (
+        telling(reloadConfig=[xml(told)]) as runtime,
+        pytest.raises(MlflowError, match="Supervisor answered reloadConfig"),
+    ):
+        runtime._supervisor.update(time.monotonic() + 5)

@@ -174,12 +174,12 @@ def test_a_file_that_cannot_be_opened_is_not_called_corrupt(tmp_path: Path) -> N
     "address", ["mysql+pymysql://h/demo", "sqlite://", "sqlite:///relative.db", "/s/mlflow.db", ""]
 )
 def test_another_kind_of_database_is_refused(address: str) -> None:
-    """This release knows SQLite files with an absolute path."""
+    """A relative path is that of whatever runs the migration."""
     with pytest.raises(MlflowError) as caught:
         _sqlite_schema.classify("demo", address, REVISIONS)
     assert str(caught.value) == (
-        "Project 'demo': its database is not an SQLite file with an absolute path: use the backend "
-        "'local', the only one of this release."
+        "Project 'demo': the URI of its database is neither an SQLite file with an absolute path "
+        "(sqlite:////PATH) nor mysql+pymysql://...: pass the URI that the backend record gives."
     )
 
 

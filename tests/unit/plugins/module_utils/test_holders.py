@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whose a port is that a real process holds."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _holders, _ports
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells of processes.")
+
+LISTEN = (
+    "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); "
+    "print(s.getsockname()[1], flush=True); sys.stdin.read()"
+)
+
+
+@pytest.fixture(autouse=True)
+def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let no engine of this machine answer."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+
+
+@contextlib.contextmanager
+def listening(*words: str, folder: Path) -> Iterator[tuple[int, int]]:
+    """Give the number and the port of a process with these arguments in a folder."""
+    command = [sys.executable, "-c", LISTEN, *words]
+    with subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        yield process.pid, int(process.stdout.readline())
+        process.communicate("")
+
+
+def claim(port: int) -> _holders.Claim:
+    """Return whose the port is."""
+    holder = _ports.holder("127.0.0.1", port)
+    assert holder
+    return _holders.claim(holder, "127.0.0.1")
+
+
+@pytest.mark.parametrize("worker", [False, True])
+def test_a_server_of_another_state_folder_is_known(tmp_path: Path, worker: bool) -> None:
+    """By its arguments; a worker of it by where it works."""
+    folder = tmp_path / "a state" / "servers" / "demo"
+    folder.mkdir(parents=True)
+    settings = folder / "settings-0123456789abcdef.json"
+    settings.write_text("{}")
+    words = [] if worker else ["serve", str(settings)]
+    with listening(*words, folder=folder if worker else tmp_path) as (pid, port):
+        found = claim(port)
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        assert found.who == (
+            f"process {pid} ({name}), the server of project 'demo' that another inventory or runtime "
+            f"started with mlflow_state_dir {tmp_path}/a state"
+        )
+        assert found.end == "stop that server there (mlflow_server_state=stopped)"
+
+
+def test_anything_else_is_a_process(tmp_path: Path) -> None:
+    """Also one that works in a folder of that name which holds no server."""
+    folder = tmp_path / "servers" / "web"
+    folder.mkdir(parents=True)
+    with listening(folder=folder) as (pid, port):
+        found = claim(port)
+        assert found.who.startswith(f"process {pid} (")
+        assert found.who.endswith(")")
+        assert found.end == "end it"
+
+
+def test_a_process_that_has_ended_is_told_as_it_was_found(tmp_path: Path) -> None:
+    """It may end between the two looks."""
+    with listening(folder=tmp_path) as (pid, port):
+        pass
+    holder = _ports.Holder(pid, "python", port)
+    assert _holders.claim(holder, "127.0.0.1") == (f"process {pid} (python)", "end it")
+    unknown = _ports.Holder(0, "a process of another user", port)
+    assert _holders.claim(unknown, "127.0.0.1").who == "a process of another user"
