@@ -49,7 +49,13 @@ def call(
 
 def test_a_page_writes_under_each_name_of_the_list(named: Host) -> None:
     """Over HTTP and HTTPS; a foreign page, host or port is refused."""
-    hosts = ["MLflow.Example.com", "2001:DB8:0::5", "[2001:db8::6]:8443", "*.lab.example", "secure.example:443"]
+    hosts = [
+        "MLflow.Example.com",
+        "2001:DB8:0::5",
+        "[2001:db8::6]:8443",
+        "*.lab.example",
+        "secure.example:443",
+    ]
     environment = {"MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": "https://tools.example"}
     server = named.server("demo", allowed_hosts=hosts, environment=environment)
     record = by_name(named.converge(server))["demo"]
@@ -120,7 +126,7 @@ def test_a_server_listens_on_ipv6(named: Host, workers: int) -> None:
     assert told.stdout == url
     assert named.info()["six"]["healthy"] is True
     options = {
-        "servers": [{"name": "six", "url": url, "configuration": record["configuration"]}],
+        "servers": [{"name": "six", "url": url, "key": record["configuration"]}],
         **named.program,
     }
     [run] = named.modules.call("mlflow_run", options)["runs"]
