@@ -22,7 +22,7 @@ PROBE_HEADER = "mlflow-aws-probe"
 USED_SECONDS = 60
 PROBE_SECONDS = 10
 # Calls that do not read the database.
-IDLE_PATHS = ("/health", "/version")
+IDLE_PATHS = ("/health", "/metrics", "/version")
 
 
 def health(settings: dict[str, Any], settings_path: Path) -> int:

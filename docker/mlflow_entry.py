@@ -34,6 +34,8 @@ The settings file (JSON, mode 0600) holds:
     backend_store_uri      SQLAlchemy URI of the project's database
     artifacts_destination  folder or URI where proxied artifacts are kept
     allowed_hosts          Host headers accepted; empty keeps MLflow's default
+    allowed_origins        optional: origins whose pages may change data, beside local ones
+    metrics                optional: true shows Prometheus metrics on /metrics
     environment            further variables for the server, name to text
     database               null, or for mysql+pymysql://HOST:PORT/SCHEMA: `secret`, the name
                            or ARN of a secret whose JSON holds "password"; `user`; `ca`, the
@@ -103,6 +105,7 @@ else:
 
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
 SETTINGS_VARIABLE = "MLFLOW_AWS_SETTINGS"
+ORIGINS_VARIABLE = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"
 # Where a server keeps what nobody else may read.
 PRIVATE_VARIABLE = "MLFLOW_AWS_PRIVATE"
 # Path of the pid file of the supervisor that is to be outlived by no server.
@@ -253,6 +256,7 @@ def application() -> Any:
     uri = settings["backend_store_uri"]
     if settings["allowed_hosts"]:
         os.environ["MLFLOW_SERVER_ALLOWED_HOSTS"] = ",".join(settings["allowed_hosts"])
+    _allow_origins(settings.get("allowed_origins", []))
     os.environ.update(_internal_environment(settings))
     # MLflow 3.17 imports a Starlette module that announces its end at every start.
     warnings.filterwarnings("ignore", message="starlette.middleware.wsgi is deprecated")
@@ -267,6 +271,14 @@ def application() -> Any:
     if option_file:
         return entry_health.Noted(app, option_file.path.parent)
     return app
+
+
+def _allow_origins(origins: list[str]) -> None:
+    """Let pages of these origins change data, beside those that the environment names."""
+    own = os.environ.get(ORIGINS_VARIABLE, "")
+    names = [*origins, *(name.strip() for name in own.split(",") if name.strip())]
+    if names:
+        os.environ[ORIGINS_VARIABLE] = ",".join(dict.fromkeys(names))
 
 
 def check(settings_path: Path) -> None:
@@ -317,6 +329,7 @@ def warm() -> None:
         "alembic.command",
         "mlflow.store.db.utils",
         "mlflow.server.fastapi_app",
+        "mlflow.server.prometheus_exporter",
     ):
         importlib.import_module(module)
 
@@ -359,7 +372,7 @@ def _access(
 ) -> Iterator[entry_mysql.OptionFile | None]:
     """Make ready what the settings name by reference, in a private folder while it lasts."""
     aws = settings.get("aws") or {}
-    if not any(aws.values()) and not settings.get("database"):
+    if not (any(aws.values()) or settings.get("database") or settings.get("metrics")):
         yield None
         return
     if PRIVATE_VARIABLE in os.environ:
@@ -399,6 +412,12 @@ def _internal_environment(settings: dict[str, Any]) -> dict[str, str]:
         variables._MLFLOW_SERVER_BOOT_ID.name: uuid.uuid4().hex,
         variables._MLFLOW_IN_JOB_EXECUTOR.name: "false",
     }
+    if settings.get("metrics"):
+        # prometheus_client has come to write it in capitals.
+        folder = Path(os.environ[PRIVATE_VARIABLE]) / "metrics"
+        folder.mkdir(exist_ok=True)
+        name = constants.PROMETHEUS_EXPORTER_ENV_VAR
+        values |= dict.fromkeys((name, name.upper()), folder)
     return {str(name): str(value) for name, value in values.items()}
 
 

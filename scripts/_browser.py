@@ -56,6 +56,11 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("picture", type=Path, help="the PNG file to write")
     parser.add_argument("--text", action="append", default=[], help="exact text to wait for")
     parser.add_argument("--selector", action="append", default=[], help="CSS to wait for")
+    parser.add_argument(
+        "--local",
+        action="store_true",
+        help="take this machine for the page's host, and any certificate for its own",
+    )
     parser.add_argument("--timeout", type=float, default=60, help="seconds to wait at most")
     return parser.parse_args()
 
@@ -110,8 +115,11 @@ def dead_end() -> Iterator[DeadEndServer]:
             thread.join(timeout=10)
 
 
-def browser_flags() -> list[str]:
-    """Keep the browser itself quiet, and what it asks for all the same on this machine."""
+def browser_flags(local: str) -> list[str]:
+    """Keep the browser itself quiet, and what it asks for all the same on this machine.
+
+    local: a host name that stands for this machine, or empty.
+    """
     # The last such list wins: Playwright's own, as far as it matters here, and autofill.
     without = ["AutofillServerCommunication", "HttpsUpgrades", "MediaRouter"]
     without += ["NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding"]
@@ -125,6 +133,7 @@ def browser_flags() -> list[str]:
         "--no-first-run",
         # Port 9 is where data is discarded. Pages use the proxy of their context.
         "--proxy-server=http://127.0.0.1:9",
+        *([f"--host-resolver-rules=MAP {local} 127.0.0.1"] if local else []),
     ]
 
 
@@ -184,7 +193,7 @@ def visit(arguments: argparse.Namespace) -> Report:
     with dead_end() as proxy, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=browser_path(),
-            args=browser_flags(),
+            args=browser_flags((home.hostname or "") if arguments.local else ""),
             # Chromium's sandbox does not work for root, and nobody else should lose it.
             chromium_sandbox=os.geteuid() != 0,
             timeout=arguments.timeout * 1000,
@@ -192,6 +201,7 @@ def visit(arguments: argparse.Namespace) -> Report:
         try:
             context = browser.new_context(
                 viewport=SIZE,
+                ignore_https_errors=arguments.local,
                 proxy={
                     "server": f"http://127.0.0.1:{proxy.server_port}",
                     "bypass": home.hostname or "",

@@ -11,7 +11,12 @@ import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _local_backend
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _addresses,
+    _files,
+    _local_backend,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 # A project that is to go needs no place for data.
 _NOWHERE = {"backend_store_uri": "", "artifacts_destination": ""}
@@ -42,6 +47,10 @@ def mlflow_server_options(
             raise AnsibleFilterError(
                 f"mlflow_server_projects names '{name}', which is not in mlflow_projects: {hint}"
             )
+    try:
+        host = _addresses.listen_address(str(host))
+    except MlflowError as error:
+        raise AnsibleFilterError(str(error)) from error
     return [
         {
             "name": record["name"],

@@ -26,7 +26,8 @@ SETTINGS_PATH = f"{VOLUME_PATH}/settings.json"
 IMAGE_USER = "65532:65532"
 _PRIVATE_PATH = "/run/mlflow"
 _HOME = "/home/mlflow"
-_PRIVATE_BYTES = 4 << 20
+# A limit: files of metrics, of each worker, take what they need.
+_PRIVATE_BYTES = 16 << 20
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "4"}
 _STOP_SECONDS = 60
 # Docker's own least.

@@ -11,7 +11,7 @@ A project record is a dictionary with these keys, all of them always there:
     state                    present, stopped or absent
     artifact_retention_days  number of days, or None to keep artifacts for ever
     server                   dictionary: workers (number), allowed_hosts (list of text),
-                             environment (dictionary of text)
+                             environment (dictionary of text), metrics (true or false)
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import difflib
 import re
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _addresses
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 DEFAULT_BASE_PORT = 5001
@@ -31,7 +32,6 @@ _PORTS = range(1024, 65536)
 _WORKERS = range(1, 65)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NUMBER = re.compile(r"[0-9]{1,5}\Z")
-_HOST = re.compile(r"[A-Za-z0-9*.:\[\]_-]+\Z")
 
 
 def project_records(
@@ -192,13 +192,23 @@ def _hosts(where: str, value: t.Any) -> list[str]:
     hosts = [] if value is None else value
     if not isinstance(hosts, (list, tuple)):
         raise MlflowError(f"{where} is {_kind(hosts)}: write a list of host names.")
+    found = []
     for host in hosts:
-        if not isinstance(host, str) or not _HOST.match(host):
+        plain = _addresses.allowed_host(host) if isinstance(host, str) else None
+        if plain is None:
             raise MlflowError(
                 f"{where} holds {host!r}: write a host name such as mlflow.example.com, without "
                 "scheme or path."
             )
-    return [str(host) for host in hosts]
+        found.append(plain)
+    return found
+
+
+def _flag(where: str, value: t.Any) -> bool:
+    """Read a switch, off unless said otherwise."""
+    if value is not None and not isinstance(value, bool):
+        raise MlflowError(f"{where} is {_kind(value)}: write true or false without quotes.")
+    return bool(value)
 
 
 def _environment(where: str, value: t.Any) -> dict[str, str]:
@@ -214,6 +224,10 @@ def _environment(where: str, value: t.Any) -> dict[str, str]:
             name.startswith(("_MLFLOW", "MLFLOW_AWS_")) or name in _OWNED_VARIABLES
         ):
             raise MlflowError(f"{where} sets {name}, which the server sets itself: remove it.")
+        if name in _UNREAD_VARIABLES:
+            raise MlflowError(
+                f"{where} sets {name}, which has no effect here: {_UNREAD_VARIABLES[name]}."
+            )
         if isinstance(text, bool) or not isinstance(text, (str, int)):
             raise MlflowError(
                 f"{where}: variable {name} is {_kind(text)}: write its value in quotes."
@@ -249,10 +263,30 @@ _OWNED_VARIABLES = (
     "MLFLOW_REGISTRY_STORE_URI",
     "MLFLOW_SERVER_ALLOWED_HOSTS",
 )
+_NO_OPTIONS = "remove it, MLflow's application runs without that program's options"
+_ALL_ARTIFACTS = "remove it, each server tracks runs and sends artifacts through itself"
+# What only the command line of `mlflow server` reads, or a part of it that our servers lack; a
+# test compares this with the installed MLflow.
+_UNREAD_VARIABLES = {
+    "MLFLOW_ARTIFACTS_ONLY": _ALL_ARTIFACTS,
+    "MLFLOW_EXPOSE_PROMETHEUS": "use 'server.metrics'",
+    "MLFLOW_GUNICORN_OPTS": _NO_OPTIONS,
+    "MLFLOW_HOST": "use mlflow_server_host",
+    "MLFLOW_PORT": "use the project's key 'port'",
+    "MLFLOW_READ_REPLICA_BACKEND_STORE_URI": "remove it, a project has one database",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "remove it, servers run no jobs",
+    "MLFLOW_SERVE_ARTIFACTS": _ALL_ARTIFACTS,
+    "MLFLOW_STATIC_PREFIX": "remove it and give each project a host name or a port of its own",
+    "MLFLOW_UVICORN_OPTS": _NO_OPTIONS,
+    "MLFLOW_WORKERS": "use 'server.workers'",
+    "PROMETHEUS_MULTIPROC_DIR": "use 'server.metrics'",
+    "prometheus_multiproc_dir": "use 'server.metrics'",
+}
 _SERVER_READERS: dict[str, t.Callable[[str, t.Any], t.Any]] = {
     "workers": _workers,
     "allowed_hosts": _hosts,
     "environment": _environment,
+    "metrics": _flag,
 }
 _READERS: dict[str, t.Callable[[str, t.Any], t.Any]] = {
     "name": _name,

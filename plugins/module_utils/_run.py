@@ -121,15 +121,19 @@ class ContainerProver:
 
     def _prove(self, request: Request, experiment: str, timeout: int) -> dict[str, t.Any]:
         """Log one run."""
-        # A port is the same inside, where each server listens on loopback too.
-        port = urllib.parse.urlsplit(request.url).port
-        inside = request._replace(url=f"http://127.0.0.1:{port}")
+        name = f"{self._instance}-{request.name}"
+        host = (self._engine.container(name) or {}).get("HostConfig", {})
+        inside = request
+        if host.get("NetworkMode") != "host":
+            # A port is the same inside, where each server listens on all addresses.
+            port = urllib.parse.urlsplit(request.url).port
+            inside = request._replace(url=f"http://127.0.0.1:{port}")
         ran = self._engine.run_once(
             self._image,
             ["prove", f"{VOLUME_PATH}/{_REQUEST}"],
             {_REQUEST: _document([inside], experiment, timeout)},
             binds={},
-            network=f"container:{self._instance}-{request.name}",
+            network=f"container:{name}",
             user="",
             environment={},
             timeout=_bound(timeout),

@@ -9,6 +9,9 @@ import hashlib
 import json
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _addresses
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+
 KEEP, START, RESTART, STOP, REMOVE = "keep", "start", "restart", "stop", "remove"
 _STATE_WORDS = {"present": "running", "stopped": "stopped", "absent": "absent"}
 # The module's state caps each server's own: stopping all never starts one.
@@ -78,13 +81,15 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
     cap is the module's own state; runtime identifies the MLflow that will run, so that
     another one means another configuration.
     """
+    address = _addresses.listen_address(options["host"])
+    hosts = [_host(text) for text in options["allowed_hosts"]]
     settings = {
-        "host": options["host"],
+        "host": address,
         "port": options["port"],
         "workers": options["workers"],
         "backend_store_uri": options["backend_store_uri"],
         "artifacts_destination": options["artifacts_destination"],
-        "allowed_hosts": _accepted_hosts(options["allowed_hosts"], options["host"]),
+        "allowed_hosts": _addresses.accepted_hosts(hosts, address),
         "environment": {name: str(text) for name, text in sorted(options["environment"].items())},
     }
     # Without them the server is the same as before they existed.
@@ -92,6 +97,11 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
         if options.get(key):
             given = {name: text for name, text in options[key].items() if text is not None}
             settings[key] = given
+    origins = _addresses.accepted_origins(hosts, address)
+    if origins:
+        settings["allowed_origins"] = origins
+    if options.get("metrics"):
+        settings["metrics"] = True
     digest = hashlib.sha256(json.dumps([runtime, settings], sort_keys=True).encode("utf-8"))
     settings["configuration"] = digest.hexdigest()[:16]
     state = min(options["state"], cap, key=_RANK.index)
@@ -159,14 +169,12 @@ def _step(wanted: Wanted, found: Found) -> Step:
     return Step(wanted.name, action, wanted, found)
 
 
-def _accepted_hosts(hosts: t.Sequence[str], address: str) -> list[str]:
-    """Return all Host headers to accept: naming one replaces MLflow's own list."""
-    if not hosts:
-        return []
-    # The server's URL holds the address that it listens on.
-    own = ["localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address]
-    forms: list[str] = []
-    for host in [*hosts, *own]:
-        has_port = ":" in host.rpartition("]")[2]
-        forms += [host] if has_port or host == "*" else [host, f"{host}:*"]
-    return list(dict.fromkeys(forms))
+def _host(text: str) -> str:
+    """Return a host that clients may name, or refuse it."""
+    found = _addresses.allowed_host(text)
+    if found is None:
+        raise MlflowError(
+            f"allowed_hosts holds {text!r}: write a host name such as mlflow.example.com, without "
+            "scheme or path."
+        )
+    return found

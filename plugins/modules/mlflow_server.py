@@ -59,7 +59,7 @@ options:
         choices: [present, stopped, absent]
         default: present
       host:
-        description: Address to listen on.
+        description: Address to listen on, such as V(127.0.0.1) or V(::1), or a name of the host.
         type: str
         default: 127.0.0.1
       port:
@@ -81,8 +81,11 @@ options:
         type: str
         required: true
       allowed_hosts:
-        description: Names under which clients may call the server beside localhost; without any,
-          MLflow's own list holds.
+        description:
+          - Names under which clients may call the server beside localhost and O(servers[].host); without any, MLflow's
+            own list of private addresses holds.
+          - Pages under these names may change data, by HTTP and HTTPS, on any port unless one is named. Of V(*), which
+            accepts every name, no page follows.
         type: list
         elements: str
         default: []
@@ -92,6 +95,11 @@ options:
           - Kept in a file that only the server's user can read. Results, logs and diffs never show the values.
         type: dict
         default: {}
+      metrics:
+        description: Whether the server shows Prometheus metrics of its requests on C(/metrics), to all who may call it.
+        type: bool
+        default: false
+        version_added: 0.2.0
       database:
         description:
           - Identity of the server at a MySQL database. It holds names; the server reads the password itself.
@@ -366,6 +374,7 @@ def main() -> None:
         "artifacts_destination": {"type": "str", "required": True},
         "allowed_hosts": {"type": "list", "elements": "str", "default": []},
         "environment": {"type": "dict", "default": {}},
+        "metrics": {"type": "bool", "default": False},
         "database": {"type": "dict", "options": database},
         "aws": {"type": "dict", "options": aws},
     }

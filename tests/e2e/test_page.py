@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
+import subprocess
 import sys
 import threading
+import time
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +28,7 @@ from ansible_collections.mlops.mlflow_aws.tests.e2e._examples import (
     User,
     logged_page,
 )
+from ansible_collections.mlops.mlflow_aws.tests.e2e._newcomer import Newcomer
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     Done,
@@ -31,6 +36,21 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
     run,
 )
 
+NAME = "mlflow.example.com"
+# Certificates are Caddy's own, and nobody is asked to trust them.
+CADDYFILE = """
+{{
+    admin off
+    auto_https disable_redirects
+    skip_install_trust
+}}
+https://mlflow.example.com:{port} {{
+    bind 127.0.0.1
+    tls internal
+    reverse_proxy {server}
+}}
+"""
+PROXY_SECONDS = 60
 PNG = b"\x89PNG\r\n\x1a\n"
 # The first call also installs the browser and its driver.
 SCREENSHOT_SECONDS = 1500
@@ -133,6 +153,73 @@ def test_the_project_page_shows_the_run(
     name, page = run_name
     picture = tmp_path / "project-page.png"
     done = camera(page, picture, "--text", name, "--selector", ".js-plotly-plot .trace")
+    assert foreign(done) == []
+    assert_is_a_page(picture)
+
+
+@pytest.fixture
+def named(newcomer: Newcomer, project_url: str) -> Iterator[str]:
+    """Let the project be called by NAME, as the README says; return its own URL."""
+    text = newcomer.projects.read_text()
+    entry = f"  - name: demo\n    server:\n      allowed_hosts: [{NAME}]\n"
+    newcomer.projects.write_text(text.replace("  - name: demo\n", entry))
+    try:
+        newcomer.quickstart()
+        yield project_url
+    finally:
+        newcomer.projects.write_text(text)
+        newcomer.quickstart()
+
+
+@pytest.fixture
+def proxy(
+    named: str,
+    environment: Callable[..., Path],
+    free_ports: Callable[[int], list[int]],
+    tmp_path: Path,
+) -> Iterator[str]:
+    """Run Caddy in front of the project's server, for HTTPS under NAME; return the address."""
+    [port] = free_ports(1)
+    settings = tmp_path / "Caddyfile"
+    settings.write_text(CADDYFILE.format(port=port, server=named))
+    log = tmp_path / "caddy.log"
+    with log.open("w") as stream:
+        caddy = subprocess.Popen(
+            [environment("proxy") / "caddy", "run", "--config", settings],
+            # Its certificates go there, too.
+            env=clean_environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + PROXY_SECONDS
+        while not listens(port):
+            assert caddy.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield f"https://{NAME}:{port}"
+    finally:
+        caddy.kill()
+        caddy.wait()
+
+
+def listens(port: int) -> bool:
+    """Say whether a program listens on a port of this machine."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
+
+
+def test_the_project_page_is_whole_behind_a_proxy(
+    camera: Camera, run_name: tuple[str, str], proxy: str, project_url: str, tmp_path: Path
+) -> None:
+    """Under the proxy's name the page lists runs, for which it sends requests that may change data."""
+    name, page = run_name
+    picture = tmp_path / "proxied-page.png"
+    address = page.replace(project_url, proxy)
+    found = ("--text", name, "--selector", ".js-plotly-plot .trace", "--local")
+    done = camera(address, picture, *found)
     assert foreign(done) == []
     assert_is_a_page(picture)
 

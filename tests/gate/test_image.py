@@ -35,7 +35,7 @@ SETTINGS = "/var/lib/mlflow/settings.json"
 # As `mlflow_server` runs it.
 CONFINED = (
     *("--init", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-    *("--tmpfs", "/run/mlflow:rw,noexec,nosuid,nodev,size=4m,mode=0700,uid=65532,gid=65532"),
+    *("--tmpfs", "/run/mlflow:rw,noexec,nosuid,nodev,size=16m,mode=0700,uid=65532,gid=65532"),
 )
 # Makes a database and settings for a server that needs nothing else.
 SEED = """

@@ -34,6 +34,7 @@ from ansible_collections.mlops.mlflow_aws.docker.mlflow_entry import (
     LEAN_DEFAULTS,
     _answer_at_once,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _projects
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     Done,
@@ -56,6 +57,22 @@ DEFAULTS_OF_OPTIONS = {
     "MLFLOW_SERVER_SECRETS_CACHE_MAX_SIZE": "1000",
     "MLFLOW_SERVER_SECRETS_CACHE_TTL": "60",
     "MLFLOW_SERVER_X_FRAME_OPTIONS": "SAMEORIGIN",
+}
+
+
+# Variables of its options that work in `server.environment`.
+READ_BY_THE_APPLICATION = {
+    "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS",
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE",
+    "MLFLOW_SERVER_X_FRAME_OPTIONS",
+    "MLFLOW_TRACE_ARCHIVAL_CONFIG",
+    "MLFLOW_WORKSPACE_STORE_URI",
+}
+# What is refused without being an option: the job runner, and where metrics are kept.
+NOT_OPTIONS = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "prometheus_multiproc_dir",
 }
 
 
@@ -605,6 +622,19 @@ def test_no_setting_stands_in_the_environment(pair: Pair) -> None:
     """Whoever may list processes sees no database address, in none of them."""
     for environment, _maps in pair.ours.processes:
         assert not [name for name, value in environment.items() if "sqlite:" in value]
+
+
+def test_no_variable_is_taken_and_ignored(releases: dict[str, Release]) -> None:
+    """Each that `mlflow server` reads is the server's own, refused, or read by the application too."""
+    script = (
+        "import json; from mlflow.cli import server\n"
+        "names = [p.envvar for p in server.params if p.envvar]\n"
+        "print(json.dumps(sorted({n for e in names for n in ([e] if isinstance(e, str) else e)})))"
+    )
+    read = set(releases["served"].ask(script))
+    refused = set(_projects._UNREAD_VARIABLES)
+    assert read - refused - set(_projects._OWNED_VARIABLES) == READ_BY_THE_APPLICATION
+    assert refused - read == NOT_OPTIONS
 
 
 def test_describe_says_what_mlflow_says(release: Release) -> None:

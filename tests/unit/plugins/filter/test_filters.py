@@ -96,6 +96,7 @@ def test_server_options_join_projects_and_backend() -> None:
             "workers": 2,
             "allowed_hosts": [],
             "environment": {"A": "1"},
+            "metrics": False,
         },
         {
             "name": "old",
@@ -107,6 +108,7 @@ def test_server_options_join_projects_and_backend() -> None:
             "workers": 1,
             "allowed_hosts": [],
             "environment": {},
+            "metrics": False,
         },
     ]
 
@@ -115,6 +117,18 @@ def test_servers_listen_on_loopback_unless_told() -> None:
     """The filter's own default."""
     records = FILTERS["mlflow_project_records"]([{"name": "demo", "state": "absent"}])
     assert FILTERS["mlflow_server_options"](records, {"projects": {}})[0]["host"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "host", ["[::1]", "fe80::1%eth0", "127.0.0.1:5001", "http://a", "", "10.0.0"]
+)
+def test_an_address_that_nobody_can_listen_on_is_refused(host: str) -> None:
+    """Before anything is touched, with the variable's name."""
+    records = FILTERS["mlflow_project_records"]([{"name": "demo"}])
+    with pytest.raises(AnsibleFilterError) as caught:
+        FILTERS["mlflow_server_options"](records, {"projects": {}}, host)
+    sentence = f"No server can listen on {host!r}: correct mlflow_server_host; write an IP address "
+    assert str(caught.value).startswith(sentence)
 
 
 @pytest.mark.parametrize(

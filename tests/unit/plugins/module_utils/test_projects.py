@@ -41,7 +41,7 @@ def test_an_entry_of_nothing_but_a_name_is_complete() -> None:
             "owner": "",
             "state": "present",
             "artifact_retention_days": None,
-            "server": {"workers": 1, "allowed_hosts": [], "environment": {}},
+            "server": {"workers": 1, "allowed_hosts": [], "environment": {}, "metrics": False},
         }
     ]
 
@@ -59,6 +59,7 @@ def test_an_entry_with_every_key_is_kept() -> None:
             "workers": 4,
             "allowed_hosts": ["mlflow.example.com", "*.example.com:8443", "[::1]"],
             "environment": {"OMP_NUM_THREADS": 2, "_PRIVATE": "x"},
+            "metrics": True,
         },
     }
     wanted = copy.deepcopy(entry)
@@ -69,7 +70,7 @@ def test_an_entry_with_every_key_is_kept() -> None:
 def test_null_is_as_good_as_left_out() -> None:
     """A key without a value, as YAML writes `port:`, takes its default."""
     empty: dict[str, Any] = dict.fromkeys(KEYS) | {"name": "demo"}
-    settings = {"workers": None, "allowed_hosts": None, "environment": None}
+    settings = dict.fromkeys(("workers", "allowed_hosts", "environment", "metrics"))
     assert project_records([empty]) == project_records([{"name": "demo"}])
     assert project_records([empty | {"server": settings}]) == project_records([{"name": "demo"}])
 
@@ -223,7 +224,7 @@ UNKNOWN_KEYS: list[tuple[dict[Any, Any], str]] = [
     ({"server": {"environ": {}}}, "server: unknown key 'environ': did you mean 'environment'?"),
     (
         {"server": {"qqq": 1}},
-        "server: unknown key 'qqq': known keys are workers, allowed_hosts, environment.",
+        "server: unknown key 'qqq': known keys are workers, allowed_hosts, environment, metrics.",
     ),
 ]
 
@@ -271,6 +272,12 @@ SETTINGS: list[tuple[str, Any, str]] = [
     ("allowed_hosts", ["a,b"], f"holds 'a,b'{HOST_REMEDY}"),
     ("allowed_hosts", [""], f"holds ''{HOST_REMEDY}"),
     ("allowed_hosts", [5], f"holds 5{HOST_REMEDY}"),
+    ("allowed_hosts", ["[::1"], f"holds '[::1'{HOST_REMEDY}"),
+    ("allowed_hosts", ["fe80::1%eth0"], f"holds 'fe80::1%eth0'{HOST_REMEDY}"),
+    ("allowed_hosts", ["[::1]:0"], f"holds '[::1]:0'{HOST_REMEDY}"),
+    ("allowed_hosts", ["a.example:99999"], f"holds 'a.example:99999'{HOST_REMEDY}"),
+    ("metrics", "true", "is a text: write true or false without quotes."),
+    ("metrics", 1, "is a number: write true or false without quotes."),
     ("environment", ["A=1"], "is a list: write it as a dictionary of variables."),
     ("environment", {"A-B": "1"}, "holds 'A-B': write a variable's name of letters, digits and _."),
     ("environment", {"1A": "1"}, "holds '1A': write a variable's name of letters, digits and _."),
@@ -313,6 +320,36 @@ def test_a_variable_that_the_server_owns(name: str) -> None:
     assert refusal(server("environment", {name: "x"})) == (
         f"mlflow_projects[0] 'demo': server: key 'environment' sets {name}, which the server sets "
         "itself: remove it."
+    )
+
+
+def test_hosts_are_kept_as_browsers_write_them() -> None:
+    """Lower case, and IPv6 in its shortest form and in brackets."""
+    given = ["MLflow.Example.com:8443", "2001:0DB8:0:0::5", "[2001:DB8::6]:9", "*.Example.com"]
+    [entry] = project_records(server("allowed_hosts", given))
+    assert entry["server"]["allowed_hosts"] == [
+        "mlflow.example.com:8443",
+        "[2001:db8::5]",
+        "[2001:db8::6]:9",
+        "*.example.com",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("MLFLOW_WORKERS", "use 'server.workers'."),
+        ("MLFLOW_EXPOSE_PROMETHEUS", "use 'server.metrics'."),
+        ("MLFLOW_PORT", "use the project's key 'port'."),
+        ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "remove it, servers run no jobs."),
+        ("prometheus_multiproc_dir", "use 'server.metrics'."),
+    ],
+)
+def test_a_variable_without_effect_names_what_to_use(name: str, remedy: str) -> None:
+    """What only the command line of `mlflow server` reads is not taken and ignored."""
+    assert refusal(server("environment", {name: "1"})) == (
+        f"mlflow_projects[0] 'demo': server: key 'environment' sets {name}, which has no effect "
+        f"here: {remedy}"
     )
 
 
