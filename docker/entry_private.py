@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Part of mlflow_entry.py: a folder in memory for what nobody else may read, and one-line errors."""
+"""Part of mlflow_entry.py: a folder in memory for what nobody else may read, a clean environment, errors."""
 
 from __future__ import annotations
 
@@ -19,6 +19,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PRIVATE_PREFIX = "mlflow-aws-"
+# All that a program needs to know that asks nobody but our own servers and databases.
+_KEPT = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LOGNAME",
+    "MALLOC_ARENA_MAX",
+    "PATH",
+    "TMPDIR",
+    "TZ",
+    "USER",
+)
 
 
 class EntryError(Exception):
@@ -28,6 +41,15 @@ class EntryError(Exception):
 def say(sentence: str) -> None:
     """Write one line to the log."""
     print(f"mlflow_entry: {sentence}", file=sys.stderr, flush=True)
+
+
+def keep_clean_environment() -> None:
+    """Forget what a person, a shell, an engine or an image put into this process's environment.
+
+    Proxies, certificates, credentials and MLflow's own variables are meant for other servers.
+    """
+    for name in set(os.environ).difference(_KEPT):
+        del os.environ[name]
 
 
 def write_private(path: Path, text: str) -> None:

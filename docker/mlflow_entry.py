@@ -84,6 +84,7 @@ if TYPE_CHECKING or __package__:
     from ansible_collections.mlops.mlflow_aws.docker.entry_migrate import migrate
     from ansible_collections.mlops.mlflow_aws.docker.entry_private import (
         EntryError,
+        keep_clean_environment,
         private_folder,
         say,
     )
@@ -94,7 +95,7 @@ else:
     import entry_mysql
     import entry_proof
     from entry_migrate import migrate
-    from entry_private import EntryError, private_folder, say
+    from entry_private import EntryError, keep_clean_environment, private_folder, say
 
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
 SETTINGS_VARIABLE = "MLFLOW_AWS_SETTINGS"
@@ -133,6 +134,8 @@ LOG_CONFIG: dict[str, Any] = {
 def main(arguments: list[str]) -> int:
     """Run one subcommand; errors become one line on standard error."""
     verb, *rest = arguments or ["help"]
+    if verb not in _OF_A_SERVER:
+        keep_clean_environment()
     # MLflow reads some of them when it is imported, and its migration scripts import it.
     os.environ.update(LEAN_DEFAULTS)
     paths = [Path(one) for one in rest]
@@ -474,6 +477,8 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
+# These have the environment that their server has; migrate-all asks AWS, by the host's identity.
+_OF_A_SERVER = ("serve", "check", "health", "credentials", "migrate-all")
 _WITH_FILE: dict[str, Callable[[Path], int | None]] = {
     "serve": serve,
     "check": check,

@@ -25,7 +25,11 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container, _files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _container,
+    _environment,
+    _files,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
@@ -194,6 +198,7 @@ class ProcessRunner:
                 answer = subprocess.run(  # pylint: disable=ansible-bad-function
                     [self._python, self._entrypoint, VERB, str(path)],
                     stdin=subprocess.DEVNULL,
+                    env=_environment.clean_for_aws(),
                     capture_output=True,
                     text=True,
                     timeout=timeout,

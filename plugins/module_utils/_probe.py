@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import time
 import typing as t
 
@@ -16,6 +17,8 @@ CONFIGURATION_HEADER = "mlflow-aws-configuration"
 _SEARCH = "/api/2.0/mlflow/experiments/search"
 # What a conversation can end with.
 FAILURES = (OSError, http.client.HTTPException, ValueError)
+# How MySQL's driver says that there is no connection, or no longer one: its number and its words.
+_LOST_DATABASE = re.compile(r"OperationalError\) \((?:2002|2003|2005|2006|2013), ([\"'])(.*?)\1\)")
 # An experiment's tags and a server's error fit in.
 _ANSWER_BYTES = 1 << 20
 
@@ -41,12 +44,12 @@ def probe(host: str, port: int, timeout: float) -> Answer:
     """
     with conversation(host, port, timeout) as talk:
         try:
-            status, body = talk.ask(_SEARCH, {"max_results": 1})
-            if status != 200:
-                return Answer(False, talk.configuration, "", f"HTTP {status}: {_message(body)}")
+            reason = talk.trouble()
+            if reason:
+                return Answer(False, talk.configuration, "", reason)
             return Answer(True, talk.configuration, talk.version(), "")
         except (OSError, http.client.HTTPException) as error:
-            return Answer(False, "", "", str(error) or type(error).__name__)
+            return Answer(False, "", "", cause(error))
 
 
 class Conversation:
@@ -78,6 +81,11 @@ class Conversation:
         status, text = self.ask(path, body)
         answer: dict[str, t.Any] | None = json.loads(text) if status == 200 else None
         return answer
+
+    def trouble(self, prefix: str = "") -> str:
+        """Ask for one experiment, which is in the database; return why there is no answer, or ""."""
+        status, body = self.ask(f"{prefix}{_SEARCH}", {"max_results": 1})
+        return "" if status == 200 else f"HTTP {status}: {_message(body)}"
 
     def version(self) -> str:
         """Return MLflow's version."""
@@ -117,6 +125,11 @@ def read_answer(response: http.client.HTTPResponse, timeout: float) -> bytes:
     return body
 
 
+def cause(error: Exception) -> str:
+    """Return in a phrase how a conversation ended."""
+    return str(error) or type(error).__name__
+
+
 def _message(body: bytes) -> str:
     """Return the message of MLflow's error, or the first line of the answer."""
     text = body.decode("utf-8", "replace").strip()
@@ -124,4 +137,6 @@ def _message(body: bytes) -> str:
         message = json.loads(text)["message"]
     except (ValueError, KeyError, TypeError):
         message = text
-    return str(message).splitlines()[0][:200] if message else "no message"
+    lines = str(message or "").strip().splitlines() or ["no message"]
+    lost = _LOST_DATABASE.search(lines[0])
+    return f"the database is not reachable: {lost.group(2)}" if lost else lines[0][:200]

@@ -25,7 +25,11 @@ import typing as t
 import xmlrpc.client
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _ports
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _environment,
+    _files,
+    _ports,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
     REMOVE,
@@ -51,19 +55,6 @@ _UP = ("STARTING", "RUNNING", "BACKOFF")
 # EXITED is not among them: Supervisor starts such a server again at once.
 _DEAD = ("FATAL", "UNKNOWN")
 _SETTINGS = re.compile(r"settings-([0-9a-f]{16})\.json")
-_PASSED_ON = (
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LOGNAME",
-    "PATH",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "TMPDIR",
-    "TZ",
-    "USER",
-)
 
 
 class ProcessRuntime:
@@ -85,7 +76,7 @@ class ProcessRuntime:
         self._python = python
         self._entrypoint = entrypoint
         self._identifier = identifier
-        self._passed_on = (*_PASSED_ON, *passed_on)
+        self._passed_on = passed_on
         self._supervisor = _Supervisor(folder / "supervisor.sock")
         _require_fitting(folder, self._supervisor.path)
 
@@ -253,11 +244,10 @@ class ProcessRuntime:
 
     def _launch(self, deadline: float) -> None:
         """Start Supervisor, which goes into the background by itself, and wait for its socket."""
-        environment = {name: os.environ[name] for name in self._passed_on if name in os.environ}
         try:
             answer = subprocess.run(  # pylint: disable=ansible-bad-function
                 self.command,
-                env=environment,
+                env=_environment.clean(*self._passed_on),
                 cwd=str(self._folder),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

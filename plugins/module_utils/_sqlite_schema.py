@@ -27,7 +27,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _environment, _files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import STAMP
 
@@ -233,6 +233,7 @@ def _entry(python: str, entrypoint: str, verb: str, request: str, timeout: float
             text=True,
             timeout=timeout,
             check=False,
+            env=_environment.clean(),
             # Keeps the locks while MLflow still writes, should this process be killed.
             close_fds=False,
         )
