@@ -14,10 +14,10 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _verdict
 def mlflow_verdict(
     servers: t.Sequence[t.Mapping[str, t.Any]],
     expected: t.Iterable[str] = (),
-    failures: t.Iterable[t.Mapping[str, str]] = (),
+    logged: t.Mapping[str, t.Any] | None = None,
 ) -> dict[str, t.Any]:
     """Return the servers with what is wrong about each, and one sentence about all of it, or ""."""
-    return _verdict.judge(servers, expected, failures)._asdict()
+    return _verdict.judge(servers, expected, logged or {})._asdict()
 
 
 class FilterModule:

@@ -68,6 +68,10 @@ def log_all(
         answer = prover.prove(missing, experiment, timeout)
         logged = {run["name"]: run for run in answer["runs"]}
         reasons |= {item["name"]: item["reason"] for item in answer["failures"]}
+        # The client says how often it asked, the server what is wrong with it by now.
+        failed = [one for one in missing if one.name in reasons]
+        again = ask_all([one._replace(key="") for one in failed], experiment, timeout, 1)
+        reasons |= {name: told.reason for name, told in again.items() if told.reason}
     return Outcome(
         [
             record(one, answers[one.name].run or logged.get(one.name), one in missing)

@@ -23,28 +23,36 @@ class Verdict(t.NamedTuple):
 def judge(
     servers: t.Sequence[t.Mapping[str, t.Any]],
     expected: t.Iterable[str],
-    failures: t.Iterable[t.Mapping[str, str]],
+    logged: t.Mapping[str, t.Any],
 ) -> Verdict:
-    """Judge servers by their records, the projects whose servers are to run, and what mlflow_run says."""
-    failed = {item["name"]: item["reason"] for item in failures}
+    """Judge servers by their records, the projects whose servers are to run, and mlflow_run's result."""
+    failed = {item["name"]: item["reason"] for item in logged.get("failures", [])}
+    verified = {run["name"] for run in logged.get("runs", []) if run["run_id"]}
     known = {server["name"]: server for server in servers}
     down = {name: _down(known.get(name)) for name in expected}
     down = {name: reason for name, reason in down.items() if reason}
-    reasons = failed | down
     absent = [_absent(name) for name in down if name not in known]
+    reasons = failed | down
     return Verdict(
-        [
-            {**server, "healthy": False, "verified": False, "reason": reasons[server["name"]]}
-            if server["name"] in reasons
-            else dict(server)
-            for server in [*servers, *absent]
-        ],
+        [_judged(server, reasons, verified) for server in [*servers, *absent]],
         " ".join(
             f"{describe(group)}: {remedy}"
             for group, remedy in ((failed, _ANSWERS_BADLY), (down, _IS_DOWN))
             if group
         ),
     )
+
+
+def _judged(
+    server: t.Mapping[str, t.Any], reasons: t.Mapping[str, str], verified: t.Container[str]
+) -> dict[str, t.Any]:
+    """Return a server's record as its run has shown it; a first look may have been too short."""
+    name = server["name"]
+    if name in reasons:
+        return {**server, "healthy": False, "verified": False, "reason": reasons[name]}
+    if name in verified:
+        return {**server, "healthy": True, "reason": ""}
+    return dict(server)
 
 
 def problem(failures: t.Iterable[t.Mapping[str, str]]) -> str:

@@ -338,11 +338,11 @@ def test_a_reason_is_said_once_with_all_its_projects() -> None:
     servers = [server(name=name) for name in names[:4]] + [server(name="e", state="stopped")]
     failures = [{"name": name, "reason": UNREACHABLE} for name in names[:3]]
     failures.append({"name": "d", "reason": "timed out"})
-    assert verdict(servers, names, failures)[1] == (
+    assert verdict(servers, names, {"failures": failures})[1] == (
         f"Projects 'a', 'b' and 'c': {UNREACHABLE}; Project 'd': timed out: {READ_THE_LOG} "
         "Project 'e': the server is not running: run the servers playbook."
     )
-    records, problem = verdict(servers[:2], names[:2], failures[:1])
+    records, problem = verdict(servers[:2], names[:2], {"failures": failures[:1]})
     assert problem == f"Project 'a': {UNREACHABLE}: {READ_THE_LOG}"
     assert [records["a"]["reason"], records["b"]] == [UNREACHABLE, servers[1]]
 
@@ -350,7 +350,13 @@ def test_a_reason_is_said_once_with_all_its_projects() -> None:
 def test_a_failed_host_keeps_the_rows_of_its_servers() -> None:
     """The reason stands below."""
     found = FILTERS["mlflow_verdict"](
-        [server(), server(name="churn")], [], [{"name": "churn", "reason": "timed out"}]
+        [server(healthy=False), server(name="churn")],
+        [],
+        # The first look was too short for demo, whose database slept.
+        {
+            "runs": [{"name": "demo", "run_id": "abc123"}],
+            "failures": [{"name": "churn", "reason": "timed out"}],
+        },
     )
     ada = {
         "inventory_hostname": "ada",
