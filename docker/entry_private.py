@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Part of mlflow_entry.py: a folder in memory for what nobody else may read, one-line errors, own packages."""
+"""Part of mlflow_entry.py: what it starts from: its own packages, a clean environment, private files."""
 
 from __future__ import annotations
 
@@ -24,6 +24,19 @@ from pathlib import Path
 _PRIVATE_PREFIX = "mlflow-aws-"
 # What these programs start by their own Python is isolated as they are: see require_own_mlflow().
 ISOLATED = (sys.executable, "-I")
+# All that a program needs to know that asks nobody but our own servers and databases.
+_KEPT = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LOGNAME",
+    "MALLOC_ARENA_MAX",
+    "PATH",
+    "TMPDIR",
+    "TZ",
+    "USER",
+)
 
 
 class EntryError(Exception):
@@ -51,6 +64,15 @@ def require_own_mlflow() -> str:
             "python -I."
         )
     return f"MLflow {importlib.metadata.version('mlflow')} from {place}"
+
+
+def keep_clean_environment() -> None:
+    """Forget what a person, a shell, an engine or an image put into this process's environment.
+
+    Proxies, certificates, credentials and MLflow's own variables are meant for other servers.
+    """
+    for name in set(os.environ).difference(_KEPT):
+        del os.environ[name]
 
 
 def write_private(path: Path, text: str) -> None:

@@ -41,10 +41,11 @@ class ProofError(Exception):
 def prove(request_path: Path) -> None:
     """Log one run through each server of the request, all at once, and print what came of it."""
     request: dict[str, Any] = json.loads(request_path.read_text(encoding="utf-8"))
-    _configure_client(request["timeout"])
     servers = request["servers"]
-    with concurrent.futures.ThreadPoolExecutor(max(1, len(servers))) as pool:
-        futures = [pool.submit(_prove, server, request["experiment"]) for server in servers]
+    with tempfile.TemporaryDirectory() as home:
+        _configure_client(request["timeout"], home)
+        with concurrent.futures.ThreadPoolExecutor(max(1, len(servers))) as pool:
+            futures = [pool.submit(_prove, server, request["experiment"]) for server in servers]
     runs, failures = [], []
     for server, future in zip(servers, futures, strict=True):
         error = future.exception()
@@ -56,9 +57,16 @@ def prove(request_path: Path) -> None:
     print(json.dumps({"runs": runs, "failures": failures}))
 
 
-def _configure_client(timeout: int) -> None:
-    """Set the client up, before it is imported, to fail in time and to fetch through the server."""
+def _configure_client(timeout: int, home: str) -> None:
+    """Set the client up, before it is imported, to fail in time and to fetch through the server.
+
+    The rest of its environment is clean: see mlflow_entry.py.
+    """
     os.environ.update(
+        # Without the passwords of ~/.netrc and ~/.mlflow/credentials, which are for other servers.
+        HOME=home,
+        # macOS knows proxies without a variable.
+        NO_PROXY="*",
         MLFLOW_HTTP_REQUEST_TIMEOUT=str(timeout),
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="2",
         MLFLOW_DISABLE_TELEMETRY="true",

@@ -88,6 +88,7 @@ if TYPE_CHECKING or __package__:
     from ansible_collections.mlops.mlflow_aws.docker.entry_private import (
         ISOLATED,
         EntryError,
+        keep_clean_environment,
         private_folder,
         require_own_mlflow,
         say,
@@ -101,7 +102,14 @@ else:
     import entry_mysql
     import entry_proof
     from entry_migrate import migrate
-    from entry_private import ISOLATED, EntryError, private_folder, require_own_mlflow, say
+    from entry_private import (
+        ISOLATED,
+        EntryError,
+        keep_clean_environment,
+        private_folder,
+        require_own_mlflow,
+        say,
+    )
 
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
 SETTINGS_VARIABLE = "MLFLOW_AWS_SETTINGS"
@@ -141,6 +149,8 @@ LOG_CONFIG: dict[str, Any] = {
 def main(arguments: list[str]) -> int:
     """Run one subcommand; errors become one line on standard error."""
     verb, *rest = arguments or ["help"]
+    if verb not in _OF_A_SERVER:
+        keep_clean_environment()
     # MLflow reads some of them when it is imported, and its migration scripts import it.
     os.environ.update(LEAN_DEFAULTS)
     paths = [Path(one) for one in rest]
@@ -524,6 +534,8 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 _WITHOUT_MLFLOW = ("credentials", "health", "help")
 # What these verbs load is in the log.
 _TOLD = ("migrate", "migrate-all", "serve")
+# These have the environment that their server has; migrate-all asks AWS, by the host's identity.
+_OF_A_SERVER = ("serve", "check", "health", "credentials", "migrate-all")
 _WITH_FILE: dict[str, Callable[[Path], int | None]] = {
     "serve": serve,
     "check": check,

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _container,
+    _environment,
     _files,
     _programs,
     _python,
@@ -201,7 +202,7 @@ class ProcessRunner:
                 timeout,
                 f"MLflow's {VERB} did not end well",
                 "run again, or raise the timeout",
-                environment=_python.environment(),
+                environment=_environment.clean_for_aws(),
             )
         return parse(answer.code, answer.output, answer.errors)
 

@@ -17,8 +17,11 @@ CONFIGURATION_HEADER = "mlflow-aws-configuration"
 _SEARCH = "/api/2.0/mlflow/experiments/search"
 # What a conversation can end with; something else than MLflow answers in other forms.
 FAILURES = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError)
-# What MLflow passes on of its database's driver.
-_DRIVER = re.compile(r"""\(pymysql\.err\.\w+\) \(\d+, (?P<quote>["'])(?P<text>.+?)(?P=quote)\)""")
+# What MLflow passes on of its database's driver, and those numbers of it that say there is no connection.
+_DRIVER = re.compile(
+    r"""\(pymysql\.err\.\w+\) \((?P<number>\d+), (?P<quote>["'])(?P<text>.+?)(?P=quote)\)"""
+)
+_LOST_DATABASE = ("2002", "2003", "2005", "2006", "2013")
 # An experiment's tags and a server's error fit in.
 _ANSWER_BYTES = 1 << 20
 
@@ -44,12 +47,12 @@ def probe(host: str, port: int, timeout: float) -> Answer:
     """
     with conversation(host, port, timeout) as talk:
         try:
-            status, body = talk.ask(_SEARCH, {"max_results": 1})
-            if status != 200:
-                return Answer(False, talk.configuration, "", f"HTTP {status}: {_message(body)}")
+            reason = talk.trouble()
+            if reason:
+                return Answer(False, talk.configuration, "", reason)
             return Answer(True, talk.configuration, talk.version(), "")
         except (OSError, http.client.HTTPException) as error:
-            return Answer(False, "", "", str(error) or type(error).__name__)
+            return Answer(False, "", "", cause(error))
 
 
 class Conversation:
@@ -81,6 +84,11 @@ class Conversation:
         status, text = self.ask(path, body)
         answer: dict[str, t.Any] | None = json.loads(text) if status == 200 else None
         return answer
+
+    def trouble(self, prefix: str = "") -> str:
+        """Ask for one experiment, which is in the database; return why there is no answer, or ""."""
+        status, body = self.ask(f"{prefix}{_SEARCH}", {"max_results": 1})
+        return "" if status == 200 else f"HTTP {status}: {_message(body)}"
 
     def version(self) -> str:
         """Return MLflow's version."""
@@ -120,6 +128,11 @@ def read_answer(response: http.client.HTTPResponse, timeout: float) -> bytes:
     return body
 
 
+def cause(error: Exception) -> str:
+    """Return in a phrase how a conversation ended."""
+    return str(error) or type(error).__name__
+
+
 def _message(body: bytes) -> str:
     """Return the message of MLflow's error, or the first line of the answer."""
     text = body.decode("utf-8", "replace").strip()
@@ -127,6 +140,9 @@ def _message(body: bytes) -> str:
         message = json.loads(text)["message"]
     except (ValueError, KeyError, TypeError):
         message = text
-    first = str(message).splitlines()[0] if message else "no message"
+    first = (str(message or "").strip().splitlines() or ["no message"])[0]
     driver = _DRIVER.search(first)
-    return (driver["text"] if driver else first)[:200]
+    if not driver:
+        return first[:200]
+    lost = "the database is not reachable: " if driver["number"] in _LOST_DATABASE else ""
+    return f"{lost}{driver['text']}"[:200]

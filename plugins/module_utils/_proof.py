@@ -1,12 +1,13 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: finds the runs that prove servers, by plain HTTP."""
+"""Private to mlops.mlflow_aws: asks servers for the runs that prove them, by plain HTTP."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import http.client
+import time
 import typing as t
 import urllib.parse
 
@@ -15,6 +16,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _probe
 # docker/entry_proof.py writes it.
 _KEY_TAG = "mlflow_aws.key"
 _API = "/api/2.0/mlflow"
+_PAUSE_SECONDS = 2.0
 
 
 class Request(t.NamedTuple):
@@ -37,28 +39,49 @@ def requests_of(servers: t.Iterable[t.Mapping[str, t.Any]], always: bool = False
     ]
 
 
-def find_all(
-    requests: t.Sequence[Request], experiment: str, timeout: int
-) -> dict[str, dict[str, str]]:
-    """Return the finished run of each server's key, by name; nothing for servers that fail."""
-    keyed = [request for request in requests if request.key]
-    with concurrent.futures.ThreadPoolExecutor(max(1, min(16, len(keyed)))) as pool:
-        runs = pool.map(lambda request: _find(request, experiment, timeout), keyed)
-    return {request.name: run for request, run in zip(keyed, runs) if run}
+class Answer(t.NamedTuple):
+    """What a server said: the finished run of its key, if it has one, else why it can log none."""
+
+    run: dict[str, t.Any] | None
+    reason: str
 
 
-def _find(request: Request, experiment: str, timeout: int) -> dict[str, str] | None:
-    """Return the finished run of a server's key; None where the server does not answer, too."""
+def ask_all(
+    requests: t.Sequence[Request], experiment: str, timeout: int, attempts: int
+) -> dict[str, Answer]:
+    """Return what each server says, by name; one that refuses is asked again, up to attempts times."""
+    with concurrent.futures.ThreadPoolExecutor(max(1, min(16, len(requests)))) as pool:
+        answers = pool.map(lambda one: _ask(one, experiment, timeout, attempts), requests)
+        return {request.name: answer for request, answer in zip(requests, answers)}
+
+
+def _ask(request: Request, experiment: str, timeout: int, attempts: int) -> Answer:
+    """Ask one server, a few times if need be: it may be starting, or its database waking up."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = _ask_once(request, experiment, timeout)
+        attempts -= 1
+        if not answer.reason or attempts < 1 or time.monotonic() > deadline:
+            return answer
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _ask_once(request: Request, experiment: str, timeout: int) -> Answer:
+    """Ask one server for what only its database can answer, then for the run of its key."""
     parts = urllib.parse.urlsplit(request.url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=timeout)
     talk, prefix = _probe.Conversation(connection, timeout), parts.path.rstrip("/")
     try:
-        return find(
+        reason = talk.trouble(prefix)
+        if reason or not request.key:
+            return Answer(None, reason)
+        run = find(
             lambda path, body: talk.call(f"{prefix}{path}", body), lambda: request.key, experiment
         )
-    except _probe.FAILURES:
-        return None
+        return Answer(run, "")
+    except _probe.FAILURES as error:
+        return Answer(None, _probe.cause(error))
     finally:
         connection.close()
 

@@ -15,6 +15,7 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _environment,
     _programs,
     _python,
 )
@@ -23,7 +24,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import En
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._proof import (
     Request,
-    find_all,
+    ask_all,
     record,
 )
 
@@ -32,6 +33,8 @@ _REMEDY = "run the deploy playbook"
 _ANSWER = {"runs": list, "failures": list}
 # Logging one run takes some ten requests.
 _REQUESTS = 12
+# As often as the client asks.
+_ATTEMPTS = 3
 
 
 class Prover(t.Protocol):
@@ -43,39 +46,49 @@ class Prover(t.Protocol):
         """Log a run through each server; returns runs and failures, see docker/entry_proof.py."""
 
 
+class Outcome(t.NamedTuple):
+    """Run records of the servers that have a run, and of each other one its name and reason."""
+
+    runs: list[dict[str, t.Any]]
+    failures: list[dict[str, str]]
+
+
 def log_all(
     requests: t.Sequence[Request], experiment: str, timeout: int, prover: Prover | None
-) -> list[dict[str, t.Any]]:
-    """Return a record for each server, in order; where it has no run of its key, one is logged.
+) -> Outcome:
+    """Have a run logged through each server that has none of its key; both lists are in order.
 
-    Without a prover nothing is logged, and run_id may be empty. A record has name, url, run_id,
+    Without a prover nothing is logged or fails, and run_id may be empty. A run has name, url, run_id,
     experiment_id, logged, and seconds for each step; timeout is in seconds for one request.
-    Raises MlflowError naming every server that failed.
     """
-    found = find_all(requests, experiment, timeout)
-    missing = [request for request in requests if request.name not in found]
+    answers = ask_all(requests, experiment, timeout, _ATTEMPTS if prover else 1)
+    if not prover:
+        runs = [record(one, answers[one.name].run, not answers[one.name].run) for one in requests]
+        return Outcome(runs, [])
+    # One that cannot be asked is not worth the client's patience, and says why better than that.
+    reasons = {name: answer.reason for name, answer in answers.items() if answer.reason}
+    missing = [one for one in requests if one.name not in reasons and not answers[one.name].run]
     logged: dict[str, dict[str, t.Any]] = {}
-    failures: list[dict[str, str]] = []
-    if missing and prover:
+    if missing:
         answer = prover.prove(missing, experiment, timeout)
         logged = {run["name"]: run for run in answer["runs"]}
-        failures = answer["failures"]
-    records = [
-        record(request, found.get(request.name) or logged.get(request.name), request in missing)
-        for request in requests
-        if not prover or request.name in found or request.name in logged
-    ]
-    if failures:
-        urls = {request.name: request.url for request in requests}
-        causes = [
-            f"Project '{item['name']}' at {urls[item['name']]}: {item['reason']}"
-            for item in failures
-        ]
-        raise MlflowError(
-            f"{'; '.join(causes)}: look at the server's log, then run the verify playbook.",
-            {"runs": records},
-        )
-    return records
+        reasons |= {item["name"]: item["reason"] for item in answer["failures"]}
+        # The client says how often it asked, the server what is wrong with it by now.
+        failed = [one for one in missing if one.name in reasons]
+        again = ask_all([one._replace(key="") for one in failed], experiment, timeout, 1)
+        reasons |= {name: told.reason for name, told in again.items() if told.reason}
+    return Outcome(
+        [
+            record(one, answers[one.name].run or logged.get(one.name), one in missing)
+            for one in requests
+            if one.name not in reasons
+        ],
+        [
+            {"name": one.name, "reason": reasons[one.name]}
+            for one in requests
+            if one.name in reasons
+        ],
+    )
 
 
 class ProcessProver:
@@ -95,6 +108,7 @@ class ProcessProver:
             "The MLflow client did not end well",
             _REMEDY,
             text=_document(requests, experiment, timeout),
+            environment=_environment.clean(),
         )
         return _answer(done.code, done.output, done.errors)
 
@@ -112,12 +126,19 @@ class ContainerProver:
         """Log each run in a container of its own, as each server has a network of its own."""
         with concurrent.futures.ThreadPoolExecutor(min(4, len(requests))) as pool:
             answers = list(
-                pool.map(lambda request: self._prove(request, experiment, timeout), requests)
+                pool.map(lambda request: self._try(request, experiment, timeout), requests)
             )
         return {
             key: [item for answer in answers for item in answer[key]]
             for key in ("runs", "failures")
         }
+
+    def _try(self, request: Request, experiment: str, timeout: int) -> dict[str, t.Any]:
+        """Log one run; what goes wrong with its container is that server's failure alone."""
+        try:
+            return self._prove(request, experiment, timeout)
+        except MlflowError as error:
+            return {"runs": [], "failures": [{"name": request.name, "reason": str(error)}]}
 
     def _prove(self, request: Request, experiment: str, timeout: int) -> dict[str, t.Any]:
         """Log one run."""

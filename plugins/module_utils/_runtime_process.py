@@ -27,6 +27,7 @@ import xmlrpc.client
 from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _environment,
     _files,
     _holders,
     _ports,
@@ -68,19 +69,6 @@ _NO_ANSWER = (
     ValueError,
 )
 _SETTINGS = re.compile(r"settings-([0-9a-f]{16})\.json")
-_PASSED_ON = (
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LOGNAME",
-    "PATH",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "TMPDIR",
-    "TZ",
-    "USER",
-)
 
 
 class ProcessRuntime:
@@ -102,7 +90,7 @@ class ProcessRuntime:
         self._python = python
         self._entrypoint = entrypoint
         self._identifier = identifier
-        self._passed_on = (*_PASSED_ON, *passed_on)
+        self._passed_on = passed_on
         self._supervisor = _Supervisor(folder / "supervisor.sock")
         _require_fitting(folder, self._supervisor.path)
 
@@ -277,13 +265,12 @@ class ProcessRuntime:
 
     def _launch(self, deadline: float) -> None:
         """Start Supervisor, which goes into the background by itself, and wait for its socket."""
-        environment = {name: os.environ[name] for name in self._passed_on if name in os.environ}
         answer = _programs.run(
             self.command,
             _remaining(deadline),
             f"Supervisor did not start by {self._python}",
             "run the deploy playbook",
-            environment=environment,
+            environment=_environment.clean(*self._passed_on),
             folder=str(self._folder),
             merged=True,
         )

@@ -73,7 +73,7 @@ def converge(
             steps = _read_plan(runtime, wanted, stop_unlisted)
             texts, reboots = env_files.differing(steps), _differs(boot, steps)
             if any(step.changed for step in steps):
-                runtime.apply(steps, deadline)
+                _apply(runtime, steps, deadline, env_files)
             env_files.write(texts)
             if boot and reboots:
                 boot.write(_runs(steps))
@@ -83,6 +83,17 @@ def converge(
     outcome = _with_boot(outcome, boot, reboots, _runs(steps))
     _require_healthy(runtime, outcome, {step.name for step in steps if step.runs}, ended)
     return outcome
+
+
+def _apply(runtime: Runtime, steps: t.Sequence[Step], deadline: float, env_files: EnvFiles) -> None:
+    """Take the steps; where some could not be taken, say how all servers are then."""
+    try:
+        runtime.apply(steps, deadline)
+    except MlflowError as error:
+        if not error.details:
+            raise
+        details = {**error.details, "servers": records(runtime, env_files)}
+        raise MlflowError(str(error), details) from error
 
 
 def check(

@@ -13,7 +13,7 @@ _UNSEEN = ("-", "-", "not looked at", "-", "-")
 
 
 class HostServers(t.NamedTuple):
-    """One host: `found` holds `servers` and `runs`, None where the run did not come to that."""
+    """One host: `found` holds `servers` and `runs`, None where nothing is known of them."""
 
     host: str
     found: t.Mapping[str, t.Any] | None
@@ -39,10 +39,8 @@ def fleet_table(hosts: t.Sequence[HostServers]) -> list[str]:
 
 def _host_rows(host: HostServers) -> list[tuple[str, ...]]:
     """Return the rows of one host: its servers, or that nothing is known of them."""
-    if host.failure:
-        return [_FAILED]
-    if host.found is None:
-        return [_UNSEEN]
+    if not host.found:
+        return [_FAILED if host.failure else _UNSEEN]
     return _rows(host.found["servers"], host.found["runs"])
 
 
@@ -57,7 +55,8 @@ def _rows(
 def _row(server: t.Mapping[str, t.Any], run_id: str) -> tuple[str, ...]:
     """Return the row of one server."""
     up = server["state"] == "running"
-    health = "ok" if server["healthy"] else "not answering" if up else server["state"]
+    bad = "failed" if server.get("verified") is False else "not answering"
+    health = "ok" if server["healthy"] else bad if up else server["state"]
     return (
         server["name"],
         server["url"] if up else "-",

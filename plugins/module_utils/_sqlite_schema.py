@@ -26,6 +26,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _environment,
     _files,
     _programs,
     _python,
@@ -269,7 +270,7 @@ def _entry(python: str, entrypoint: str, verb: str, request: str, timeout: float
         f"MLflow's {verb} did not end well",
         "run again, or raise the timeout",
         text=request,
-        environment=_python.environment(),
+        environment=_environment.clean(),
         # Keeps the locks while MLflow still writes, should this process be killed.
         keep_locks=True,
     )

@@ -45,8 +45,8 @@ _ENVIRONMENT = "environment-"
 _STAMP = "installed"
 _WHAT = "what keeps the tunnel"
 _IMPORTS = ("boto3", "supervisor.supervisord")
-# An agent of the user's, where ssh is to ask one for its key.
-_PASSED_ON = ("SSH_AUTH_SOCK",)
+# An agent of the user's, where ssh is to ask one for its key, and whom the session plugin trusts.
+_PASSED_ON = ("SSH_AUTH_SOCK", "SSL_CERT_DIR", "SSL_CERT_FILE")
 # A sleeping Aurora cluster takes 15 to 30 seconds to greet.
 _GREETING_SECONDS = 60.0
 _POLL_SECONDS = 0.2

@@ -89,9 +89,21 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+failures:
+  description: The servers through which no run could be logged or read back, in the order given.
+  returned: failure
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The project's name.
+      type: str
+    reason:
+      description: What the server said, or how the connection ended.
+      type: str
 runs:
-  description: One record for each server, in the order given.
-  returned: success
+  description: One record for each server that has its run, in the order given; with RV(failures) those of the others.
+  returned: always
   type: list
   elements: dict
   contains:
@@ -122,6 +134,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _paths,
     _proof,
     _run,
+    _verdict,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
@@ -163,8 +176,11 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     if len({request.name for request in requests}) < len(requests):
         raise MlflowError("Two of the servers have one name: give each its project's.")
     prover = None if module.check_mode else _prover(params)
-    runs = _run.log_all(requests, params["experiment"], params["timeout"], prover)
-    return {"changed": any(run["logged"] for run in runs), "runs": runs}
+    runs, failures = _run.log_all(requests, params["experiment"], params["timeout"], prover)
+    result = {"changed": any(run["logged"] for run in runs), "runs": runs}
+    if failures:
+        raise MlflowError(_verdict.problem(failures), {**result, "failures": failures})
+    return result
 
 
 def _prover(params: dict[str, str]) -> _run.Prover:

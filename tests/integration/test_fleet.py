@@ -239,3 +239,74 @@ def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
         said = f"1 of 2 hosts of this batch failed, more than mlflow_max_fail_percentage ({most})"
         assert (said in " ".join(done.output.split())) is (batches == 1)
         assert recap(done, "ada")["failed"] == 0
+
+
+def rows(done: Done) -> dict[tuple[str, str], str]:
+    """Return the health of the closing table by host and project, without those below it."""
+    found = {}
+    for line in table(done)[1:]:
+        if " failed: " not in line:
+            host, project, *rest = re.split(r"  +", line)
+            found[host, project] = rest[1]
+    return found
+
+
+def test_a_server_that_should_run_and_does_not_fails_its_host(fleet: Fleet) -> None:
+    """It is named; the others of its host are verified and in the table. Stopped on purpose is well."""
+    stopped = [{"name": "demo", "state": "stopped"}, {"name": "churn"}]
+    options = ("--limit", "ada,bob")
+    assert fleet.play("servers", *options, mlflow_serial="100%").code == 0
+    assert fleet.play("servers", *options, mlflow_serial="100%", mlflow_projects=stopped).code == 0
+
+    done = fleet.play("verify", *options)
+    assert done.code != 0
+    expected = {("ada", "demo"): "stopped", ("ada", "churn"): "ok", ("bob", "churn"): "ok"}
+    assert rows(done) == expected
+    assert [line.endswith(" RUN") for line in table(done)[1:4]] == [True, False, True]
+    assert table(done)[-1].endswith(
+        "Project 'demo': the server is not running: run the servers playbook."
+    )
+    assert {host: recap(done, host)["failed"] for host in ("ada", "bob")} == {"ada": 1, "bob": 0}
+
+    done = fleet.play("verify", *options, mlflow_projects=stopped)
+    assert done.code == 0, done.output
+    assert rows(done) == expected
+
+    # One that was never there has a row too.
+    done = fleet.play("verify", "--limit", "ada", mlflow_projects=[*stopped, {"name": "new"}])
+    assert done.code != 0
+    assert "Project 'new': this host has no server for it: run the servers" in done.output
+    done = fleet.play("verify", "--limit", "ada", mlflow_server_state="stopped")
+    assert done.code == 0, done.output
+
+
+def test_a_server_that_does_not_come_up_leaves_the_others_in_the_table(fleet: Fleet) -> None:
+    """It alone is not well, and its host fails by the reason below."""
+    database = fleet.states / "ada/projects/demo/mlflow.db"
+    kept = database.read_bytes()
+    database.write_text("no database, by any means\n" * 40)
+    done = fleet.play("servers", "--limit", "ada,bob", mlflow_serial="100%")
+    assert done.code != 0
+    found = rows(done)
+    assert found.pop(("ada", "demo")) != "ok"
+    assert found == {("ada", "churn"): "ok", ("bob", "churn"): "ok"}
+    assert re.search(r"^ada failed: .*project 'demo' died at start; .*", table(done)[-1])
+    database.write_bytes(kept)
+    assert fleet.play("servers", "--limit", "ada", mlflow_serial="100%").code == 0
+
+
+def test_a_server_that_fails_leaves_the_others_in_the_table(fleet: Fleet) -> None:
+    """What it answers is said once for all projects of its host, and `deploy` fails like `verify`."""
+    for project in PROJECTS:
+        (fleet.states / f"ada/projects/{project}/mlflow.db").write_text("overwritten\n" * 10_000)
+    done = fleet.play("verify", "--limit", "ada,bob")
+    assert done.code != 0
+    assert rows(done) == {
+        ("ada", "demo"): "failed",
+        ("ada", "churn"): "failed",
+        ("bob", "churn"): "ok",
+    }
+    # Servers are in the order of their names, as no list says otherwise.
+    [reason] = [line for line in table(done) if line.startswith("ada failed: ")]
+    assert re.search(r"Projects 'churn' and 'demo': HTTP \d+: .*file is not a database", reason)
+    assert reason.count("file is not a database") == 1

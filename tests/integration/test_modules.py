@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import random
@@ -64,7 +65,8 @@ def fleet(pair: Host) -> Host:
 @pytest.fixture(scope="module")
 def ward(new_host: Callable[..., Host]) -> Iterator[Host]:
     """Return a host with projects whose servers are to fail, each in one test."""
-    host = new_host("corrupt", "empty", "good", "lost", "secret", "slow", "workers")
+    names = ("corrupt", "empty", "good", "lost", "secret", "slow", "workers", "gone", "also-gone")
+    host = new_host(*names)
     yield host
     host.close()
 
@@ -635,18 +637,126 @@ def test_only_a_run_that_ended_well_is_proof(fleet: Host) -> None:
 
 
 def test_a_server_that_is_down_is_named(fleet: Host) -> None:
-    """One sentence with project and URL; the other server's run is logged and told."""
+    """One sentence with project and reason; the other server's run is logged and told."""
     fleet.converge(fleet.server("b", state="stopped"))
-    servers = requests(fleet, "a", "b")
-    options = {"servers": servers, "timeout": 5, **fleet.program}
-    process = fleet.modules.start("mlflow_run", options)
-    result = fleet.modules.finish(process)
+    options = {"servers": requests(fleet, "a", "b"), "timeout": 5, **fleet.program}
+    result = fleet.modules.finish(fleet.modules.start("mlflow_run", options))
     assert result["failed"] is True
-    assert result["msg"].startswith(f"Project 'b' at {servers[1]['url']}: ")
-    assert "\n" not in result["msg"]
-    assert len(result["msg"]) < 600
+    [failure] = result["failures"]
+    assert failure["name"] == "b"
+    assert "Connection refused" in failure["reason"]
+    assert result["msg"] == (
+        f"Project 'b': {failure['reason']}: look at the server's log, then run the verify playbook."
+    )
     assert [run["name"] for run in result["runs"]] == ["a"]
     require_proof(result["runs"][0])
+
+
+def test_what_is_behind_an_error_is_said_once(ward: Host) -> None:
+    """By the server's own words, where two have lost their databases and one has not."""
+    names = ("good", "gone", "also-gone")
+    ward.converge(*map(ward.server, names))
+    for name in names[1:]:
+        ward.database(name).write_text("overwritten\n" * 10_000)
+    options = {"servers": requests(ward, *names), "timeout": 20, **ward.program}
+    result = ward.modules.finish(ward.modules.start("mlflow_run", options))
+    assert result["msg"].startswith("Projects 'gone' and 'also-gone': HTTP ")
+    assert result["msg"].count("file is not a database") == 1
+    assert "too many" not in result["msg"]
+    assert [run["name"] for run in result["runs"]] == ["good"]
+    ward.converge(*map(ward.server, names), state="stopped")
+
+
+# What people export for other servers than ours, and what would come of it.
+NOBODY = "http://127.0.0.1:9"
+EXPORTED = {
+    "proxies": dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), NOBODY),
+    "workspace": {"MLFLOW_WORKSPACE": "team", "MLFLOW_EXPERIMENT_ID": "77", "MLFLOW_RUN_ID": "x"},
+    "certificates": {
+        "MLFLOW_TRACKING_CLIENT_CERT_PATH": "/nowhere/client.pem",
+        "MLFLOW_TRACKING_SERVER_CERT_PATH": "/nowhere/ca.pem",
+        "REQUESTS_CA_BUNDLE": "/nowhere/ca.pem",
+        "SSL_CERT_FILE": "/nowhere/ca.pem",
+    },
+    "levels": {"MLFLOW_LOGGING_LEVEL": "LOUD", "OTEL_TRACES_EXPORTER": "none of them"},
+    "limits": {
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "much",
+        "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NoSuchPool",
+        "MLFLOW_TRACKING_URI": NOBODY,
+    },
+}
+LOGIN = "machine 127.0.0.1 login ada password s3cr3t\n"
+
+
+@pytest.mark.parametrize("kind", EXPORTED)
+def test_a_run_takes_nothing_from_the_environment(fleet: Host, kind: str) -> None:
+    """Whatever the user who runs the playbook has exported."""
+    require_proof(log(fleet, "a", **EXPORTED[kind])["runs"][0])
+
+
+def test_servers_and_migrations_take_nothing_from_the_environment(
+    new_host: Callable[..., Host],
+) -> None:
+    """A server has none of the variables; a schema is made in spite of them."""
+    host = new_host()
+    exported = {name: text for kind in EXPORTED.values() for name, text in kind.items()}
+    backend = host.backend("free", **exported)["backend"]
+    assert host.migrate("free", **exported)["changed"] is True
+    server = {"name": "free", "port": host.new_ports(1)[0], **backend["projects"]["free"]}
+    assert by_name(host.converge(server, how=exported))["free"]["healthy"] is True
+    names = {
+        line.partition("=")[0]
+        for pid in (*host.supervisors(), *host.pids().values())
+        for line in Path(f"/proc/{pid}/environ").read_text(encoding="utf-8").split("\0")
+    }
+    assert "HOME" in names
+    assert names & set(exported) == set()
+    host.close()
+
+
+class Listener(http.server.BaseHTTPRequestHandler):
+    """Notes the headers of each request, and knows nothing."""
+
+    heard: list[dict[str, str]]
+
+    def do_GET(self) -> None:
+        """Answer that there is no such thing."""
+        self.heard.append({name.lower(): text for name, text in self.headers.items()})
+        self.send_error(404)
+
+    do_POST = do_GET
+
+    def log_message(self, *_arguments: object) -> None:
+        """Keep the test's output clean."""
+
+
+def test_the_client_shows_nobody_s_password(fleet: Host, tmp_path: Path) -> None:
+    """Neither one of ~/.netrc or ~/.mlflow/credentials nor a token of the environment."""
+    (tmp_path / ".netrc").write_text(LOGIN)
+    (tmp_path / ".mlflow").mkdir()
+    (tmp_path / ".mlflow/credentials").write_text(
+        "[mlflow]\nmlflow_tracking_username = ada\nmlflow_tracking_password = s3cr3t\n"
+    )
+    heard: list[dict[str, str]] = []
+    handler = type("Handler", (Listener,), {"heard": heard})
+    request = tmp_path / "request.json"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        servers = [{"name": "a", "url": url, "key": ""}]
+        request.write_text(json.dumps({"servers": servers, "experiment": "x", "timeout": 5}))
+        done = subprocess.run(
+            [fleet.program["python"], fleet.program["entrypoint"], "prove", str(request)],
+            env={"HOME": str(tmp_path), "PATH": os.defpath, "MLFLOW_TRACKING_TOKEN": "s3cr3t"},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=True,
+        )
+        server.shutdown()
+    assert json.loads(done.stdout)["failures"]
+    assert heard
+    assert [headers for headers in heard if "authorization" in headers] == []
 
 
 def test_a_run_needs_the_client(fleet: Host) -> None:

@@ -144,6 +144,24 @@ def test_a_frozen_database_gives_errors_in_time(team: Team, urls: dict[str, str]
     assert experiments(urls["churn"])
 
 
+@pytest.mark.usefixtures("urls")
+def test_a_database_that_is_stopped_is_said_once(team: Team) -> None:
+    """Not once for each project as the client's "too many 503 error responses"."""
+    team.twin.mysql.act("stop")
+    try:
+        done = team.play("verify", variables=VARIABLES, check=False)
+    finally:
+        team.twin.mysql.act("start")
+        team.twin.mysql.await_ready()
+    assert done.code != 0
+    [reason] = re.findall(r"localhost failed: (.*)", done.output)
+    assert re.search(r"Projects '(demo|churn)' and '(demo|churn)': HTTP 503: ", reason), reason
+    assert reason.count("the database is not reachable: ") == 1
+    assert "too many" not in done.output
+    assert len(re.findall(r"(?:demo|churn) +http://\S+ +failed ", done.output)) == 2
+    team.play("verify", variables=VARIABLES)
+
+
 def test_a_password_of_any_characters_is_followed(team: Team, urls: dict[str, str]) -> None:
     """The container that runs goes on with it, and the playbook that sets it has one change."""
     before = team.containers()

@@ -179,6 +179,48 @@ def test_a_look_tells_what_a_host_lacks(fleet: DockerHost) -> None:
     assert fleet.containers() == before
 
 
+def run_options(host: DockerHost, *names: str, **more: Any) -> dict[str, Any]:
+    """Return the options of mlflow_run for these servers, each to be logged through in any case."""
+    servers = [{"name": name, "url": host.url(name), "key": ""} for name in names]
+    place = {key: host.place[key] for key in ("docker_host", "docker_instance")}
+    return {"servers": servers, "image": host.image, **place, **more}
+
+
+def test_a_run_takes_nothing_from_its_container_s_environment(
+    fleet: DockerHost, docker: Docker
+) -> None:
+    """An image, and some engines, put proxies and more into every container."""
+    exported = {
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+        "MLFLOW_WORKSPACE": "team",
+        "MLFLOW_LOGGING_LEVEL": "LOUD",
+        "MLFLOW_TRACKING_CLIENT_CERT_PATH": "/nowhere/client.pem",
+    }
+    tag = f"{fleet.image}-exported"
+    lines = [f"FROM {fleet.image}", *(f"ENV {name}={text}" for name, text in exported.items())]
+    docker("build", "-q", "-t", tag, "-", stdin="\n".join(lines))
+    try:
+        runs = fleet.modules.call("mlflow_run", run_options(fleet, "a", image=tag))["runs"]
+    finally:
+        docker("rmi", "--force", tag)
+    assert [(run["name"], run["run_id"] != "") for run in runs] == [("a", True)]
+
+
+def test_a_paused_server_keeps_no_other_from_its_run(fleet: DockerHost) -> None:
+    """It is named with its reason, and the other's run is told."""
+    name = fleet.container("b")
+    fleet.docker("pause", name)
+    try:
+        options = run_options(fleet, "a", "b", timeout=5)
+        result = fleet.modules.finish(fleet.modules.start("mlflow_run", options))
+    finally:
+        fleet.docker("unpause", name)
+    assert result["failures"] == [{"name": "b", "reason": "timed out"}]
+    assert result["msg"].startswith("Project 'b': timed out: look at ")
+    assert [run["name"] for run in result["runs"]] == ["a"]
+
+
 def test_a_new_setting_makes_one_container_anew(fleet: DockerHost) -> None:
     """The other stays; names of variables show, their values nowhere."""
     before = fleet.ids()

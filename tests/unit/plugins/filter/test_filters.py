@@ -18,6 +18,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.filter import (
     mlflow_runtime_files,
     mlflow_server_options,
     mlflow_server_table,
+    mlflow_verdict,
 )
 
 PLUGINS = (
@@ -29,6 +30,7 @@ PLUGINS = (
     mlflow_runtime_files,
     mlflow_server_options,
     mlflow_server_table,
+    mlflow_verdict,
 )
 FILTERS: dict[str, Any] = {
     name: function
@@ -299,3 +301,88 @@ def test_any_host_has_all_values(hosts: list[dict[str, str]], expected: bool) ->
     wanted = {"runtime": "docker", "state": "present"}
     defaults = {"runtime": "process", "state": "present"}
     assert FILTERS["mlflow_any_host"](hosts, wanted, defaults) is expected
+
+
+UNREACHABLE = "HTTP 503: the database is not reachable: Can't connect to MySQL server on 'db'"
+READ_THE_LOG = "look at the server's log, then run the verify playbook."
+
+
+def verdict(*arguments: Any) -> tuple[dict[str, Any], str]:
+    """Return the records of a verdict by name, and what it says."""
+    found = FILTERS["mlflow_verdict"](*arguments)
+    return {record["name"]: record for record in found["servers"]}, found["problem"]
+
+
+@pytest.mark.parametrize(
+    ("state", "action", "down"),
+    [
+        ("running", "keep", False),
+        ("stopped", "keep", True),
+        ("absent", "keep", True),
+        # What check mode says.
+        ("absent", "start", False),
+        ("running", "restart", False),
+    ],
+)
+def test_a_server_that_is_expected_must_run(state: str, action: str, down: bool) -> None:
+    """One that nobody expects may be stopped."""
+    record = server(state=state, action=action, healthy=state == "running")
+    assert verdict([record]) == ({"demo": record}, "")
+    records, problem = verdict([record], ["demo"])
+    said = "Project 'demo': the server is not running: run the servers playbook."
+    assert problem == (said if down else "")
+    assert records["demo"].get("verified", True) is not down
+
+
+def test_a_server_that_is_not_there_has_a_row() -> None:
+    """The table shows it as absent, beside those that are well."""
+    found = FILTERS["mlflow_verdict"]([server()], ["demo", "churn"])
+    assert found["problem"] == (
+        "Project 'churn': this host has no server for it: run the servers playbook."
+    )
+    assert FILTERS["mlflow_server_table"](found["servers"])[1:] == [
+        "demo     http://127.0.0.1:5001  ok      3.17.2  -",
+        "churn    -                      absent  -       -",
+    ]
+
+
+def test_a_reason_is_said_once_with_all_its_projects() -> None:
+    """What has another reason, or another remedy, is a part of its own."""
+    names = ["a", "b", "c", "d", "e"]
+    servers = [server(name=name) for name in names[:4]] + [server(name="e", state="stopped")]
+    failures = [{"name": name, "reason": UNREACHABLE} for name in names[:3]]
+    failures.append({"name": "d", "reason": "timed out"})
+    assert verdict(servers, names, {"failures": failures})[1] == (
+        f"Projects 'a', 'b' and 'c': {UNREACHABLE}; Project 'd': timed out: {READ_THE_LOG} "
+        "Project 'e': the server is not running: run the servers playbook."
+    )
+    records, problem = verdict(servers[:2], names[:2], {"failures": failures[:1]})
+    assert problem == f"Project 'a': {UNREACHABLE}: {READ_THE_LOG}"
+    assert [records["a"]["reason"], records["b"]] == [UNREACHABLE, servers[1]]
+
+
+def test_a_failed_host_keeps_the_rows_of_its_servers() -> None:
+    """The reason stands below."""
+    found = FILTERS["mlflow_verdict"](
+        [server(healthy=False), server(name="churn")],
+        [],
+        # The first look was too short for demo, whose database slept.
+        {
+            "runs": [{"name": "demo", "run_id": "abc123"}],
+            "failures": [{"name": "churn", "reason": "timed out"}],
+        },
+    )
+    ada = {
+        "inventory_hostname": "ada",
+        "mlflow_verify_host": {
+            "servers": found["servers"],
+            "runs": [{"name": "demo", "run_id": "abc123"}],
+        },
+        "mlflow_verify_failure": f"Check: {found['problem']}",
+    }
+    assert FILTERS["mlflow_fleet_table"]([ada]) == [
+        "PROJECT  URL                    HEALTH  MLFLOW  RUN",
+        "demo     http://127.0.0.1:5001  ok      3.17.2  abc123",
+        "churn    http://127.0.0.1:5001  failed  3.17.2  -",
+        f"ada failed: Check: Project 'churn': timed out: {READ_THE_LOG}",
+    ]

@@ -115,7 +115,7 @@ def test_a_healthy_server(protocol: str) -> None:
         ),
         ("(pymysql.err.ProgrammingError) (1146, 'Table is gone')", "Table is gone"),
         ("(sqlite3.OperationalError) no such table", "(sqlite3.OperationalError) no such table"),
-        ("\n", ""),
+        ("\n", "no message"),
     ],
 )
 def test_what_the_database_said_is_the_reason(message: str, reason: str) -> None:
@@ -132,6 +132,17 @@ def test_a_server_that_sends_no_configuration() -> None:
         assert _probe.probe("127.0.0.1", port, TIMEOUT).configuration == ""
 
 
+# What MLflow answers while MySQL is stopped, at its restart, and with another password.
+REFUSAL = "Can't connect to MySQL server on 'db' ([Errno 111] Connection refused)"
+ERROR = "(pymysql.err.OperationalError) (%s)\n(Background on this error at: https://sqlalche.me/e/20/e3q8)"
+REFUSED, LOST, DENIED = (
+    json.dumps({"error_code": "TEMPORARILY_UNAVAILABLE", "message": ERROR % told}).encode()
+    for told in (
+        f'2003, "{REFUSAL}"',
+        "2013, 'Lost connection to MySQL server during query'",
+        "1045, \"Access denied for user 'demo'@'%'\"",
+    )
+)
 BODIES: list[tuple[int, bytes, str]] = [
     (500, b'{"error_code": "X", "message": "no such table: runs\\nmore"}', "no such table: runs"),
     (403, b"Invalid Host header - DNS rebinding attack detected", "Invalid Host header - DNS"),
@@ -142,6 +153,9 @@ BODIES: list[tuple[int, bytes, str]] = [
     (503, b"\xff\xfe\x00", "\ufffd\ufffd\x00"),
     (500, b"x" * 5000, "x" * 200),
     (404, b"first\nsecond", "first"),
+    (503, REFUSED, f"the database is not reachable: {REFUSAL}"),
+    (503, LOST, "the database is not reachable: Lost connection to MySQL server during query"),
+    (503, DENIED, "Access denied for user 'demo'@'%'"),
 ]
 
 

@@ -1,0 +1,28 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter that judges the servers of a host."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _verdict
+
+
+def mlflow_verdict(
+    servers: t.Sequence[t.Mapping[str, t.Any]],
+    expected: t.Iterable[str] = (),
+    logged: t.Mapping[str, t.Any] | None = None,
+) -> dict[str, t.Any]:
+    """Return the servers with what is wrong about each, and one sentence about all of it, or ""."""
+    return _verdict.judge(servers, expected, logged or {})._asdict()
+
+
+class FilterModule:
+    """Ansible's entry to the filter."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Return the filters by name."""
+        return {"mlflow_verdict": mlflow_verdict}
