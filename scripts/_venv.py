@@ -67,8 +67,8 @@ def pip_rules() -> ModuleType:
     """Return the collection's rules for pip; the collection itself is not importable yet."""
     path = CHECKOUT / "plugins" / "module_utils" / "_pip.py"
     spec = importlib.util.spec_from_file_location("_pip", path)
-    if spec is None or spec.loader is None:
-        raise Problem(f"{path} cannot be read: restore the file.")
+    if spec is None or spec.loader is None or not path.is_file():
+        raise SystemExit(f"{path} does not exist: restore the file.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -22,7 +22,7 @@ from ansible_collections.mlops.mlflow_aws.tests.integration._host import HOST_PY
 from ansible_collections.mlops.mlflow_aws.tests.integration._index import Index, serving
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, Done, run
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 # In place of docker/mlflow_entry.py: what it imports must be there.
 ENTRY = """
