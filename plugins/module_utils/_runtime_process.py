@@ -33,6 +33,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan impo
     Found,
     Step,
     Wanted,
+    redacted,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._unix_http import UnixConnection
 
@@ -182,8 +183,8 @@ class ProcessRuntime:
         )
         settings = None
         if files:
-            with contextlib.suppress(OSError, ValueError):
-                settings = json.loads(files[-1].read_text(encoding="utf-8"))
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                settings = redacted(json.loads(files[-1].read_text(encoding="utf-8")))
         return Found(
             name=name,
             running=running,
