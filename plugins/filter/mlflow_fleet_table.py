@@ -20,7 +20,7 @@ def mlflow_fleet_table(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
     hosts = list(hosts)
     found = [_servers(host) for host in hosts]
     # One backend on AWS serves all hosts.
-    backend = next(
+    backend: t.Mapping[str, t.Any] = next(
         (host["mlflow_backend_record"] for host in hosts if "mlflow_backend_record" in host), {}
     )
     return fleet_table(found, [*_on_hosts(found), *_on_aws(backend)])

@@ -186,7 +186,7 @@ def test_the_table_says_which_data_are_kept() -> None:
     found = {"servers": [server()], "runs": []}
     old = {"name": "old", "place": "/s/projects/old"}
     aws = {"kept": [{"name": "gone", "place": "schema mlflow_gone, s3://b/projects/gone"}]}
-    hosts = [
+    hosts: list[dict[str, Any]] = [
         {"inventory_hostname": "ada", "mlflow_verify_host": found | {"kept": [old]}},
         {
             "inventory_hostname": "bob",
