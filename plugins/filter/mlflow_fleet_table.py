@@ -10,13 +10,33 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_table import (
     HostServers,
+    Kept,
     fleet_table,
 )
 
 
 def mlflow_fleet_table(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
-    """Return the lines of a table of all hosts' servers, and why hosts have none."""
-    return fleet_table([_servers(host) for host in hosts])
+    """Return the lines of a table of all hosts' servers, which data are kept beside, and why hosts have none."""
+    hosts = list(hosts)
+    found = [_servers(host) for host in hosts]
+    # One backend on AWS serves all hosts.
+    backend: t.Mapping[str, t.Any] = next(
+        (host["mlflow_backend_record"] for host in hosts if "mlflow_backend_record" in host), {}
+    )
+    return fleet_table(found, [*_on_hosts(found), *_on_aws(backend)])
+
+
+def _on_hosts(found: t.Iterable[HostServers]) -> t.Iterator[Kept]:
+    """Return the data that hosts keep of projects that are not listed."""
+    for one in found:
+        for data in (one.found or {}).get("kept", ()):
+            yield Kept(data["name"], one.host, data["place"])
+
+
+def _on_aws(backend: t.Mapping[str, t.Any]) -> t.Iterator[Kept]:
+    """Return the data that a backend of kind aws keeps of projects that are not listed."""
+    for data in backend.get("kept", ()):
+        yield Kept(data["name"], "AWS", data["place"])
 
 
 def _servers(host: t.Mapping[str, t.Any]) -> HostServers:

@@ -15,6 +15,8 @@ The record names secrets and never holds one. Its keys:
                   (secret, user, ca, and tunnel where there is one) and aws (region,
                   endpoint_url, role_arn) of its servers
     schemas       list: name, uri, database (as of the projects) of the migrator
+    kept          list: name and place (schema and artifacts) of projects that have an identity on the
+                  stack, but no entry
     identities    list: name, state, schema, runtime and migrator (each user and secret), of the
                   projects that are to go too
 
@@ -108,6 +110,13 @@ def record(
                 ),
             }
             for name, place in places.items()
+        ],
+        "kept": [
+            {
+                "name": name,
+                "place": f"schema {_identities.schema_name(name)}, {root}/projects/{name}",
+            }
+            for name in sorted(set(known) - set(states))
         ],
         "identities": [
             {

@@ -8,6 +8,7 @@ STATE/runtimes/ID/            one installed MLflow: venv/ and mlflow_entry.py
 STATE/servers/                supervisord.conf, its socket, log and lock
 STATE/servers/NAME/           settings-HASH.json and server.log of one server
 STATE/env/                    for each server that runs a file with its address
+STATE/ports/                  which project had which port
 """
 
 from __future__ import annotations
@@ -73,6 +74,11 @@ def has_tunnel(state: Path) -> bool:
 def env_folder(state: Path) -> Path:
     """Return the folder of the files with the servers' addresses."""
     return state / "env"
+
+
+def ports_folder(state: Path) -> Path:
+    """Return the folder of the records of ports."""
+    return state / "ports"
 
 
 def require_writable(folder: Path, remedy: str) -> None:

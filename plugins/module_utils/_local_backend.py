@@ -42,3 +42,13 @@ def not_deployed(missing: t.Sequence[Path]) -> MlflowError:
         f"The local backend in {missing[0].parent.parent} has no folder for {projects}: run the deploy "
         "playbook first."
     )
+
+
+def kept(state: Path, listed: t.Container[str]) -> list[dict[str, str]]:
+    """Return name and place of each project whose data are here though it is not listed."""
+    folders = sorted(_files.projects_folder(state).glob("*/"))
+    return [
+        {"name": folder.name, "place": str(folder)}
+        for folder in folders
+        if folder.is_dir() and folder.name not in listed
+    ]

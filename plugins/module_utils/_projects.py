@@ -7,9 +7,10 @@ A project record is a dictionary with these keys, all of them always there:
 
     name                     text; names the folder, the schema and the artifact prefix
     port                     number; where the project's server listens on each host
+    port_fixed               whether the entry names the port, rather than its place in the list
     description, owner       text, possibly empty
     state                    present, stopped or absent
-    artifact_retention_days  number of days, or None to keep artifacts for ever
+    artifact_retention_days  number of days, or None; nothing deletes artifacts yet
     server                   dictionary: workers (number), allowed_hosts (list of text),
                              environment (dictionary of text), metrics (true or false)
 """
@@ -79,7 +80,8 @@ def _record(index: int, entry: t.Any, base_port: int) -> dict[str, t.Any]:
     fields: dict[str, t.Any] = {
         key: reader(f"{where}: key '{key}'", entry.get(key)) for key, reader in _READERS.items()
     }
-    if fields["port"] is None:
+    fields["port_fixed"] = fields["port"] is not None
+    if not fields["port_fixed"]:
         fields["port"] = base_port + index
         if fields["port"] not in _PORTS:
             raise MlflowError(

@@ -35,7 +35,8 @@ def requests_of(servers: t.Iterable[t.Mapping[str, t.Any]], always: bool = False
     return [
         Request(server["name"], server["url"], "" if always else server["configuration"])
         for server in servers
-        if server["state"] == "running" or server["action"] in ("start", "restart")
+        if server["action"] in ("start", "restart")
+        or (server["state"] == "running" and server["action"] not in ("stop", "remove"))
     ]
 
 

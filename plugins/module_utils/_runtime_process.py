@@ -41,6 +41,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan impo
     Found,
     Step,
     Wanted,
+    redacted,
     whole,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._unix_http import UnixConnection
@@ -194,7 +195,8 @@ class ProcessRuntime:
         settings = None
         if files:
             with contextlib.suppress(OSError, ValueError):
-                settings = whole(json.loads(files[-1].read_text(encoding="utf-8")))
+                kept = whole(json.loads(files[-1].read_text(encoding="utf-8")))
+                settings = redacted(kept) if kept else None
         return Found(
             name=name,
             running=running,

@@ -14,6 +14,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _p
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._boot import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._port_owners import Plan, PortRecord
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
     KEEP,
@@ -42,36 +43,41 @@ def converge(
     runtime: Runtime,
     wanted: t.Sequence[Wanted],
     *,
-    stop_unlisted: bool,
+    unlisted: str,
     timeout: float,
     lock: Path,
     env_files: EnvFiles,
+    ports: PortRecord,
     boot: Boot | None,
     check_mode: bool,
 ) -> Outcome:
     """Bring every server to its wanted state within timeout seconds; in check mode only say how.
 
-    Raises MlflowError where a port is held by somebody else, before anything is touched, and
-    where servers do not come up, after all others have.
+    unlisted: what is done about servers that are not wanted, KEEP, STOP or REMOVE.
+    Raises MlflowError where a port is held by somebody else or was another project's, before
+    anything is touched, and where servers do not come up, after all others have.
     """
     if check_mode:
         return check(
             runtime,
             wanted,
-            stop_unlisted=stop_unlisted,
+            unlisted=unlisted,
             env_files=env_files,
+            ports=ports,
             boot=boot,
             ask=_probe_once,
         )
-    steps = _read_plan(runtime, wanted, stop_unlisted)
+    steps, owners = _read_plan(runtime, wanted, unlisted, ports)
     texts, reboots = env_files.differing(steps), _differs(boot, steps)
     deadline = time.monotonic() + timeout
-    if texts or reboots or any(step.changed for step in steps):
+    if texts or reboots or owners.changed or any(step.changed for step in steps):
         _files.make_folder(lock.parent)
         with _files.exclusive(lock, timeout, "changing the servers of this host"):
             # Another run may have done it meanwhile.
-            steps = _read_plan(runtime, wanted, stop_unlisted)
+            steps, owners = _read_plan(runtime, wanted, unlisted, ports)
             texts, reboots = env_files.differing(steps), _differs(boot, steps)
+            # First, so that a run that is killed has remembered what it takes away.
+            ports.write(owners)
             if any(step.changed for step in steps):
                 _apply(runtime, steps, deadline, env_files)
             env_files.write(texts)
@@ -80,7 +86,7 @@ def converge(
     answers, ended = _await_answers(runtime, steps, deadline)
     # A server that was just started has another process than the one found.
     outcome = _outcome(runtime, steps, runtime.observe(), answers, env_files, texts)
-    outcome = _with_boot(outcome, boot, reboots, _runs(steps))
+    outcome = _with_ports(_with_boot(outcome, boot, reboots, _runs(steps)), owners)
     _require_healthy(runtime, outcome, {step.name for step in steps if step.runs}, ended)
     return outcome
 
@@ -100,17 +106,20 @@ def check(
     runtime: Runtime,
     wanted: t.Sequence[Wanted],
     *,
-    stop_unlisted: bool,
+    unlisted: str,
     env_files: EnvFiles,
+    ports: PortRecord,
     boot: Boot | None,
     ask: t.Callable[[str, int], _probe.Answer],
 ) -> Outcome:
     """Say what converge would do; `ask` asks a server by its host and port."""
-    steps = _read_plan(runtime, wanted, stop_unlisted)
+    steps, owners = _read_plan(runtime, wanted, unlisted, ports)
     texts = env_files.differing(steps)
     found = {step.name: step.found for step in steps}
     outcome = _outcome(runtime, steps, found, _answers_now(steps, ask), env_files, texts)
-    return _with_boot(outcome, boot, _differs(boot, steps), _runs(steps))
+    for record, step in zip(outcome.servers, steps):
+        record["planned"] = step.changed
+    return _with_ports(_with_boot(outcome, boot, _differs(boot, steps), _runs(steps)), owners)
 
 
 def records(runtime: Runtime, env_files: EnvFiles) -> list[dict[str, t.Any]]:
@@ -143,10 +152,25 @@ def _with_boot(outcome: Outcome, boot: Boot | None, differs: bool, runs: bool) -
     return Outcome(outcome.servers, True, diff)
 
 
-def _read_plan(runtime: Runtime, wanted: t.Sequence[Wanted], stop_unlisted: bool) -> list[Step]:
+def _with_ports(outcome: Outcome, owners: Plan) -> Outcome:
+    """Return the outcome with the change of which project has which port."""
+    if not owners.changed:
+        return outcome
+    before, after = owners.difference()
+    diff = {
+        "before": {**outcome.diff["before"], "projects by port": before},
+        "after": {**outcome.diff["after"], "projects by port": after},
+    }
+    return Outcome(outcome.servers, True, diff)
+
+
+def _read_plan(
+    runtime: Runtime, wanted: t.Sequence[Wanted], unlisted: str, ports: PortRecord
+) -> tuple[list[Step], Plan]:
     """Read what is there and plan; refuse ports that are not free for us."""
     found = runtime.observe()
-    steps = plan(wanted, found, stop_unlisted)
+    steps = plan(wanted, found, unlisted)
+    owners = ports.plan(found)
     runtime.require(steps)
     ours = {
         server.settings["port"] for server in found.values() if server.running and server.settings
@@ -158,7 +182,7 @@ def _read_plan(runtime: Runtime, wanted: t.Sequence[Wanted], stop_unlisted: bool
             if holder and server.port not in ours and not runtime.owns(holder):
                 claim = runtime.claim(holder, server.host)
                 raise _ports.taken(server.name, server.port, *claim)
-    return steps
+    return steps, owners
 
 
 def _answers_now(
@@ -271,6 +295,7 @@ def _record(runtime: Runtime, step: Step, now: Found, answer: _probe.Answer) -> 
     return {
         "name": step.name,
         "action": step.action,
+        "planned": False,
         "state": "running" if now.running else "stopped" if now.known else "absent",
         "url": _probe.server_url(settings["host"], settings["port"]) if settings else "",
         "port": settings.get("port"),

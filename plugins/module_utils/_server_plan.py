@@ -45,7 +45,8 @@ class Found(t.NamedTuple):
     """One server as it is.
 
     running: its process is up or being started; configuration: what that process was started
-    with; known: settings or logs of it are on the host; settings: of the last start, if any.
+    with; known: settings or logs of it are on the host; settings: of the last start, if any, as
+    `redacted` returns them.
     """
 
     name: str
@@ -108,15 +109,17 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
     return Wanted(str(options["name"]), state, settings)
 
 
-def plan(
-    wanted: t.Iterable[Wanted], found: t.Mapping[str, Found], stop_unlisted: bool
-) -> list[Step]:
-    """Return one step for each wanted server, in order, then for those found that are to stop."""
+def plan(wanted: t.Iterable[Wanted], found: t.Mapping[str, Found], unlisted: str) -> list[Step]:
+    """Return one step for each wanted server, in order, then for others that were found.
+
+    unlisted: what is done about those, KEEP, STOP or REMOVE.
+    """
     steps = [_step(server, found.get(server.name, Found(server.name))) for server in wanted]
     listed = {step.name for step in steps}
     for name, server in sorted(found.items()):
-        if name not in listed and stop_unlisted and server.running:
-            steps.append(Step(name, STOP, None, server))
+        due = server.running or (unlisted == REMOVE and server.known)
+        if name not in listed and unlisted != KEEP and due:
+            steps.append(Step(name, unlisted, None, server))
     return steps
 
 
@@ -130,7 +133,9 @@ def whole(settings: t.Any) -> dict[str, t.Any] | None:
 
 def redacted(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return settings without values of variables and long texts; configuration tells them apart."""
-    shown = {**settings, "environment": sorted(settings.get("environment", ()))}
+    shown = {**settings}
+    if "environment" in shown:
+        shown["environment"] = sorted(shown["environment"])
     certificate = shown.get("database", {}).get("ca", "")
     if certificate:
         digest = hashlib.sha256(certificate.encode("utf-8")).hexdigest()
@@ -147,13 +152,13 @@ def difference(steps: t.Iterable[Step]) -> dict[str, dict[str, t.Any]]:
             continue
         settings = step.found.settings
         was = "running" if step.found.running else "stopped" if step.found.known else "absent"
-        before[step.name] = {"state": was, **(redacted(settings) if settings else {})}
-        will = _STATE_WORDS[step.wanted.state] if step.wanted else "stopped"
-        after[step.name] = {"state": will}
+        before[step.name] = {"state": was, **(settings or {})}
+        will = "absent" if step.action == REMOVE else "stopped"
+        after[step.name] = {"state": _STATE_WORDS[step.wanted.state] if step.wanted else will}
         if step.wanted and step.action != REMOVE:
             after[step.name].update(redacted(step.wanted.settings))
         elif settings and step.action == STOP:
-            after[step.name].update(redacted(settings))
+            after[step.name].update(settings)
     return {"before": before, "after": after}
 
 

@@ -27,14 +27,34 @@ def server_table(
     return _lines([_HEADER, *_rows(servers, runs)])
 
 
-def fleet_table(hosts: t.Sequence[HostServers]) -> list[str]:
-    """Return the lines of a table of all hosts' servers, and a line for each that failed."""
+class Kept(t.NamedTuple):
+    """Data of a project that is not listed: its name, where that is (a host, AWS), and the place there."""
+
+    name: str
+    where: str
+    place: str
+
+
+def fleet_table(hosts: t.Sequence[HostServers], kept: t.Iterable[Kept] = ()) -> list[str]:
+    """Return the lines of a table of all hosts' servers, and lines for data kept and for failed hosts."""
     rows: list[tuple[str, ...]] = [("HOST", *_HEADER)]
     for host in hosts:
         rows += [(host.host, *row) for row in _host_rows(host)]
     reasons = [f"{host.host} failed: {host.failure}" for host in hosts if host.failure]
     # Of one host everybody knows the name.
-    return _lines([row[1:] for row in rows] if len(hosts) == 1 else rows) + reasons
+    lines = _lines([row[1:] for row in rows] if len(hosts) == 1 else rows)
+    return lines + _kept_line(kept) + reasons
+
+
+def _kept_line(kept: t.Iterable[Kept]) -> list[str]:
+    """Return a line that says which data stay though no entry names their project."""
+    wheres: dict[tuple[str, str], list[str]] = {}
+    for one in kept:
+        known = wheres.setdefault((one.name, one.place), [])
+        if one.where not in known:
+            known.append(one.where)
+    said = [f"{name} ({', '.join(known)}: {place})" for (name, place), known in wheres.items()]
+    return [f"Not in the list, data kept: {', '.join(said)}"] if said else []
 
 
 def _host_rows(host: HostServers) -> list[tuple[str, ...]]:
@@ -57,6 +77,9 @@ def _row(server: t.Mapping[str, t.Any], run_id: str) -> tuple[str, ...]:
     up = server["state"] == "running"
     bad = "failed" if server.get("verified") is False else "not answering"
     health = "ok" if server["healthy"] else bad if up else server["state"]
+    if server["planned"]:
+        # In check mode nobody asked a server that would be changed.
+        health = f"would {server['action']}"
     return (
         server["name"],
         server["url"] if up else "-",

@@ -32,6 +32,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process 
     ProcessRuntime,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+    KEEP,
     Found,
     Step,
     Wanted,
@@ -141,7 +142,7 @@ class Tunnel:
         """Return the one step; without a wanted tunnel it is to go."""
         found = self._runtime.observe()
         server = wanted or Wanted(NAME, "absent", {})
-        [step] = plan([server], {NAME: found.get(NAME, Found(NAME))}, stop_unlisted=False)
+        [step] = plan([server], {NAME: found.get(NAME, Found(NAME))}, KEEP)
         return step
 
     def _apply(self, step: Step, timeout: float, deadline: float) -> None:

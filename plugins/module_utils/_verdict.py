@@ -91,6 +91,7 @@ def _absent(name: str) -> dict[str, t.Any]:
         "state": "absent",
         "url": "",
         "healthy": False,
+        "planned": False,
         "version": "",
         "listed": True,
     }

@@ -19,6 +19,9 @@ description:
   - For each server that runs writes a file into C(env) below O(state_dir), which sets C(MLFLOW_TRACKING_URI) for
     whoever sources it. Its name is O(docker_instance), a dash, the project and C(.env).
   - Never touches data; removing a server removes its settings and its log.
+  - With O(inventory) each host remembers which project had which port, in C(ports) below O(state_dir), and a run that
+    would let one project have the port of another is refused before anything is touched. The clients of the other one
+    would log into it without any error.
   - With O(runtime=docker) a server is a container and a volume, both named by O(docker_instance) and the project. The
     container has a read-only root and no capability, and is made anew only when its configuration changed. What others
     made is never touched; where it is in the way, the run is refused before anything is changed.
@@ -150,10 +153,47 @@ options:
     choices: [present, stopped, absent]
     default: present
   stop_unlisted:
-    description: Whether to stop servers that run on the host but are not in O(servers); their data, settings and
-      logs stay.
+    description:
+      - Whether to stop servers that run on the host but are not in O(servers); their data, settings and logs stay.
+      - With O(state=absent) they are removed with their settings and logs, those that are stopped too; their data stay.
     type: bool
     default: false
+  inventory:
+    description:
+      - What the whole inventory says of its projects, those too that this host does not serve, as
+        P(mlops.mlflow_aws.mlflow_inventory_ports#filter) returns it.
+      - If unset, ports are not remembered, and RV(kept) is empty.
+    type: dict
+    version_added: 0.2.0
+    suboptions:
+      backend:
+        description: The kind of backend. With V(local) the host has the data of its projects.
+        type: str
+        choices: [local, aws]
+        default: local
+      projects:
+        description: The list of projects, in its order.
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          name:
+            description: The project's name.
+            type: str
+            required: true
+          port:
+            description: Its port.
+            type: int
+            required: true
+          port_fixed:
+            description: Whether its entry names the port, rather than its place in the list.
+            type: bool
+            required: true
+          state:
+            description: The state of its entry.
+            type: str
+            choices: [present, stopped, absent]
+            required: true
   runtime:
     description:
       - How servers run. V(process) runs them as processes of this user, under Supervisor.
@@ -268,6 +308,9 @@ servers:
       description: What was done, or in check mode would be, one of V(keep), V(start), V(restart), V(stop) or
         V(remove).
       type: str
+    planned:
+      description: Whether that is still to be done, as in check mode.
+      type: bool
     state:
       description: How it is now, one of V(running), V(stopped) or V(absent).
       type: str
@@ -305,6 +348,22 @@ servers:
     listed:
       description: Whether it is one of those asked for.
       type: bool
+kept:
+  description: Data of the local backend that are on the host under names that O(inventory) does not list.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the project.
+      type: str
+    place:
+      description: Folder with its data.
+      type: str
+ports_refused:
+  description: Whether the run was refused because a project would get the port of another one.
+  returned: then
+  type: bool
 tunnel:
   description: Whether the host has a tunnel of M(mlops.mlflow_aws.mlflow_database_tunnel).
   returned: success
@@ -331,6 +390,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _files,
+    _local_backend,
     _look,
     _module,
     _paths,
@@ -340,8 +400,15 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._boot import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._port_owners import (
+    Listed,
+    PortRecord,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+    KEEP,
+    REMOVE,
+    STOP,
     Wanted,
     wanted_server,
 )
@@ -378,6 +445,16 @@ def main() -> None:
         "database": {"type": "dict", "options": database},
         "aws": {"type": "dict", "options": aws},
     }
+    project = {
+        "name": {"type": "str", "required": True},
+        "port": {"type": "int", "required": True},
+        "port_fixed": {"type": "bool", "required": True},
+        "state": {"type": "str", "choices": states["choices"], "required": True},
+    }
+    inventory = {
+        "backend": {"type": "str", "choices": ["local", "aws"], "default": "local"},
+        "projects": {"type": "list", "elements": "dict", "required": True, "options": project},
+    }
     look = {
         "runtime_files": text,
         "base_python": text,
@@ -391,6 +468,7 @@ def main() -> None:
             "servers": {"type": "list", "elements": "dict", "required": True, "options": server},
             "state": states,
             "stop_unlisted": {"type": "bool", "default": False},
+            "inventory": {"type": "dict", "options": inventory},
             "runtime": {"type": "str", "choices": ["docker", "process"], "default": "process"},
             "python": {"type": "path"},
             "entrypoint": {"type": "path"},
@@ -432,22 +510,25 @@ def _work(module: AnsibleModule) -> dict[str, object]:
             looked = _looked(params, state)
         except MlflowError as error:
             looked = _look.Looked(str(error))
-        return {"changed": False, "settled": not looked.reason, **looked._asdict()}
+        settled = {"settled": not looked.reason, "kept": _kept(params, state)}
+        return {"changed": False, **settled, **looked._asdict()}
     folder = _files.servers_folder(state)
     runtime, identity = _runtime(params, folder)
     outcome = _server_manager.converge(
         runtime,
         _wanted(params, state, identity),
-        stop_unlisted=params["stop_unlisted"],
+        unlisted=_unlisted(params),
         timeout=params["timeout"],
         lock=folder / ".lock",
         env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
+        ports=_ports_of(params, state),
         boot=_boot_of(runtime, params, folder),
         check_mode=module.check_mode,
     )
     return {
         "changed": outcome.changed,
         "servers": outcome.servers,
+        "kept": _kept(params, state),
         "tunnel": _files.has_tunnel(state),
         "diff": outcome.diff,
     }
@@ -478,8 +559,9 @@ def _looked(params: dict[str, Any], state: Path) -> _look.Looked:
     outcome = _server_manager.check(
         runtime,
         _wanted(params, state, identity),
-        stop_unlisted=params["stop_unlisted"],
+        unlisted=_unlisted(params),
         env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
+        ports=_ports_of(params, state),
         boot=_boot_of(runtime, params, folder),
         ask=proofs.ask,
     )
@@ -492,6 +574,31 @@ def _wanted(params: dict[str, Any], state: Path, identity: str) -> list[Wanted]:
         wanted_server(_placed(server, state), params["state"], identity)
         for server in params["servers"]
     ]
+
+
+def _unlisted(params: dict[str, Any]) -> str:
+    """Return what is done about servers that are not listed."""
+    if not params["stop_unlisted"]:
+        return KEEP
+    return REMOVE if params["state"] == "absent" else STOP
+
+
+def _ports_of(params: dict[str, Any], state: Path) -> PortRecord:
+    """Return the record of which project had which port."""
+    inventory = params["inventory"]
+    return PortRecord(
+        _files.ports_folder(state) / f"{params['docker_instance']}.json",
+        [Listed(**project) for project in inventory["projects"]] if inventory else None,
+        params["state"] == "present",
+    )
+
+
+def _kept(params: dict[str, Any], state: Path) -> list[dict[str, str]]:
+    """Return the data on this host under names that are not listed."""
+    inventory = params["inventory"]
+    if not inventory or inventory["backend"] != "local":
+        return []
+    return _local_backend.kept(state, {project["name"] for project in inventory["projects"]})
 
 
 def _placed(server: dict[str, Any], state: Path) -> dict[str, Any]:

@@ -62,6 +62,9 @@ servers:
       description: What was done, or in check mode would be, one of V(keep), V(start), V(restart), V(stop) or
         V(remove).
       type: str
+    planned:
+      description: Whether that is still to be done, as in check mode.
+      type: bool
     state:
       description: How it is now, one of V(running), V(stopped) or V(absent).
       type: str

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Installation
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import Installation, files
 from ansible_collections.mlops.mlflow_aws.tests.integration._sshd import Sshd, sshd
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
@@ -207,6 +208,77 @@ def test_a_look_hides_no_mistake(fleet: Fleet) -> None:
         done = fleet.play("servers", "--limit", "ada", **variables)
         assert done.code != 0
         assert sentence in done.output
+
+
+CHURN = [{"name": "churn"}]
+
+
+@pytest.mark.parametrize("playbook", ["servers", "deploy"])
+def test_one_host_that_knows_whose_a_port_is_keeps_all_from_handing_it_on(
+    fleet: Fleet, playbook: str
+) -> None:
+    """With the first entry taken out; in check mode too, and a host without any record is not touched."""
+    shutil.rmtree(fleet.states / "bob/ports")
+    before = [files(fleet.states / host / "servers") for host in HOSTS]
+    for options in (["--check"], []):
+        done = fleet.play(playbook, "--limit", "!dan", *options, mlflow_projects=CHURN)
+        assert done.code != 0
+        text = "\n".join(table(done))
+        for host in ("ada", "cy"):
+            port = fleet.ports[host]
+            assert f"Port {port} of project 'churn' belonged to 'demo'" in text
+            assert f"give 'churn' `port: {port + 1}`, its port so far" in text
+        assert "bob failed: What is done once for all hosts failed" in text
+        assert [recap(done, host)["changed"] for host in HOSTS] == [0, 0, 0]
+        assert [files(fleet.states / host / "servers") for host in HOSTS] == before
+    # Both remedies that are the same for all three hosts.
+    back = [{"name": "demo", "state": "absent"}, *CHURN]
+    done = fleet.play("servers", "--limit", "!dan", "--check", mlflow_projects=back)
+    assert done.code == 0, done.output
+    done = fleet.play("servers", "--limit", "!dan")
+    assert done.code == 0, done.output
+    assert [recap(done, host)["changed"] for host in HOSTS] == [0, 1, 0]
+
+
+def test_check_mode_says_what_would_be_done(fleet: Fleet) -> None:
+    """Stopping or removing all is no outage, and needs nothing that only running servers need."""
+    for playbook in ("servers", "deploy"):
+        for state, word in (("stopped", "stop"), ("absent", "remove")):
+            done = fleet.play(playbook, "--limit", "ada", "--check", mlflow_server_state=state)
+            assert done.code == 0, done.output
+            assert done.output.count(f"would {word} ") == len(PROJECTS), done.output
+            assert "not answering" not in done.output
+
+
+def test_what_is_no_longer_listed_is_removed_and_its_data_named(fleet: Fleet) -> None:
+    """Settings and log go with the others when all are removed; where the data stay is said."""
+    state = fleet.states / "ada"
+    options = {"mlflow_projects": CHURN, "mlflow_server_state": "absent"}
+    kept = f"Not in the list, data kept: demo (ada: {state}/projects/demo)"
+    for check in (["--check"], []):
+        done = fleet.play("servers", "--limit", "ada", *check, **options)
+        assert done.code == 0, done.output
+        assert kept in done.output
+        assert ("would remove, not listed for this host" in done.output) is bool(check)
+    assert list((state / "servers").glob("*/")) == []
+    assert (state / "projects/demo/mlflow.db").exists()
+    # Nothing is left to do, and it is said nevertheless.
+    done = fleet.play("servers", "--limit", "ada", **options)
+    assert recap(done, "ada")["changed"] == 0
+    assert kept in done.output
+    done = fleet.play("servers", "--limit", "ada")
+    assert done.code == 0, done.output
+    assert "Not in the list" not in done.output
+
+
+def test_retention_is_warned_of_once(fleet: Fleet) -> None:
+    """However many hosts and tasks read the list."""
+    limited = [{"name": name, "artifact_retention_days": 30} for name in PROJECTS]
+    done = fleet.play("servers", "--limit", "!dan", mlflow_projects=limited)
+    assert done.code == 0, done.output
+    said = " ".join(done.output.split())
+    assert said.count("artifact_retention_days has no effect yet") == 1
+    assert "those of demo, churn are kept for ever" in said
 
 
 def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:

@@ -197,6 +197,77 @@ def test_unlisted_servers_stop_only_when_asked(fleet: Host) -> None:
     assert not fleet.converge(fleet.server("a"), stop_unlisted=True)["changed"]
 
 
+def test_removing_all_takes_what_is_not_listed_too(fleet: Host) -> None:
+    """Running or stopped, with settings and log; the data stay, and are named."""
+    fleet.converge(*both(fleet, state="stopped"))
+    result = fleet.change(
+        fleet.server("a"), state="absent", stop_unlisted=True, inventory=inventory(fleet, "a")
+    )
+    assert actions(result) == {"a": "remove", "b": "remove"}
+    assert result["diff"]["after"]["b"] == {"state": "absent"}
+    assert not (fleet.folder / "b").exists()
+    assert fleet.info() == {}
+    assert result["kept"] == [{"name": "b", "place": str(fleet.database("b").parent)}]
+    assert fleet.database("b").exists()
+
+
+def inventory(host: Host, *names: str, **ports: int) -> dict[str, Any]:
+    """Return the option of mlflow_server that lists projects; ports are those that entries do not name."""
+    projects = [
+        {
+            "name": name,
+            "port": ports.get(name, host.server(name)["port"]),
+            "port_fixed": name not in ports,
+            "state": "present",
+        }
+        for name in names
+    ]
+    return {"backend": "local", "projects": projects}
+
+
+def test_a_port_of_another_project_is_refused(fleet: Host) -> None:
+    """In check mode too, before anything is touched, and long after its server was removed."""
+    port = fleet.server("a")["port"]
+    known = {"inventory": inventory(fleet, "a", "b")}
+    result = fleet.change(*both(fleet), **known)
+    assert result["diff"]["after"]["projects by port"][str(port)] == "a"
+    assert not fleet.converge(*both(fleet), **known)["changed"]
+
+    moved = {"inventory": inventory(fleet, "b", b=port), "stop_unlisted": True}
+    before = files(fleet.state), fleet.pids()
+    for check in (True, False):
+        options = fleet.options(fleet.server("b", port=port), **moved)
+        result = fleet.modules.finish(fleet.modules.start("mlflow_server", options, check=check))
+        assert result["ports_refused"] is True
+        assert f"Port {port} of project 'b' belonged to 'a'" in result["msg"]
+        assert f"give 'b' `port: {fleet.server('b')['port']}`, its port so far" in result["msg"]
+        assert (files(fleet.state), fleet.pids()) == before
+
+    everything = {"state": "absent", "stop_unlisted": True, "inventory": inventory(fleet, "b")}
+    fleet.change(fleet.server("b"), **everything)
+    assert fleet.info() == {}
+    assert "belonged to 'a'" in fleet.fail(fleet.server("b", port=port), **moved)["msg"]
+    # As it says: an entry may take the port if it names it.
+    named = inventory(fleet, "b")
+    named["projects"][0]["port"] = port
+    taken = fleet.change(fleet.server("b", port=port), inventory=named)
+    assert by_name(taken)["b"]["port"] == port
+
+
+def test_a_port_is_known_without_a_record(fleet: Host) -> None:
+    """As of an older release: a stopped server has its port, and removing it remembers that."""
+    port = fleet.server("a")["port"]
+    fleet.converge(*both(fleet, state="stopped"))
+    shutil.rmtree(fleet.state / "ports", ignore_errors=True)
+    listed = inventory(fleet, "b", b=port)
+    refused = fleet.fail(fleet.server("b", port=port), inventory=listed)
+    assert f"Port {port} of project 'b' belonged to 'a'" in refused["msg"]
+    fleet.converge(fleet.server("a", state="absent"), inventory=inventory(fleet, "b"))
+    assert set(fleet.info()) == {"b"}
+    refused = fleet.fail(fleet.server("b", port=port), inventory=listed)
+    assert f"Port {port} of project 'b' belonged to 'a'" in refused["msg"]
+
+
 def test_servers_may_swap_their_ports(fleet: Host) -> None:
     """A port that one of ours gives up is no foreign one."""
     first, second = fleet.server("a")["port"], fleet.server("b")["port"]

@@ -291,6 +291,27 @@ def test_unlisted_servers_stop_only_when_asked(fleet: DockerHost) -> None:
     assert fleet.info()["b"]["state"] == "stopped"
 
 
+def test_removing_all_takes_what_is_not_listed_too(fleet: DockerHost) -> None:
+    """Neither container nor volume is left of it, and its port is remembered."""
+    a, b = both(fleet)
+    listed = [
+        {"name": name, "port": fleet.ports[name], "port_fixed": True, "state": "present"}
+        for name in ("a", "b")
+    ]
+    everything = {"backend": "aws", "projects": listed}
+    assert fleet.converge(a, b, inventory=everything)["changed"]
+    only = {"backend": "aws", "projects": listed[:1]}
+    result = fleet.change(a, state="absent", stop_unlisted=True, inventory=only)
+    assert actions(result) == {"a": "remove", "b": "remove"}
+    assert fleet.ids() == {}
+    assert fleet.volumes() == set()
+    taken = [listed[0] | {"port": fleet.ports["b"], "port_fixed": False}]
+    there = {"inventory": {"backend": "aws", "projects": taken}}
+    for check in (True, False):
+        said = fleet.refuse(a | {"port": fleet.ports["b"]}, check=check, **there)
+        assert f"Port {fleet.ports['b']} of project 'a' belonged to 'b'" in said
+
+
 def test_servers_may_swap_their_ports(fleet: DockerHost) -> None:
     """A port that one of ours gives up is no foreign one."""
     first, second = fleet.ports["a"], fleet.ports["b"]

@@ -12,6 +12,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.mlops.mlflow_aws.plugins.filter import (
     mlflow_any_host,
     mlflow_fleet_table,
+    mlflow_inventory_ports,
     mlflow_play_limit,
     mlflow_project_records,
     mlflow_run_requests,
@@ -24,6 +25,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.filter import (
 PLUGINS = (
     mlflow_any_host,
     mlflow_fleet_table,
+    mlflow_inventory_ports,
     mlflow_play_limit,
     mlflow_project_records,
     mlflow_run_requests,
@@ -44,6 +46,7 @@ def server(**changes: Any) -> dict[str, Any]:
     base = {
         "name": "demo",
         "action": "keep",
+        "planned": False,
         "state": "running",
         "url": "http://127.0.0.1:5001",
         "healthy": True,
@@ -142,6 +145,8 @@ def test_an_address_that_nobody_can_listen_on_is_refused(host: str) -> None:
         (server(action="keep", state="stopped"), False),
         (server(action="stop", state="stopped"), False),
         (server(action="remove", state="absent"), False),
+        (server(action="stop", planned=True), False),
+        (server(action="remove", planned=True), False),
     ],
 )
 def test_a_run_is_asked_of_servers_that_run_or_will(record: dict[str, Any], asked: bool) -> None:
@@ -170,6 +175,83 @@ def test_the_table() -> None:
         "old              -                      stopped, not listed for this host  -       -",
         "gone             -                      absent                             -       -",
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "health"),
+    [
+        ({"action": "stop", "planned": True, "healthy": False}, "would stop"),
+        ({"action": "restart", "planned": True, "healthy": False}, "would restart"),
+        ({"action": "start", "planned": True, "healthy": False, "state": "stopped"}, "would start"),
+        (
+            {"action": "remove", "planned": True, "healthy": False, "listed": False},
+            "would remove, not listed for this host",
+        ),
+        ({"action": "restart", "healthy": False}, "not answering"),
+        ({"action": "stop", "healthy": False, "state": "stopped"}, "stopped"),
+    ],
+)
+def test_check_mode_shows_what_would_be_done(changes: dict[str, Any], health: str) -> None:
+    """Not an outage, as nobody asked a server that would be changed."""
+    [_header, row] = FILTERS["mlflow_server_table"]([server(**changes)])
+    assert f"  {health}  " in row
+
+
+def test_the_table_says_which_data_are_kept() -> None:
+    """On hosts and on AWS, each name once; nothing where all is listed."""
+    found = {"servers": [server()], "runs": []}
+    old = {"name": "old", "place": "/s/projects/old"}
+    aws = {"kept": [{"name": "gone", "place": "schema mlflow_gone, s3://b/projects/gone"}]}
+    hosts: list[dict[str, Any]] = [
+        {"inventory_hostname": "ada", "mlflow_verify_host": found | {"kept": [old]}},
+        {
+            "inventory_hostname": "bob",
+            "__mlflow_server_looked": found | {"settled": True, "kept": [old]},
+        },
+        {"inventory_hostname": "cy", "mlflow_verify_failure": "no answer"},
+    ]
+    table = FILTERS["mlflow_fleet_table"]
+    assert table(hosts)[-2:] == [
+        "Not in the list, data kept: old (ada, bob: /s/projects/old)",
+        "cy failed: no answer",
+    ]
+    hosts = [host | {"mlflow_backend_record": aws} for host in hosts[:1]]
+    assert table(hosts)[-1] == (
+        "Not in the list, data kept: old (ada: /s/projects/old), "
+        "gone (AWS: schema mlflow_gone, s3://b/projects/gone)"
+    )
+    ada = {"inventory_hostname": "ada", "mlflow_verify_host": found | {"kept": []}}
+    assert len(table([ada | {"mlflow_backend_record": {"kind": "local"}}])) == 2
+
+
+def test_retention_that_has_no_effect_is_warned_of(capfd: pytest.CaptureFixture[str]) -> None:
+    """By name; a list without it says nothing."""
+    read = FILTERS["mlflow_project_records"]
+    read([{"name": "quiet"}])
+    assert "retention" not in capfd.readouterr().err
+    days = {"artifact_retention_days": 30}
+    records = read([{"name": "old"} | days, {"name": "kept"}, {"name": "older"} | days])
+    assert records[0]["artifact_retention_days"] == 30
+    said = " ".join(capfd.readouterr().err.split())
+    assert "artifact_retention_days has no effect yet" in said
+    assert "those of old, older are kept for ever" in said
+
+
+def test_what_hosts_remember_of_the_inventory_holds_no_setting() -> None:
+    """Names, ports and states alone, as a server's variables may be secret."""
+    records = FILTERS["mlflow_project_records"](
+        [
+            {"name": "demo", "port": 6001, "server": {"environment": {"TOKEN": "t0k3n"}}},
+            {"name": "b"},
+        ]
+    )
+    assert FILTERS["mlflow_inventory_ports"](records, "aws") == {
+        "backend": "aws",
+        "projects": [
+            {"name": "demo", "port": 6001, "port_fixed": True, "state": "present"},
+            {"name": "b", "port": 5002, "port_fixed": False, "state": "present"},
+        ],
+    }
 
 
 def test_a_table_of_nothing_is_its_header() -> None:

@@ -42,3 +42,13 @@ def test_what_is_missing(tmp_path: Path) -> None:
         f"The local backend in {tmp_path}/projects has no folder for demo, third: run the deploy "
         "playbook first."
     )
+
+
+def test_what_is_kept_under_other_names(tmp_path: Path) -> None:
+    """Folders alone, whether anything is listed or nothing is there yet."""
+    assert _local_backend.kept(tmp_path, {"demo"}) == []
+    for name in ("old", "demo"):
+        (tmp_path / "projects" / name).mkdir(parents=True)
+    (tmp_path / "projects" / "note.txt").write_text("mine")
+    place = str(tmp_path / "projects" / "old")
+    assert _local_backend.kept(tmp_path, {"demo"}) == [{"name": "old", "place": place}]

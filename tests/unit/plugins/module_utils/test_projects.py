@@ -37,6 +37,7 @@ def test_an_entry_of_nothing_but_a_name_is_complete() -> None:
         {
             "name": "demo",
             "port": 5001,
+            "port_fixed": False,
             "description": "",
             "owner": "",
             "state": "present",
@@ -62,7 +63,7 @@ def test_an_entry_with_every_key_is_kept() -> None:
             "metrics": True,
         },
     }
-    wanted = copy.deepcopy(entry)
+    wanted = copy.deepcopy(entry) | {"port_fixed": True}
     wanted["server"]["environment"]["OMP_NUM_THREADS"] = "2"
     assert project_records([entry]) == [wanted]
 

@@ -19,8 +19,12 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_docker i
     Placement,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+    KEEP,
     Found,
     Wanted,
+    difference,
+    plan,
+    redacted,
     wanted_server,
 )
 
@@ -129,6 +133,21 @@ def test_the_engines_words_become_ours() -> None:
     assert found["exited"].configuration == wanted("exited").configuration
     assert found["exited"].settings is not None
     assert found["exited"].settings["port"] == 5001
+
+
+def test_what_a_label_shows_is_redacted_once() -> None:
+    """A container that is made anew for another setting shows that one alone as changed."""
+    changes: dict[str, Any] = {
+        "database": {"secret": "s", "user": "u", "ca": "-----BEGIN CERTIFICATE-----"}
+    }
+    was, will = (wanted(**changes, workers=number) for number in (1, 2))
+    container = listed("demo", "running")
+    container["Labels"][f"{LABEL}settings"] = json.dumps(redacted(was.settings))
+    found = runtime(Shelf(demo=container)).observe()
+    shown = difference(plan([will], found, KEEP))
+    before, after = (shown[key]["demo"] for key in ("before", "after"))
+    differing = {key for key in after if before[key] != after[key]}
+    assert differing == {"workers", "configuration"}
 
 
 def test_a_broken_label_does_no_harm() -> None:

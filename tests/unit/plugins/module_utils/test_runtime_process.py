@@ -25,16 +25,19 @@ from typing import Any
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _ports, _server_manager
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._port_owners import PortRecord
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
     ProcessRuntime,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+    KEEP,
     Found,
     Wanted,
     plan,
     wanted_server,
 )
 
+UNRECORDED = PortRecord(Path("/nowhere"), None, True)
 ODD = "a b&100%d(ä)$HOME"
 
 
@@ -62,7 +65,7 @@ def wanted(name: str, state: str = "present") -> Wanted:
 def configuration(runtime: ProcessRuntime, *servers: Wanted) -> dict[str, dict[str, str]]:
     """Return Supervisor's configuration as Supervisor reads it: comments off, `%` expanded."""
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=True)
-    commands = runtime._commands(plan(servers, {}, False))
+    commands = runtime._commands(plan(servers, {}, KEEP))
     parser.read_string(runtime._configuration(commands))
     return {
         section: {key: value % {} for key, value in parser.items(section)}
@@ -184,9 +187,10 @@ def test_a_server_that_ends_while_it_is_looked_at_is_no_stranger(
         _ports, "holder", lambda _host, port: _ports.Holder(os.getpid(), "python", port)
     )
     with pytest.raises(MlflowError, match="is held by process"):
-        _server_manager._read_plan(runtime, [server], False)
+        _server_manager._read_plan(runtime, [server], KEEP, UNRECORDED)
     monkeypatch.setattr(_ports, "holder", lambda _host, port: _ports.Holder(ended, "python", port))
-    assert [step.name for step in _server_manager._read_plan(runtime, [server], False)] == ["a"]
+    steps, _owners = _server_manager._read_plan(runtime, [server], KEEP, UNRECORDED)
+    assert [step.name for step in steps] == ["a"]
 
 
 def test_a_process_that_has_ended_has_no_arguments(

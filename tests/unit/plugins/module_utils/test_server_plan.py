@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+    KEEP,
+    REMOVE,
+    STOP,
     Found,
     Step,
     Wanted,
     difference,
     plan,
+    redacted,
     wanted_server,
 )
 
@@ -54,14 +58,14 @@ def found(like: Wanted, **changes: Any) -> Found:
         "known": True,
         "configuration": like.configuration,
         "pid": 4711,
-        "settings": like.settings,
+        "settings": redacted(like.settings),
     }
     return Found(**(base | changes))
 
 
-def only_step(server: Wanted, *servers: Found, stop_unlisted: bool = False) -> Step:
+def only_step(server: Wanted, *servers: Found) -> Step:
     """Return the single step of a plan."""
-    steps = plan([server], {item.name: item for item in servers}, stop_unlisted)
+    steps = plan([server], {item.name: item for item in servers}, KEEP)
     assert len(steps) == 1
     return steps[0]
 
@@ -111,21 +115,31 @@ def test_the_module_state_caps_each_server(own: str, cap: str) -> None:
 def test_steps_come_in_the_order_of_the_list() -> None:
     """The records of the module follow the inventory."""
     names = ["churn", "a", "demo"]
-    steps = plan([wanted(name=name) for name in names], {}, True)
+    steps = plan([wanted(name=name) for name in names], {}, STOP)
     assert [step.name for step in steps] == names
 
 
-@pytest.mark.parametrize("stop_unlisted", [True, False])
-def test_unlisted_servers(stop_unlisted: bool) -> None:
-    """A running one stops if asked; one that is down stays as it is; none is removed."""
+UNLISTED: list[tuple[str, list[tuple[str, str]]]] = [
+    (KEEP, []),
+    (STOP, [("aged", STOP), ("old", STOP)]),
+    (REMOVE, [("aged", REMOVE), ("gone", REMOVE), ("left", REMOVE), ("old", REMOVE)]),
+]
+
+
+@pytest.mark.parametrize(("unlisted", "steps"), UNLISTED)
+def test_unlisted_servers(unlisted: str, steps: list[tuple[str, str]]) -> None:
+    """Those that run stop if asked; removing takes what is down, too, and a volume that was left alone."""
     servers = {
         name: found(wanted(name=name), running=running)
         for name, running in (("old", True), ("gone", False), ("demo", True), ("aged", True))
     }
-    steps = plan([wanted()], servers, stop_unlisted)
-    actions = [(step.name, step.action, step.wanted is None) for step in steps]
-    unlisted = [("aged", "stop", True), ("old", "stop", True)] if stop_unlisted else []
-    assert actions == [("demo", "keep", False), *unlisted]
+    servers["left"] = Found("left", known=True)
+    planned = plan([wanted()], servers, unlisted)
+    assert [(step.name, step.action) for step in planned] == [("demo", KEEP), *steps]
+    assert [step.name for step in planned if step.wanted] == ["demo"]
+    shown = difference(planned)
+    states = {name: after["state"] for name, after in shown["after"].items()}
+    assert states == {name: "absent" if unlisted == REMOVE else "stopped" for name, _ in steps}
 
 
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do() -> None:
@@ -167,6 +181,18 @@ def test_the_difference_holds_no_certificate() -> None:
     assert before["ca"].startswith("sha256:")
     assert before["ca"] != after["ca"]
     assert {**before, "ca": ""} == {**after, "ca": ""} == {**IDENTITY, "ca": ""}
+
+
+def test_the_difference_redacts_once() -> None:
+    """What was found is redacted already, so what stays the same shows the same."""
+    environment = {"B": "first", "A": "second"}
+    was = wanted(database=IDENTITY, environment=environment)
+    will = wanted(database=IDENTITY, environment=environment, workers=2)
+    shown = difference([only_step(will, found(was))])
+    before, after = (shown[key]["demo"] for key in ("before", "after"))
+    differing = {key for key in before if before[key] != after[key]}
+    assert differing == {"workers", "configuration"}
+    assert before["environment"] == ["A", "B"]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +270,7 @@ def test_the_difference_shows_only_what_changes() -> None:
     moved, old = wanted(name="moved", port=5003), wanted(name="moved", port=6003)
     gone = wanted(name="gone", state="absent")
     servers = {item.name: item for item in (found(kept), found(old), found(gone, running=False))}
-    shown = difference(plan([kept, fresh, moved, gone], servers, True))
+    shown = difference(plan([kept, fresh, moved, gone], servers, STOP))
     assert set(shown["before"]) == set(shown["after"]) == {"fresh", "moved", "gone"}
     assert shown["before"]["fresh"] == {"state": "absent"}
     assert shown["after"]["fresh"]["port"] == 5002
@@ -258,7 +284,7 @@ def test_the_difference_of_a_stop_is_the_state_alone() -> None:
     """Listed or not, settings are the same before and after."""
     listed, unlisted = wanted(state="stopped"), wanted(name="old")
     servers = {"demo": found(listed), "old": found(unlisted)}
-    shown = difference(plan([listed], servers, True))
+    shown = difference(plan([listed], servers, STOP))
     for name in ("demo", "old"):
         before, after = shown["before"][name], shown["after"][name]
         assert (before.pop("state"), after.pop("state")) == ("running", "stopped")
@@ -271,7 +297,7 @@ def test_the_difference_never_holds_an_environment_value() -> None:
         server = wanted(state=state, environment={"TOKEN": SECRET})
         there = [] if changes is None else [found(server, **changes)]
         for unlisted in (True, False):
-            steps = plan([] if unlisted else [server], {item.name: item for item in there}, True)
+            steps = plan([] if unlisted else [server], {item.name: item for item in there}, STOP)
             shown = json.dumps(difference(steps))
             assert SECRET not in shown
             assert "TOKEN" in shown or not any(step.changed and step.runs for step in steps)
