@@ -596,7 +596,7 @@ def test_no_region_and_no_endpoint(stack: Stack, free_ports: Callable[[int], lis
     sentence = stack.refuse(template(), endpoint_url=nowhere)
     assert f"{nowhere} does not answer (no connection): check the endpoint" in sentence
     assert "write the endpoint as http" in stack.refuse(template(), endpoint_url="nowhere")
-    assert "that is no AWS region" in stack.refuse(template(), region="Frankfurt am Main")
+    assert "is not an AWS region" in stack.refuse(template(), region="Frankfurt am Main")
 
 
 def test_denied_and_unknown_keys(modules: Modules, guarded_aws: Ministack) -> None:
