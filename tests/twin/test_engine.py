@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import random
 import shutil
@@ -21,6 +22,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.tests import support
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, short_folder
 from ansible_collections.mlops.mlflow_aws.tests.twin import _engine, _images, _network
 from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
@@ -44,6 +46,14 @@ import sys
 from pathlib import Path
 from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
 print(_engine.launch(Path(sys.argv[1])).run, flush=True)
+sys.stdin.read()
+"""
+
+
+HOLDER = """
+import json, sys
+from ansible_collections.mlops.mlflow_aws.tests.support import Ports
+print(json.dumps(Ports()(60)), flush=True)
 sys.stdin.read()
 """
 
@@ -304,6 +314,24 @@ def test_an_engine_that_starts_again_has_its_network(
             assert again.ask(world) == world.gateway
         finally:
             _engine.end(engine)
+
+
+def test_ports_of_another_process_are_left_alone(tmp_path: Path) -> None:
+    """Also those on which it does not listen yet; they are free again when it has ended."""
+    few = 3
+    held = subprocess.Popen(
+        [sys.executable, "-c", HOLDER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert held.stdout is not None
+    theirs = json.loads(held.stdout.readline())
+    assert not support._reserve(theirs[:few])
+    held.kill()
+    held.communicate()
+    assert support._reserve(theirs[:few])
 
 
 def test_addresses_in_use_are_left_alone() -> None:
