@@ -166,7 +166,7 @@ def client(params: t.Mapping[str, t.Any], service: str) -> t.Any:
         # boto3 itself reads AWS_DEFAULT_REGION only, and a role gives an empty text for no region.
         region = params.get("region") or os.environ.get("AWS_REGION") or None
         session = _session(params.get("profile") or None, region)
-        _require_region(session.region_name or "")
+        _require_region(session.region_name or "", service)
         return session.client(service, endpoint_url=endpoint, config=Config(**settings))
 
 
@@ -219,7 +219,7 @@ def _session(profile: str | None, region: str | None) -> t.Any:
     return boto3.session.Session(profile_name=profile, region_name=region)
 
 
-def _require_region(region: str) -> None:
+def _require_region(region: str, service: str) -> None:
     """Refuse a region that neither boto3 nor the internet's name servers know; empty passes.
 
     An emulator takes any name, and boto3 any that looks like one. A region that is newer than this
@@ -230,8 +230,8 @@ def _require_region(region: str) -> None:
         return
     nearest = [*difflib.get_close_matches(region, known, 1, 0.0), "eu-central-1"][0]
     raise MlflowError(
-        f"'{region}' is not an AWS region: did you mean {nearest}? If it is newer than boto3 "
-        f"{boto3.__version__}, update boto3."
+        f"Cannot connect to AWS {service}: '{region}' is not an AWS region: did you mean {nearest}? If it "
+        f"is newer than boto3 {boto3.__version__}, update boto3."
     )
 
 

@@ -215,10 +215,9 @@ def test_a_faulty_endpoint_is_refused() -> None:
 )
 def test_a_region_that_is_not_one_is_refused(region: str, nearest: str, endpoint: str) -> None:
     """Before anything is sent, at an emulator too, with the nearest name."""
-    with pytest.raises(
-        MlflowError, match=f"^'{region}' is not an AWS region: did you mean {nearest}"
-    ):
-        _aws.client({"region": region, "endpoint_url": endpoint}, "cloudformation")
+    told = f"^Cannot connect to AWS sts: '{region}' is not an AWS region: did you mean {nearest}"
+    with pytest.raises(MlflowError, match=told):
+        _aws.client({"region": region, "endpoint_url": endpoint}, "sts")
 
 
 @pytest.mark.parametrize(
