@@ -26,7 +26,7 @@ def variables(team: Path, folder: Path, env: dict[str, str]) -> dict[str, Any]:
     given = {"mlflow_stack_parameters": NEEDED, "mlflow_image_build_args": PROXY, "other": "x"}
     write_inventory(twin, given)
     program = Path(sys.executable).with_name("ansible-inventory")
-    command = [program, "-i", team, "-i", twin, "--host", "localhost"]
+    command: list[str | Path] = [program, "-i", team, "-i", twin, "--host", "localhost"]
     found: dict[str, Any] = json.loads(run(command, cwd=folder, env=env, timeout=60).output)
     return found
 
