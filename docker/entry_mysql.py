@@ -46,7 +46,14 @@ IDLE_SECONDS = 20
 # Sizes for which no client is answered with an error: starlette serves 40 requests at once.
 POOL = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "20", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "30"}
 MOST_SECONDS = 86400
-_DENIED, _NOT_REACHED = 1045, 2003
+_DENIED, _BLOCKED, _NOT_REACHED = 1045, 1129, 2003
+# plugins/module_utils/_mysql.py says the same; neither can import the other.
+BLOCKED = (
+    "has blocked this machine's address after too many broken connections ({reason}): find what opens "
+    "connections there and drops them, such as a port scan or a load balancer's check; raise "
+    "max_connect_errors, and unblock by restarting the database or, from another address, by FLUSH HOSTS "
+    "(from MySQL 8.4 on TRUNCATE TABLE performance_schema.host_cache)."
+)
 # Cannot connect, gone, lost, too many connections, shutting down, its out-of-memory kin.
 _PASSING = (1040, 1053, _NOT_REACHED, 2006, 2013)
 _DENIED_INTERVAL = 5.0
@@ -261,6 +268,8 @@ def sentence(error: Exception, uri: str, database: dict[str, Any]) -> str:
             "playbook, which sets it, and makes the user again where another inventory with this backend "
             "has removed it (state: absent)."
         )
+    if code == _BLOCKED:
+        return f"{where} {BLOCKED.format(reason=message)}"
     if "certificate verify failed" in message.lower():
         reason = re.sub(
             r"\s*\(_ssl\.c:\d+\)", "", message.partition("certificate verify failed")[2]

@@ -12,6 +12,7 @@ package() {
     # Newer releases ship the command apart from the engine.
     docker) if apt-cache show docker-cli 2>/dev/null | grep -q '^Filename:'; then echo docker-cli; else echo docker.io; fi ;;
     dockerd) echo docker.io ;;
+    ip) echo iproute2 ;;
     # debootstrap checks signatures with it.
     gpgv) echo gpgv ;;
     sshd) echo openssh-server ;;

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import os
 import random
 import shutil
@@ -186,7 +188,7 @@ def find_python(*versions: str) -> str | None:
 
 
 class Ports:
-    """Gives out loopback ports that are free, each at most once."""
+    """Gives out loopback ports that are free, each at most once, to one process of this machine."""
 
     # Below the range from which systems pick the ports of outgoing connections.
     _FIRST, _LAST = 20_000, 32_000
@@ -206,10 +208,41 @@ class Ports:
         for _attempt in range(200):
             first = random.randrange(self._first, self._last - count)
             block = list(range(first, first + count))
-            if not self._given.intersection(block) and all(map(_is_free, block)):
+            if self._given.intersection(block) or not _reserve(block):
+                continue
+            if all(map(_is_free, block)):
                 self._given.update(block)
                 return block
         raise RuntimeError(f"No {count} consecutive ports are free on 127.0.0.1.")
+
+
+def _reserve(block: Sequence[int]) -> bool:
+    """Reserve ports while this process lives, and say whether no other one has.
+
+    A twin in use has ports on which nothing listens yet.
+    """
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, len(block), block[0])
+    except OSError:
+        return False
+    return True
+
+
+@functools.cache
+def _reservations() -> int:
+    """Open the file that all users of this machine share, whose bytes stand for ports.
+
+    It stays open, since closing it anywhere in a process would give all its ports up.
+    """
+    path = Path("/tmp/mlflow-aws-tests-ports")
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        # Nobody may create what is there already in a folder of all.
+        return os.open(path, flags)
+    except FileNotFoundError:
+        descriptor = os.open(path, flags | os.O_CREAT, 0o666)
+        os.fchmod(descriptor, 0o666)
+        return descriptor
 
 
 def _is_free(port: int) -> bool:

@@ -17,6 +17,7 @@ import difflib
 import functools
 import os
 import re
+import socket
 import traceback
 import typing as t
 
@@ -25,7 +26,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import Ml
 try:
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, DataNotFoundError
+    from botocore.loaders import create_loader
 
     HAS_BOTO3 = True
     BOTO3_ERROR = None
@@ -99,7 +101,7 @@ _LOCAL = {
     ),
     "ConfigParseError": "the AWS configuration cannot be read ({error}): repair that file",
     "NoRegionError": "no AWS region is set: set the region, or AWS_REGION, or one in the profile",
-    "InvalidRegionError": "that is no AWS region ({error}): write one such as eu-central-1",
+    "InvalidRegionError": "that is not an AWS region ({error}): write one such as eu-central-1",
     "SSOError": f"the AWS login has ended ({{error}}): {_LOG_IN}",
     "LoginError": f"the AWS login has ended ({{error}}): {_LOG_IN}",
     "TokenRetrievalError": f"the AWS login has ended ({{error}}): {_LOG_IN}",
@@ -164,6 +166,7 @@ def client(params: t.Mapping[str, t.Any], service: str) -> t.Any:
         # boto3 itself reads AWS_DEFAULT_REGION only, and a role gives an empty text for no region.
         region = params.get("region") or os.environ.get("AWS_REGION") or None
         session = _session(params.get("profile") or None, region)
+        _require_region(session.region_name or "", service)
         return session.client(service, endpoint_url=endpoint, config=Config(**settings))
 
 
@@ -214,6 +217,43 @@ def denied(text: str) -> str:
 def _session(profile: str | None, region: str | None) -> t.Any:
     """Return one session for all clients, so that its credentials are fetched once."""
     return boto3.session.Session(profile_name=profile, region_name=region)
+
+
+def _require_region(region: str, service: str) -> None:
+    """Refuse a region that neither boto3 nor the internet's name servers know; empty passes.
+
+    An emulator takes any name, and boto3 any that looks like one. A region that is newer than this
+    boto3 is known by the address that AWS has there.
+    """
+    known = _known_regions()
+    if not region or not known or region in known or _has_address(region):
+        return
+    nearest = [*difflib.get_close_matches(region, known, 1, 0.0), "eu-central-1"][0]
+    raise MlflowError(
+        f"Cannot connect to AWS {service}: '{region}' is not an AWS region: did you mean {nearest}? If it "
+        f"is newer than boto3 {boto3.__version__}, update boto3."
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _known_regions() -> tuple[str, ...]:
+    """Return the regions of all partitions; none where this boto3 has no list of them."""
+    try:
+        partitions = create_loader().load_data("partitions")["partitions"]
+    except DataNotFoundError:
+        return ()
+    return tuple(sorted(name for partition in partitions for name in partition["regions"]))
+
+
+@functools.lru_cache(maxsize=8)
+def _has_address(region: str) -> bool:
+    """Say whether a name that looks like a region's has an address at AWS."""
+    if not _REGION.fullmatch(f".{region}."):
+        return False
+    try:
+        return bool(socket.getaddrinfo(f"sts.{region}.amazonaws.com", 443))
+    except OSError:
+        return False
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -34,6 +34,14 @@ _DENIED = {1044, 1045, 1698}
 _NO_ANSWER = {2002, 2003, 2006, 2013}
 _TOO_MANY = {1040, 1203}
 _TLS = {2026, 3159}
+_BLOCKED = 1129
+# docker/entry_mysql.py says the same; neither can import the other.
+BLOCKED = (
+    "has blocked this machine's address after too many broken connections ({reason}): find what opens "
+    "connections there and drops them, such as a port scan or a load balancer's check; raise "
+    "max_connect_errors, and unblock by restarting the database or, from another address, by FLUSH HOSTS "
+    "(from MySQL 8.4 on TRUNCATE TABLE performance_schema.host_cache)."
+)
 _PEM = "-----BEGIN"
 
 
@@ -157,6 +165,8 @@ class MysqlTransport:
                 f"The database host {self._login.host} has no address ({cause.strerror}): check the host "
                 "and this machine's DNS."
             )
+        if code == _BLOCKED:
+            return f"MySQL at {self.where} {BLOCKED.format(reason=reason)}"
         if code in _TOO_MANY:
             return f"MySQL at {self.where} has no connection left ({reason}): run again later."
         if code not in _NO_ANSWER:

@@ -43,6 +43,35 @@ _ENDS = {
 _DEPLOY = "run the deploy playbook, or delete that output if it is not ours"
 _PROJECT_KEYS = ("runtime_secret", "migrator_secret", "role", "policy")
 _REPLACEMENT = {"True": "yes", "Conditional": "maybe", "False": "no"}
+# What makes AWS build another one of what holds data, always or on some condition, by its resource
+# types' schemas (a test compares them). A change of another property never does, whatever an
+# emulator that does not know the type says.
+REPLACING: dict[str, tuple[str, ...]] = {
+    "AWS::KMS::Key": (),
+    "AWS::RDS::DBCluster": (
+        "AvailabilityZones",
+        "ClusterScalabilityType",
+        "DBClusterIdentifier",
+        "DBSubnetGroupName",
+        "DBSystemId",
+        "DatabaseName",
+        "Engine",
+        "EngineMode",
+        "GlobalClusterIdentifier",
+        "KmsKeyId",
+        "MasterUsername",
+        "PubliclyAccessible",
+        "RestoreToTime",
+        "RestoreType",
+        "SnapshotIdentifier",
+        "SourceDBClusterIdentifier",
+        "SourceDbClusterResourceId",
+        "SourceRegion",
+        "StorageEncrypted",
+        "UseLatestRestorableTime",
+    ),
+    "AWS::S3::Bucket": ("BucketName", "BucketNamePrefix", "BucketNamespace"),
+}
 
 
 class Found(t.NamedTuple):
@@ -253,16 +282,28 @@ def _replaced(entries: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, str]:
 
 def _may_replace(entry: t.Mapping[str, t.Any], answers: t.Mapping[str, str]) -> bool:
     """Say whether one of a resource's changed properties may have it replaced."""
-    reasons = [
+    told = [
         detail
         for detail in entry.get("Details", [])
         if detail.get("Target", {}).get("RequiresRecreation") in ("Always", "Conditionally")
     ]
-    if not reasons:
+    if not told:
         return True
+    kind = str(entry.get("ResourceType", ""))
+    reasons = [detail for detail in told if not _never_replaces(kind, detail["Target"])]
     return any(
         detail.get("Evaluation") != "Dynamic"
         or detail.get("ChangeSource") not in ("ResourceAttribute", "ResourceReference")
         or answers.get(str(detail.get("CausingEntity", "")).partition(".")[0], "maybe") != "no"
         for detail in reasons
+    )
+
+
+def _never_replaces(kind: str, target: t.Mapping[str, t.Any]) -> bool:
+    """Say whether AWS changes that property in place, although the change set leaves it open."""
+    return (
+        kind in REPLACING
+        and target["RequiresRecreation"] == "Conditionally"
+        and target.get("Attribute", "Properties") == "Properties"
+        and target.get("Name") not in (None, "", *REPLACING[kind])
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _stack_records
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     Done,
     clean_environment,
@@ -28,6 +29,19 @@ MINUTES = 60
 pytestmark = pytest.mark.timeout(15 * MINUTES)
 
 
+SCHEMAS = """
+import json, sys
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER as schemas
+found = {}
+for kind in sys.argv[1:]:
+    schema = schemas.get_resource_schema("us-east-1", kind).schema
+    paths = [*schema.get("createOnlyProperties", [])]
+    paths += schema.get("conditionalCreateOnlyProperties", [])
+    found[kind] = sorted({path.split("/")[2] for path in paths})
+print(json.dumps(found))
+"""
+
+
 class Tools:
     """Runs the tools in one folder, as a new user."""
 
@@ -42,6 +56,10 @@ class Tools:
     def cfn_lint(self, template: Path, *, check: bool = True) -> Done:
         """Lint a template, informational findings included."""
         return self._run("cfn-lint", "--include-checks", "I", "--", template, check=check)
+
+    def python(self, code: str, *arguments: str) -> Done:
+        """Run Python code with what the tools consist of."""
+        return self._run("python", "-c", code, *arguments, check=True)
 
     def checkov(self, template: Path) -> dict[str, Any]:
         """Return what checkov finds in a template, by passed, failed and skipped checks."""
@@ -96,6 +114,13 @@ def test_cfn_lint_looks_into_loops(tools: Tools) -> None:
     done = tools.cfn_lint(path, check=False)
     assert done.code != 0
     assert "MigratorSecret" in done.output
+
+
+def test_what_replaces_a_resource_is_known_as_aws_tells_it(tools: Tools) -> None:
+    """The properties of what holds data by which AWS builds another one, from their schemas."""
+    done = tools.python(SCHEMAS, *_stack_records.REPLACING)
+    found = {kind: tuple(names) for kind, names in json.loads(done.output).items()}
+    assert found == _stack_records.REPLACING
 
 
 @pytest.mark.parametrize("name", ["backend", "hosts", "projects"])

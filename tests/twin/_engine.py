@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,23 +21,30 @@ from pathlib import Path
 from typing import IO
 
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
+from ansible_collections.mlops.mlflow_aws.tests.twin import _network
+from ansible_collections.mlops.mlflow_aws.tests.twin._network import Problem as Problem
+from ansible_collections.mlops.mlflow_aws.tests.twin._network import (
+    root_environment as root_environment,
+)
 
 START_SECONDS = 60
 STOP_SECONDS = 60
-# Where the programs of root lie; a user's PATH may lack it.
-ROOT_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 # What an engine consists of.
 PROGRAMS = ("dockerd", "containerd")
+NEEDED = ("docker", "dockerd", "iptables", "ip")
 # Names of Unix sockets end at 107 bytes, and the engine makes sockets below its own folder.
 RUN = Path("/run")
+RUN_PREFIX = "mlflow-twin-"
+LOCK = RUN / "mlflow-twin.lock"
+# Locked by the process that started an engine for as long as that lives; holds the data's folder.
+OWNER = "owner"
+HELP = re.compile(r"(Run|See) 'docker .*--help'")
 # Two images may be made at once, and apt serves one at a time.
 _INSTALLING = threading.Lock()
 # Python complains of a process that runs and that nobody holds any more.
 _STARTED: list[subprocess.Popen[bytes]] = []
-
-
-class Problem(Exception):
-    """One sentence that says what failed and what to do."""
+# The locks on OWNER files, by the engines' folders.
+_HELD: dict[str, IO[str]] = {}
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,11 @@ class Engine:
                 " the engine still answers, and run this again."
             ) from None
         if check and done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            # Newer commands end with how to get help.
+            said = [
+                line for line in done.stderr.splitlines() if line.strip() and not HELP.match(line)
+            ]
+            last = (said or ["it said nothing"])[-1]
             raise Problem(f"docker {' '.join(arguments[:3])} failed on {self.host}: {last}")
         return done.stdout
 
@@ -89,12 +101,6 @@ class Engine:
         with suppress(Problem, OSError):
             return bool(self.docker("version", "--format", "{{.Server.Version}}", timeout=20))
         return False
-
-
-def root_environment() -> dict[str, str]:
-    """Return the environment with the folders of root's programs on the PATH."""
-    path = os.environ.get("PATH", os.defpath)
-    return {**os.environ, "PATH": os.pathsep.join([path, *ROOT_PATH])}
 
 
 def install(*programs: str) -> None:
@@ -134,11 +140,11 @@ def _context() -> str:
 
 
 def start(folder: Path) -> Engine:
-    """Start Debian's engine with a socket, data and process of its own; only root can.
+    """Start Debian's engine with a socket, data, process and network of its own; only root can.
 
     Where installing it has started one, return that.
     """
-    install("docker", "dockerd", "iptables")
+    install(*NEEDED)
     found = find()
     if found:
         return found
@@ -147,27 +153,22 @@ def start(folder: Path) -> Engine:
             "No Docker engine answers this user: start one, or run this as root, who can start"
             " Debian's."
         )
-    return _launch(folder, ())
+    return _launch(folder)
 
 
 def launch(folder: Path) -> Engine:
-    """Start an engine with a socket, data and process of its own, beside any other; as root.
-
-    Its containers need the host's network: the bridge and its rules are another engine's.
-    """
-    install("docker", "dockerd", "iptables")
+    """Start an engine with a socket, data, process and network of its own, beside any; as root."""
+    install(*NEEDED)
     if os.geteuid() != 0:
         raise Problem("An engine of a test's own needs root: run this as root.")
-    # With no bridge at all it would delete the one that is there.
-    return _launch(folder, ("--iptables=false",))
+    return _launch(folder)
 
 
-def _launch(folder: Path, options: tuple[str, ...]) -> Engine:
-    """Start an engine with a socket, data and process of its own."""
-    run = Path(tempfile.mkdtemp(prefix="mlflow-twin-", dir=RUN))
+def _launch(folder: Path) -> Engine:
+    """Start an engine on a network of its own."""
     data = folder / "engine"
     data.mkdir(parents=True, exist_ok=True)
-    engine = Engine(f"unix://{run}/docker.sock", run=str(run), data=str(data), options=options)
+    engine = _claim(data)
     try:
         return resume(engine, folder / "engine.log")
     except Problem:
@@ -175,14 +176,56 @@ def _launch(folder: Path, options: tuple[str, ...]) -> Engine:
         raise
 
 
+def _claim(data: Path) -> Engine:
+    """Make the folder and the network of an engine, which are this process's while it lives."""
+    with _network.alone(LOCK):
+        _reclaim()
+        # Its last part names a bridge and namespaces too, which takes letters and digits alone.
+        run = str(RUN / f"{RUN_PREFIX}{uuid.uuid4().hex[:8]}")
+        Path(run).mkdir(0o700)
+        owner = _network.hold(Path(run, OWNER))
+        if owner is None:
+            raise Problem(f"Another process took {run}: run this again.")
+        owner.write(str(data))
+        owner.flush()
+        _HELD[run] = owner
+        engine = Engine(f"unix://{run}/docker.sock", run=run, data=str(data))
+        try:
+            Path(run, "daemon.json").write_text(_network.settings())
+            network = _network.make(_network.name_of(run))
+        except Problem:
+            stop(engine)
+            raise
+    return dataclasses.replace(engine, options=network.options)
+
+
+def _reclaim() -> None:
+    """End the engines whose owner was killed, and remove what they left; the caller is alone."""
+    for path in RUN.glob(f"{RUN_PREFIX}*/{OWNER}"):
+        owner = _network.hold(path)
+        if owner is None:
+            continue
+        with owner:
+            owner.seek(0)
+            run = str(path.parent)
+            left = Engine(f"unix://{run}/docker.sock", run=run, data=owner.read())
+            _kill(left)
+            stop(left)
+
+
 def resume(engine: Engine, log: Path) -> Engine:
     """Start the process of an engine of a test's own, on the data that it has."""
+    name = _network.name_of(engine.run)
     command = [
         "dockerd",
+        # Instead of the settings of the machine's own engine.
+        *("--config-file", f"{engine.run}/daemon.json"),
         *("--host", engine.host),
         *("--data-root", engine.data),
         *("--exec-root", f"{engine.run}/exec"),
         *("--pidfile", f"{engine.run}/docker.pid"),
+        # Where the machine has a containerd already, all engines use that.
+        *("--containerd-namespace", name, "--containerd-plugins-namespace", f"{name}-plugins"),
         *engine.options,
     ]
     with log.open("ab") as output:
@@ -211,9 +254,15 @@ def stop(engine: Engine) -> None:
     if not engine.run:
         return
     end(engine)
-    for folder in (engine.run, engine.data):
+    _network.remove(_network.name_of(engine.run))
+    for folder in filter(None, (engine.data, engine.run)):
         _unmount(folder)
         shutil.rmtree(folder, ignore_errors=True)
+    held = _HELD.pop(engine.run, None)
+    if held:
+        held.close()
+    for process in _STARTED:
+        process.poll()
 
 
 def end(engine: Engine) -> None:
@@ -230,13 +279,7 @@ def end(engine: Engine) -> None:
 
 def cut_off(engine: Engine) -> None:
     """End an engine and all its containers at once, as where a machine loses its power."""
-    found = set(_below(engine))
-    while found:
-        for pid in found:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.1)
-        found = set(_below(engine))
+    _kill(engine)
     # A dead child keeps its number, for which the next engine would take it to be alive.
     with suppress(ChildProcessError):
         os.waitpid(engine.pid, 0)
@@ -245,9 +288,21 @@ def cut_off(engine: Engine) -> None:
         _unmount(folder)
 
 
+def _kill(engine: Engine) -> None:
+    """Kill an engine and all that it started."""
+    found = set(_below(engine))
+    while found:
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+        found = set(_below(engine))
+
+
 def _below(engine: Engine) -> Iterator[int]:
     """Give the processes of an engine: its programs, by its folder, and all they started."""
     parents, programs = {}, set()
+    name = _network.name_of(engine.run)
     for folder in Path("/proc").glob("[0-9]*"):
         # A process may end meanwhile.
         with suppress(OSError):
@@ -257,7 +312,8 @@ def _below(engine: Engine) -> Iterator[int]:
             # Zombies are dead already.
             if state != "Z":
                 parents[pid] = int(parent)
-            if Path(words[0]).name.startswith(PROGRAMS) and f"{engine.run}/" in " ".join(words):
+            ours = name in words or f"{engine.run}/" in " ".join(words)
+            if ours and Path(words[0]).name.startswith(PROGRAMS):
                 programs.add(pid)
     for pid in parents:
         ancestor = pid

@@ -67,7 +67,7 @@ fi
   set -- --ssl-ca=FOLDER/ca.pem --ssl-cert=FOLDER/server.pem --ssl-key=FOLDER/server.key "$@"
 exec mysqld --no-defaults --user=nobody --datadir="$data" --socket=/run/mysqld/mysqld.sock \
   --pid-file=/run/mysqld/mysqld.pid --secure-file-priv=NULL --mysqlx=OFF --skip-log-bin \
-  --performance-schema=OFF --init-file=/run/mysqld/init.sql "$@"
+  --performance-schema=OFF --max-connect-errors=1000000 --init-file=/run/mysqld/init.sql "$@"
 """.replace("FOLDER", FOLDER)
 
 

@@ -79,9 +79,11 @@ class Team:
         """Write one more inventory for a while."""
         with tempfile.TemporaryDirectory(prefix="overlay-", dir=self.home) as name:
             folder = Path(name)
-            (folder / "group_vars").mkdir()
-            path = folder / "group_vars" / "mlflow_servers.yml"
-            path.write_text(yaml.safe_dump(dict(variables)))
+            # The twin's own merged dictionaries are variables of the host.
+            for name in ("group_vars/mlflow_servers.yml", "host_vars/localhost.yml"):
+                path = folder / name
+                path.parent.mkdir()
+                path.write_text(yaml.safe_dump(dict(variables)))
             (folder / "hosts.yml").write_text("mlflow_servers: {}\n")
             yield folder
 

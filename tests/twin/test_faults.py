@@ -286,7 +286,7 @@ FAULTS = {
         "Stack 'mlflow' is not deployed in region eu-west-1",
     ),
     "no region": Fault(
-        "deploy", given(mlflow_stack_region="Frankfurt am Main"), "that is no AWS region"
+        "deploy", given(mlflow_stack_region="Frankfurt am Main"), "is not an AWS region"
     ),
     "foreign stack": Fault("deploy", foreign_stack, "Stack 'theirs'"),
     "wrong password": Fault("projects", wrong_password, "refuses"),

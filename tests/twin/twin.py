@@ -54,6 +54,13 @@ SERVER_UID = 65532
 PROJECT_PORTS = 60
 PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 RECORD, LOG = "twin.json", "twin.log"
+# Dictionaries of which a team writes parts in its own inventory, and how they meet the twin's.
+MERGED = {
+    # What the emulator needs comes last.
+    "mlflow_stack_parameters": "mlflow_stack_parameters | default({}, true) | combine(%s)",
+    # What the team gives a build comes last.
+    "mlflow_image_build_args": "%s | combine(mlflow_image_build_args | default({}, true))",
+}
 
 
 @dataclass(frozen=True)
@@ -212,8 +219,8 @@ def _keep_password(aws: _ministack.Ministack, mysql: _mysql.Mysql) -> str:
     return str(manager.create_secret(Name="twin-database", SecretString=secret)["ARN"])
 
 
-def _write(made: Twin) -> None:
-    """Write the inventory, the credentials, the shell's variables and the record."""
+def write_inventory(folder: Path, variables: Mapping[str, Any]) -> None:
+    """Write the inventory that goes on top of a team's; dictionaries of MERGED are merged with its."""
     hosts = {
         "mlflow_servers": {
             "hosts": {
@@ -224,11 +231,28 @@ def _write(made: Twin) -> None:
             }
         }
     }
+    # Read after hosts.yml, when the inventories before this one are known.
+    merged = {
+        "plugin": "ansible.builtin.constructed",
+        "strict": True,
+        "use_vars_plugins": True,
+        # JSON is an expression too.
+        "compose": {name: how % json.dumps(variables[name]) for name, how in MERGED.items()},
+    }
+    own = {name: value for name, value in variables.items() if name not in MERGED}
+    (folder / "group_vars").mkdir(parents=True, exist_ok=True)
+    for name, content in (
+        ("hosts.yml", hosts),
+        ("merged.yml", merged),
+        ("group_vars/mlflow_servers.yml", own),
+    ):
+        (folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def _write(made: Twin) -> None:
+    """Write the inventory, the credentials, the shell's variables and the record."""
     folder = made.folder
-    variables = made.inventory / "group_vars" / "mlflow_servers.yml"
-    variables.parent.mkdir(parents=True, exist_ok=True)
-    (made.inventory / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False))
-    variables.write_text(yaml.safe_dump(made.variables, sort_keys=False))
+    write_inventory(made.inventory, made.variables)
     aws = folder / "aws"
     aws.mkdir(exist_ok=True)
     key, secret = _ministack.ROOT

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,15 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.mlops.mlflow_aws.tests.integration import _buildx
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules
+from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules, await_
 from ansible_collections.mlops.mlflow_aws.tests.integration._registry import Gauge, registry
-from ansible_collections.mlops.mlflow_aws.tests.support import Done, clean_environment, run
+from ansible_collections.mlops.mlflow_aws.tests.support import (
+    Done,
+    clean_environment,
+    run,
+    short_folder,
+)
+from ansible_collections.mlops.mlflow_aws.tests.twin import _engine, _images
 from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine, Problem
 from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import Ministack, ministack
 
@@ -156,19 +163,16 @@ def test_only_the_repository_is_looked_for_where_no_folder_is_given(place: Place
             {"platforms": ["linux/amd64", "linux/arm64"], "builder": "classic"},
             "The classic builder makes one platform",
         ),
-        ({"region": "nowhere"}, None),
+        # The emulator knows every region.
+        ({"region": "us-nowhere-9"}, "'us-nowhere-9' is not an AWS region: did you mean us-"),
         ({"endpoint_url": "http://127.0.0.1:9"}, "http://127.0.0.1:9"),
     ],
 )
 def test_what_cannot_be_looked_for_is_told_in_one_sentence(
-    place: Place, change: dict[str, Any], sentence: str | None
+    place: Place, change: dict[str, Any], sentence: str
 ) -> None:
     """And says what to do."""
     how: dict[str, Any] = {"python": sys.executable, **place.aws.environment()}
-    if sentence is None:
-        # The emulator knows every region.
-        assert not place.info(**change)["image"]["exists"]
-        return
     told = place.modules.refuse("mlflow_image_info", place.options(**change), **how)
     assert sentence in told
 
@@ -453,6 +457,43 @@ def test_a_build_that_fails_shows_its_last_lines(play: Play) -> None:
     assert "read what the builder said" in told
     path.write_text(good)
     assert changes(play("mlflow_image")) == [2, 0]
+
+
+def test_a_build_that_loses_docker_is_told(play: Play) -> None:
+    """Ansible has no message of the module then; the sentence says what may have happened."""
+    play.place.make_repository()
+    with short_folder() as folder:
+        own = _engine.launch(folder)
+        try:
+            base = _images.provide(own, _images.base())
+            (play.place.context / "Dockerfile").write_text(f"FROM {base}\nRUN sleep 300\n")
+            with ThreadPoolExecutor(1) as pool:
+                told = pool.submit(play.refuse, "mlflow_image", mlflow_image_docker_host=own.host)
+                await_(lambda: bool(own.docker("ps", "--quiet").strip()), "nothing is built", 90)
+                _engine.cut_off(own)
+                sentence = told.result(120)
+        finally:
+            _engine.stop(own)
+    assert (
+        "could not be built and pushed by classic (no error was reported): the connection"
+        in sentence
+    )
+    assert sentence.endswith("check that Docker runs and see its log, then run again.")
+
+
+def test_a_push_to_another_registry_is_told(
+    play: Play, free_ports: Callable[[int], list[int]], tmp_path: Path
+) -> None:
+    """Docker pushed without an error, and the registry that is looked into has no such image."""
+    play.place.make_repository()
+    with ministack(free_ports(1)[0], tmp_path) as other:
+        other.client("ecr").create_repository(repositoryName=play.place.name)
+        registry = other.url.rpartition("/")[2]
+        sentence = play.refuse("mlflow_image", mlflow_ecr_registry=registry)
+    assert "by classic (no error was reported)" in sentence
+    assert sentence.endswith(
+        f"check that Docker and this machine reach the same registry {registry}, then run again."
+    )
 
 
 def test_a_token_that_aws_denies_is_told(play: Play) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import time
@@ -337,6 +338,28 @@ def test_refuses_a_wrong_password(
     sentence = place.refuse(place.settings(schema["name"], wrong))
     assert f"refuses the user {reader['user']}" in sentence
     assert wrong["secret"] in sentence
+
+
+def test_a_blocked_host_is_told(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """A server and a migration say in one sentence that broken connections locked them out."""
+    mysql = place.database
+    with mysql.connect() as kept, kept.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.max_connect_errors")
+        (before,) = cursor.fetchone()
+        cursor.execute("SET GLOBAL max_connect_errors = 2")
+        try:
+            for _attempt in range(5):
+                with socket.create_connection((mysql.host, mysql.port), 10) as broken:
+                    broken.recv(64)
+            sentence = place.refuse(place.settings(schema["name"], reader))
+            (record,) = place.migrate(schema)
+        finally:
+            cursor.execute(f"SET GLOBAL max_connect_errors = {before}")
+            cursor.execute("TRUNCATE TABLE performance_schema.host_cache")
+    for text in (sentence, record["error"]):
+        assert "has blocked this machine's address after too many broken connections" in text
 
 
 def test_refuses_a_schema_that_is_not_there(

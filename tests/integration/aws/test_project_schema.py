@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import secrets
+import socket
 import sys
 import threading
 import time
@@ -600,6 +601,30 @@ def test_nothing_is_sent_unencrypted(place: Place) -> None:
                 cursor.execute(f"SET GLOBAL {statement}")
             cursor.execute("ALTER INSTANCE RELOAD TLS")
     assert "offers no TLS" in sentence
+    place.run(project)
+
+
+def test_a_blocked_host_is_told(place: Place) -> None:
+    """Broken connections lock a machine out, many more than by default; the sentence's remedy helps."""
+    project = place.project("demo")
+    address = (place.mysql.host, place.mysql.port)
+    with place.mysql.connect() as kept, kept.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.max_connect_errors")
+        (before,) = cursor.fetchone()
+        assert before >= 1_000_000
+        cursor.execute("SET GLOBAL max_connect_errors = 2")
+        try:
+            for _attempt in range(5):
+                with socket.create_connection(address, 10) as broken:
+                    broken.recv(64)
+            sentence = place.refuse(project)
+        finally:
+            cursor.execute(f"SET GLOBAL max_connect_errors = {before}")
+            cursor.execute("TRUNCATE TABLE performance_schema.host_cache")
+    assert sentence.startswith(
+        f"MySQL at {address[0]}:{address[1]} has blocked this machine's address"
+    )
+    assert "TRUNCATE TABLE performance_schema.host_cache" in sentence
     place.run(project)
 
 

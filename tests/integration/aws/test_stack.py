@@ -24,7 +24,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stack_plan impor
 from ansible_collections.mlops.mlflow_aws.tests.integration._clock import Clock
 from ansible_collections.mlops.mlflow_aws.tests.integration._clock import clock as make_clock
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import OPENER, Modules, await_
-from ansible_collections.mlops.mlflow_aws.tests.support import run
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, run
 from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Problem
 from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
     ACCOUNT,
@@ -437,6 +437,20 @@ def test_replacing_what_holds_data_is_refused(stack: Stack) -> None:
     assert replaced["outputs"]["ArtifactBucket"] == "renamed-for-good"
 
 
+def test_what_aws_changes_in_place_is_no_loss(stack: Stack) -> None:
+    """The emulator says of every property of a bucket that it may replace it; AWS of its name alone."""
+    body = (CHECKOUT / "cloudformation" / "backend.yml").read_text()
+    given = play_of(stack, [])["vars"]["mlflow_stack_parameters"]
+    before = stack.make(body, parameters=given)["outputs"]["ArtifactBucket"]
+    for parameters in ({"NoncurrentVersionDays": 7}, {"IntelligentTiering": "true"}):
+        done = stack.change(body, parameters=given | parameters)
+        (change,) = [item for item in done["changes"] if item["logical_id"] == "ArtifactBucket"]
+        assert change["replacement"] == "no"
+        assert done["outputs"]["ArtifactBucket"] == before
+    sentence = stack.refuse(body, parameters=given | {"ArtifactBucketName": "another-one"})
+    assert "replace ArtifactBucket (AWS::S3::Bucket) because of BucketName" in sentence
+
+
 def test_a_long_template_goes_through_a_bucket(stack: Stack) -> None:
     """Made where it is missing, private, and each template uploaded once."""
     filler = "#" * 60
@@ -596,7 +610,7 @@ def test_no_region_and_no_endpoint(stack: Stack, free_ports: Callable[[int], lis
     sentence = stack.refuse(template(), endpoint_url=nowhere)
     assert f"{nowhere} does not answer (no connection): check the endpoint" in sentence
     assert "write the endpoint as http" in stack.refuse(template(), endpoint_url="nowhere")
-    assert "that is no AWS region" in stack.refuse(template(), region="Frankfurt am Main")
+    assert "is not an AWS region" in stack.refuse(template(), region="Frankfurt am Main")
 
 
 def test_denied_and_unknown_keys(modules: Modules, guarded_aws: Ministack) -> None:

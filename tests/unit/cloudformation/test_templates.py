@@ -262,6 +262,12 @@ def test_database_wants_tls_and_logs_no_statement(backend: Deployed) -> None:
     assert "binlog_format" not in group["Parameters"], "the binary log keeps Aurora awake"
 
 
+def test_broken_connections_lock_no_host_out(backend: Deployed) -> None:
+    """A port scan costs 100 in a moment, after which MySQL answers nobody of that address."""
+    group = backend.properties("DatabaseParameters")
+    assert int(group["Parameters"]["max_connect_errors"]) >= 1_000_000
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

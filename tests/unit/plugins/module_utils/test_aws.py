@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,7 +54,7 @@ def sentence(error: Exception, service: str = "cloudformation") -> str:
         ),
         (boto.ProfileNotFound(profile="team"), "there is no such AWS profile"),
         (boto.NoRegionError(), "no AWS region is set"),
-        (boto.InvalidRegionError(region_name="a b"), "that is no AWS region"),
+        (boto.InvalidRegionError(region_name="a b"), "that is not an AWS region"),
         (boto.UnauthorizedSSOTokenError(), "log in again, for example with 'aws sso login'"),
         (boto.SSOTokenLoadError(error_msg="gone"), "the AWS login has ended"),
         (
@@ -199,6 +200,51 @@ def test_a_faulty_endpoint_is_refused() -> None:
     """Before anything is sent."""
     with pytest.raises(MlflowError, match="write the endpoint as http://HOST:PORT"):
         _aws.client({"region": "eu-central-1", "endpoint_url": "nowhere"}, "sts")
+
+
+@pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:4566"])
+@pytest.mark.parametrize(
+    ("region", "nearest"),
+    [
+        ("us-nowhere-9", "us-"),
+        ("eu-centrall-1", "eu-central-1"),
+        ("eu_central_1", "eu-central-1"),
+        ("EU-CENTRAL-1", ""),
+        ("Frankfurt am Main", ""),
+    ],
+)
+def test_a_region_that_is_not_one_is_refused(region: str, nearest: str, endpoint: str) -> None:
+    """Before anything is sent, at an emulator too, with the nearest name."""
+    told = f"^Cannot connect to AWS sts: '{region}' is not an AWS region: did you mean {nearest}"
+    with pytest.raises(MlflowError, match=told):
+        _aws.client({"region": region, "endpoint_url": endpoint}, "sts")
+
+
+@pytest.mark.parametrize(
+    "region", ["eu-central-1", "cn-north-1", "us-gov-west-1", "eusc-de-east-1", "us-iso-east-1"]
+)
+def test_regions_of_every_partition_are_taken(region: str) -> None:
+    """China, the governments' and Europe's own as well."""
+    assert _aws.client({"region": region}, "s3").meta.region_name == region
+
+
+def test_a_region_that_is_newer_than_boto3_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS has an address there, which this machine may not be able to look up."""
+    asked = []
+    look_up = socket.getaddrinfo
+
+    def answer_for_aws(host: Any, *arguments: Any, **options: Any) -> Any:
+        if not str(host).startswith("sts."):
+            return look_up(host, *arguments, **options)
+        asked.append(host)
+        return ["found"]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer_for_aws)
+    _aws._has_address.cache_clear()
+    client = _aws.client({"region": "eu-newer-1"}, "s3")
+    assert client.meta.region_name == "eu-newer-1"
+    assert asked == ["sts.eu-newer-1.amazonaws.com"]
+    _aws._has_address.cache_clear()
 
 
 def test_codes_and_texts() -> None:

@@ -272,6 +272,8 @@ def detail(name: str, recreation: str, evaluation: str = "Static", cause: str = 
 
 
 CLUSTER, BUCKET, KEY = "AWS::RDS::DBCluster", "AWS::S3::Bucket", "AWS::KMS::Key"
+OPEN_NAME = detail("BucketName", "Conditionally")
+OPEN_RULES = detail("LifecycleConfiguration", "Conditionally")
 OF_KEY = detail("KmsKeyId", "Always", "Dynamic", "Key.Arn")
 
 
@@ -285,8 +287,39 @@ OF_KEY = detail("KmsKeyId", "Always", "Dynamic", "Key.Arn")
             "would replace Cluster (AWS::RDS::DBCluster) because of DatabaseName",
         ),
         (
-            [change("Bucket", BUCKET, "Modify", "Conditional", detail("Name", "Conditionally"))],
-            "may replace Bucket (AWS::S3::Bucket) because of Name",
+            [change("Bucket", BUCKET, "Modify", "Conditional", OPEN_NAME)],
+            "may replace Bucket (AWS::S3::Bucket) because of BucketName",
+        ),
+        # What AWS changes in place, where a change set leaves it open.
+        ([change("Bucket", BUCKET, "Modify", "Conditional", OPEN_RULES)], ""),
+        (
+            [change("Key", KEY, "Modify", "Conditional", detail("KeyPolicy", "Conditionally"))],
+            "",
+        ),
+        (
+            [change("Cluster", CLUSTER, "Modify", "Conditional", detail("Port", "Conditionally"))],
+            "",
+        ),
+        (
+            [change("Bucket", BUCKET, "Modify", "Conditional", OPEN_RULES, OPEN_NAME)],
+            "may replace Bucket (AWS::S3::Bucket) because of BucketName, LifecycleConfiguration",
+        ),
+        # AWS is believed where it is sure, and where it does not say which property it is.
+        (
+            [change("Bucket", BUCKET, "Modify", "True", detail("NewProperty", "Always"))],
+            "would replace Bucket (AWS::S3::Bucket) because of NewProperty",
+        ),
+        (
+            [change("Bucket", BUCKET, "Modify", "Conditional", detail("", "Conditionally"))],
+            "may replace Bucket (AWS::S3::Bucket) because of Properties",
+        ),
+        (
+            [
+                change(
+                    "Cluster", CLUSTER, "Modify", "Conditional", detail("Engine", "Conditionally")
+                )
+            ],
+            "may replace Cluster (AWS::RDS::DBCluster) because of Engine",
         ),
         (
             [change("Bucket", BUCKET, "Modify", "Conditional")],
@@ -603,3 +636,8 @@ def test_found_and_info() -> None:
     assert info["protected"]
     assert info["parameters"] == {"Size": "4"}
     assert records.info(None)["status"] == "ABSENT"
+
+
+def test_what_is_guarded_is_known() -> None:
+    """Of each type that holds data it is known what replaces it."""
+    assert set(records.REPLACING) == set(plans.GUARDED_TYPES)
