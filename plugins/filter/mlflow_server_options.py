@@ -48,9 +48,9 @@ def mlflow_server_options(
                 f"mlflow_server_projects names '{name}', which is not in mlflow_projects: {hint}"
             )
     try:
-        host = _addresses.listen_address(str(host))
+        host = _addresses.listen_address(host)
     except MlflowError as error:
-        raise AnsibleFilterError(str(error)) from error
+        raise AnsibleFilterError(str(error)) from None
     return [
         {
             "name": record["name"],

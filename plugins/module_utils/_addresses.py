@@ -28,9 +28,9 @@ _PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
-def listen_address(text: str) -> str:
+def listen_address(text: t.Any) -> str:
     """Return the address or name to listen on as programs write it, or refuse it."""
-    plain = text.lower()
+    plain = text.lower() if isinstance(text, str) else ""
     found = _ip(plain)
     # An address that is wrong is not a name.
     if not found and _NAME.match(plain) and not plain.replace(".", "").isdecimal():

@@ -125,9 +125,9 @@ def test_servers_listen_on_loopback_unless_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["[::1]", "fe80::1%eth0", "127.0.0.1:5001", "http://a", "", "10.0.0"]
+    "host", ["[::1]", "fe80::1%eth0", "127.0.0.1:5001", "http://a", "", "10.0.0", None]
 )
-def test_an_address_that_nobody_can_listen_on_is_refused(host: str) -> None:
+def test_an_address_that_nobody_can_listen_on_is_refused(host: Any) -> None:
     """Before anything is touched, with the variable's name."""
     records = FILTERS["mlflow_project_records"]([{"name": "demo"}])
     with pytest.raises(AnsibleFilterError) as caught:
