@@ -145,7 +145,9 @@ def _user_settings(user: Path, registry: str) -> dict[str, t.Any]:
     found = read if isinstance(read, dict) else {}
     settings = {name: found[name] for name in _KEPT_SETTINGS if found.get(name)}
     # A helper would be asked instead of looking at the token.
-    others = {host: name for host, name in found.get("credHelpers", {}).items() if host != registry}
+    helpers = found.get("credHelpers")
+    helpers = helpers if isinstance(helpers, dict) else {}
+    others = {host: name for host, name in helpers.items() if host != registry}
     if others:
         settings["credHelpers"] = others
     plugins = user / "cli-plugins"

@@ -46,7 +46,7 @@ class EnvFiles(t.NamedTuple):
     def _found(self, name: str) -> str | None:
         """Return what a project's file holds, None where there is none."""
         try:
-            return self.path(name).read_text(encoding="utf-8")
+            return self.path(name).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return None
 

@@ -107,7 +107,7 @@ def make_folder(folder: Path) -> None:
 def write_private(path: Path, text: str) -> bool:
     """Write a file for this user only, whole or not at all; returns whether it changed."""
     try:
-        if path.read_text(encoding="utf-8") == text:
+        if path.read_bytes() == text.encode("utf-8"):
             return False
     except FileNotFoundError:
         pass

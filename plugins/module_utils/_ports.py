@@ -109,7 +109,8 @@ def _links(folder: Path) -> set[str]:
 def _name(process: Path) -> str:
     """Return a process's name."""
     with contextlib.suppress(OSError):
-        return (process / "comm").read_text(encoding="utf-8").strip()
+        # The kernel cuts it off at 15 bytes, also within a letter.
+        return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
     return "unknown"
 
 

@@ -473,7 +473,8 @@ def _arguments(pid: int) -> str:
         return ""
     if Path("/proc/self/cmdline").exists():
         with contextlib.suppress(OSError):
-            return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ")
+            words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+            return words.replace("\0", " ")
         return ""
     # macOS has ps alone, a slim Linux none.
     command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]

@@ -9,8 +9,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
@@ -19,11 +20,12 @@ from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
     Modules,
     actions,
 )
-from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
 
 # The first test of a run installs MLflow.
 pytestmark = pytest.mark.timeout(600)
 
+TUNNEL = CHECKOUT / "roles" / "mlflow_database_tunnel" / "files" / "mlflow_tunnel.py"
 UNEXPECTED = """
 import sys
 from ansible.module_utils.basic import AnsibleModule
@@ -141,3 +143,41 @@ def test_what_nobody_foresaw_is_one_sentence(
         assert told["failed"]
         assert told["msg"].startswith(sentence)
         assert ("in work" in " ".join(told.get("traceback", []))) is shown
+
+
+@pytest.mark.parametrize("cut", ["", "{", "[]", '{"kind": "post"}', '{"kind": "ssh"}'])
+def test_settings_of_a_tunnel_that_were_cut_short_are_told(tmp_path: Path, cut: str) -> None:
+    """In one line of its log, instead of a traceback at each of Supervisor's attempts."""
+    path = tmp_path / "settings-0123456789abcdef.json"
+    path.write_text(cut)
+    done = subprocess.run(
+        [HOST_PYTHON, str(TUNNEL), "serve", str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert f" {path} cannot be read (" in line
+    assert line.endswith("); run the servers playbook.")
+
+
+@pytest.mark.parametrize("cut", ["", "[]", '{"pid": 1}', '{"pid": "x", "words": []}', "7"])
+def test_a_note_of_a_tunnel_that_was_cut_short_ends_nothing(tmp_path: Path, cut: str) -> None:
+    """It tells of no process, so none is ended."""
+    (tmp_path / "child.json").write_text(cut)
+    command = [HOST_PYTHON, str(TUNNEL), "end", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("request_", ["", "[]", "{}", '{"uri": '])
+def test_a_request_that_cannot_be_read_is_told(runtime: Mapping[str, Any], request_: str) -> None:
+    """By the program that migrates, which reads it from its input."""
+    done = subprocess.run(
+        [runtime["python"], runtime["entrypoint"], "migrate"],
+        input=request_,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert 'Standard input is no JSON object with a "uri" (' in line

@@ -268,7 +268,8 @@ def _arguments(pid: int) -> str:
     """Return the command line of a process, empty where there is none."""
     if Path("/proc/self/cmdline").exists():
         with contextlib.suppress(OSError):
-            return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").replace("\0", " ")
+            words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+            return words.replace("\0", " ")
         return ""
     # macOS has ps alone, a slim Linux none.
     command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]

@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _holders, _ports
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _holders,
+    _ports,
+    _runtime_process,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells of processes.")
 
@@ -29,9 +33,11 @@ def no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def listening(*words: str, folder: Path) -> Iterator[tuple[int, int]]:
+def listening(
+    *words: str | bytes, folder: Path, python: str = sys.executable
+) -> Iterator[tuple[int, int]]:
     """Give the number and the port of a process with these arguments in a folder."""
-    command = [sys.executable, "-c", LISTEN, *words]
+    command = [python, "-c", LISTEN, *words]
     with subprocess.Popen(
         command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -74,6 +80,15 @@ def test_anything_else_is_a_process(tmp_path: Path) -> None:
         assert found.who.startswith(f"process {pid} (")
         assert found.who.endswith(")")
         assert found.end == "end it"
+
+
+def test_a_name_that_is_no_utf8_is_told(tmp_path: Path) -> None:
+    """The kernel cuts names off within a letter, and arguments hold any bytes."""
+    python = tmp_path / "aäääääääää"
+    python.symlink_to(sys.executable)
+    with listening(b"\xff", folder=tmp_path, python=str(python)) as (pid, port):
+        assert claim(port).who == f"process {pid} (aäääääää)"
+        assert "\ufffd" in _runtime_process._arguments(pid)
 
 
 def test_a_process_that_has_ended_is_told_as_it_was_found(tmp_path: Path) -> None:
