@@ -177,7 +177,10 @@ def _refusal(error: dict[str, str], aws: dict[str, Any], request: dict[str, str]
             f"--secret-id {request.get('SecretId')}`, or run the projects playbook."
         )
     if code in _DENIED:
-        return f"AWS denies it ({message}); allow this action to the server's identity."
+        return (
+            f"AWS denies it ({message}); run the projects playbook, or allow this action to the "
+            "server's identity."
+        )
     if code in _EXPIRED:
         return "the AWS credentials have expired; log in again."
     if message.startswith(_SKEWED):
