@@ -54,7 +54,8 @@ class Store:
         """Return all keys by name, as root."""
         ssm = self.aws.client("ssm")
         found = {}
-        for item in ssm.describe_parameters()["Parameters"]:
+        pages = ssm.get_paginator("describe_parameters").paginate()
+        for item in [item for page in pages for item in page["Parameters"]]:
             assert (item["Type"], item["KeyId"]) == ("SecureString", KMS_KEY)
             answer = ssm.get_parameter(Name=item["Name"], WithDecryption=True)
             found[item["Name"]] = answer["Parameter"]["Value"]
