@@ -36,7 +36,11 @@ class Keys:
         with _aws.explained("look for the projects' keys", self._client):
             pages = self._client.get_paginator("describe_parameters")
             for start in range(0, len(names), _BATCH):
-                wanted = {"Key": "Name", "Option": "Equals", "Values": names[start : start + _BATCH]}
+                wanted = {
+                    "Key": "Name",
+                    "Option": "Equals",
+                    "Values": names[start : start + _BATCH],
+                }
                 for page in pages.paginate(ParameterFilters=[wanted]):
                     found |= {item["Name"]: item["Type"] for item in page["Parameters"]}
         for name, kind in found.items():

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import ask
 from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
@@ -79,7 +80,7 @@ def receiver() -> Iterator[Receiver]:
         made.close()
 
 
-def create(python: str, home: str, url: str, name: str, target: str) -> str:
+def create(python: str, home: Path, url: str, name: str, target: str) -> str:
     """Create a webhook by MLflow's client; return its id."""
     done = subprocess.run(
         [python, "-c", _CLIENT, url, name, target, SECRET],
@@ -90,7 +91,8 @@ def create(python: str, home: str, url: str, name: str, target: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.split()[-1]
+    made: str = done.stdout.split()[-1]
+    return made
 
 
 def register(url: str, name: str) -> None:

@@ -219,7 +219,6 @@ def test_lets_the_database_sleep(
 def test_health_remembers_that_the_last_request_failed(
     place: Place,
     mysql_image: str,
-    schema: dict[str, Any],
     free_ports: Callable[[int], list[int]],
     workers: int,
 ) -> None:
@@ -527,8 +526,7 @@ def test_every_host_has_the_same_key(place: Place, schema: dict[str, Any]) -> No
     ):
         first.await_ready()
         second.await_ready()
-        python, home = str(place.python), str(place.home)
-        _webhooks.create(python, home, first.url, "told", received.url)
+        _webhooks.create(str(place.python), place.home, first.url, "told", received.url)
         for _try in range(8):
             assert ask(second.url, _webhooks.WEBHOOKS)[0] == 200
         for number, server in enumerate((first, second, second)):
