@@ -135,6 +135,13 @@ def read_secret(secret: str, aws: dict[str, Any]) -> Secret:
     return Secret(answer["VersionId"], password)
 
 
+def read_parameter(name: str, aws: dict[str, Any]) -> str:
+    """Return the value of a parameter that is encrypted."""
+    what = f"The project's key {name} cannot be read"
+    answer = _call(aws, "ssm", "get_parameter", what, Name=name, WithDecryption=True)
+    return str(answer["Parameter"]["Value"])
+
+
 def _call(aws: dict[str, Any], service: str, method: str, what: str, **request: Any) -> Any:
     """Make one AWS call; its failure becomes one sentence that begins with `what`."""
     import boto3
@@ -165,7 +172,7 @@ def _refusal(error: dict[str, str], aws: dict[str, Any], request: dict[str, str]
     """Say why AWS refused a call, and the remedy."""
     code, message = error.get("Code", ""), " ".join(error.get("Message", "").split())
     region = aws.get("region") or "its region"
-    if code == "ResourceNotFoundException":
+    if code in ("ResourceNotFoundException", "ParameterNotFound"):
         return f"there is none in {region}; run the projects playbook, which makes it."
     if code == "InvalidRequestException" and "delet" in message:
         return (
@@ -173,7 +180,10 @@ def _refusal(error: dict[str, str], aws: dict[str, Any], request: dict[str, str]
             f"--secret-id {request.get('SecretId')}`, or run the projects playbook."
         )
     if code in _DENIED:
-        return f"AWS denies it ({message}); allow this action to the server's identity."
+        return (
+            f"AWS denies it ({message}); run the projects playbook, or allow this action to the "
+            "server's identity."
+        )
     if code in _EXPIRED:
         return "the AWS credentials have expired; log in again."
     if message.startswith(_SKEWED):

@@ -21,8 +21,13 @@ PROBE_HEADER = "mlflow-aws-probe"
 # A database that nobody used for so long is let sleep.
 USED_SECONDS = 60
 PROBE_SECONDS = 10
+# How seldom a database that fails is asked at the end, while nobody uses it.
+RETRY_SECONDS = 3600
 # Calls that do not read the database.
 IDLE_PATHS = ("/health", "/metrics", "/version")
+# Calls whose answer tells how the database is; those for artifacts do not.
+DATABASE_PATHS = ("/api/", "/ajax-api/", "/graphql", "/v1/")
+ARTIFACTS = "/mlflow-artifacts/"
 
 
 def health(settings: dict[str, Any], settings_path: Path) -> int:
@@ -31,36 +36,97 @@ def health(settings: dict[str, Any], settings_path: Path) -> int:
     A database that is paid by the hour sleeps while nobody uses it, and must not be kept
     awake by this question: once it was answered, it is only asked again of a server that
     somebody used within the last minute, and an idle one is asked whether it lives.
+
+    Where the last request failed the server is not well until one succeeds: somebody's, or this
+    question. It is then asked at growing intervals, as a login that is refused wakes the
+    database too.
     """
-    proved = used = None
+    notes = None
     if settings.get("database"):
-        folder = private_base() / private_name(settings_path)
-        proved, used = folder / "proved", folder / "used"
-        if proved.exists() and not _is_recent(used):
-            return 0 if _ask(settings, "GET", "/health") else 1
+        notes = Notes(private_base() / private_name(settings_path))
+        if notes.proved.exists() and not _is_recent(notes.used):
+            if not notes.failed.exists():
+                return 0 if _ask(settings, "GET", "/health") else 1
+            if not notes.is_due():
+                return 1
     healthy = _ask(settings, "POST", "/api/2.0/mlflow/experiments/search", '{"max_results": 1}')
-    if proved:
-        with contextlib.suppress(OSError):
-            proved.touch() if healthy else proved.unlink(missing_ok=True)
+    if notes:
+        notes.answered(healthy)
     return 0 if healthy else 1
 
 
+class Notes:
+    """Files in the server's private folder by which `health` and its processes know of each other.
+
+    proved: the database has answered since the start; used: when it was asked for last; failed:
+    since when requests fail, absent where the last one succeeded; asked: when `health` tried again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take the private folder."""
+        self.proved, self.used = folder / "proved", folder / "used"
+        self.failed, self.asked = folder / "failed", folder / "asked"
+
+    def is_due(self) -> bool:
+        """Say whether to try again: each pause is as long as it has failed before."""
+        asked, failed = _changed(self.asked), _changed(self.failed)
+        return time.time() - asked >= min(max(asked - failed, 0), RETRY_SECONDS)
+
+    def answered(self, healthy: bool) -> None:
+        """Note what became of our own question."""
+        with contextlib.suppress(OSError):
+            if healthy:
+                self.proved.touch()
+                self.succeed()
+            # Until the first answer the server may still be starting.
+            elif self.proved.exists():
+                self.fail()
+                self.asked.touch()
+
+    def fail(self) -> None:
+        """Note that requests fail from now on, unless that is noted."""
+        with contextlib.suppress(OSError):
+            self.failed.touch(exist_ok=False)
+
+    def succeed(self) -> None:
+        """Note that the last request succeeded."""
+        with contextlib.suppress(OSError):
+            self.failed.unlink(missing_ok=True)
+            self.asked.unlink(missing_ok=True)
+
+
 class Noted:
-    """An ASGI application that notes when it was used last, for `health`."""
+    """An ASGI application that notes when it was used last and whether it failed, for `health`."""
 
     def __init__(self, application: Any, folder: Path) -> None:
-        """Take the application, and the private folder for the note."""
+        """Take the application, and the private folder for the notes."""
         self._application = application
-        self._path = folder / "used"
+        self._notes = Notes(folder)
         self._noted = 0.0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Hand the request on."""
-        if scope["type"] == "http" and time.monotonic() - self._noted > 5 and _is_use(scope):
+        if scope["type"] != "http" or not _is_use(scope):
+            await self._application(scope, receive, send)
+            return
+        if time.monotonic() - self._noted > 5:
             self._noted = time.monotonic()
             with contextlib.suppress(OSError):
-                self._path.touch()
-        await self._application(scope, receive, send)
+                self._notes.used.touch()
+
+        async def sent(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self._note(message["status"])
+            await send(message)
+
+        await self._application(scope, receive, sent if _reads_database(scope) else send)
+
+    def _note(self, status: int) -> None:
+        """Note how a request ended; one that was refused for itself tells nothing."""
+        if status >= 500:
+            self._notes.fail()
+        elif status < 400:
+            self._notes.succeed()
 
 
 def _is_use(scope: Any) -> bool:
@@ -69,11 +135,22 @@ def _is_use(scope: Any) -> bool:
     return scope["path"] not in IDLE_PATHS and PROBE_HEADER.encode() not in names
 
 
+def _reads_database(scope: Any) -> bool:
+    """Say whether the answer tells how the database is."""
+    path = scope["path"]
+    return path.startswith(DATABASE_PATHS) and ARTIFACTS not in path
+
+
+def _changed(path: Path) -> float:
+    """Return when the file was changed, 0 where there is none."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0
+
+
 def _is_recent(path: Path) -> bool:
     """Say whether the file was changed within the last minute."""
-    with contextlib.suppress(OSError):
-        return time.time() - path.stat().st_mtime < USED_SECONDS
-    return False
+    return time.time() - _changed(path) < USED_SECONDS
 
 
 def _ask(settings: dict[str, Any], method: str, path: str, body: str | None = None) -> bool:

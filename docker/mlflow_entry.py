@@ -42,7 +42,14 @@ The settings file (JSON, mode 0600) holds:
                            text of the CA, empty for the RDS bundle beside this program;
                            `tunnel`, empty or HOST:PORT where a tunnel to the database ends
     aws                    null, or `region`, `endpoint_url`, `role_arn`, `profile`; what is
-                           empty is left to AWS's own defaults
+                           empty is left to AWS's own defaults. `key_parameter`, the name of the
+                           SSM parameter that holds the project's root key
+    key_file               without such a parameter, the file that holds that key; made where it
+                           is missing, mode 0600
+
+What MLflow encrypts in its database it encrypts by keys that are derived from that root key,
+but for those that `environment` names itself: see entry_keys.py. Without a root key they are
+MLflow's own.
 
 A password goes into a file of mode 0400 in a private folder in memory, never into an
 argument, an environment variable or the log. These variables, also in `environment`, change
@@ -80,6 +87,7 @@ if TYPE_CHECKING or __package__:
     from ansible_collections.mlops.mlflow_aws.docker import (
         entry_aws,
         entry_health,
+        entry_keys,
         entry_migrate,
         entry_mysql,
         entry_proof,
@@ -98,6 +106,7 @@ else:
     sys.path.append(os.path.dirname(os.path.realpath(__file__)))
     import entry_aws
     import entry_health
+    import entry_keys
     import entry_migrate
     import entry_mysql
     import entry_proof
@@ -199,6 +208,7 @@ def serve(settings_path: Path) -> None:
     with _access(settings, settings_path) as option_file:
         if option_file:
             option_file.refresh_in_background()
+        entry_keys.make_ready(settings, _private())
         if settings["workers"] == 1:
             os.environ.update(_environment(settings))
             _require_current_schema(settings, option_file)
@@ -274,6 +284,7 @@ def application() -> Any:
     from mlflow.server.fastapi_app import app
     from mlflow.server.handlers import initialize_backend_stores
 
+    entry_keys.read_older(settings)
     # The Default experiment is written on first use; one worker at a time.
     with settings_path.open(encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -373,7 +384,13 @@ def _environment(settings: dict[str, Any]) -> dict[str, str]:
     if (settings.get("aws") or {}).get("role_arn"):
         # The server's own identity is the role; these belong to the one that takes it on.
         variables = {k: v for k, v in variables.items() if k not in entry_aws.IDENTITY}
-    return variables
+    return {**entry_keys.variables(settings, _private()), **variables}
+
+
+def _private() -> Path | None:
+    """Return this server's private folder, where it has one."""
+    folder = os.environ.get(PRIVATE_VARIABLE)
+    return Path(folder) if folder else None
 
 
 @contextlib.contextmanager

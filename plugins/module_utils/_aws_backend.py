@@ -13,10 +13,12 @@ The record names secrets and never holds one. Its keys:
                   session document), empty where the stack has no relay
     projects      by name: backend_store_uri (without user), artifacts_destination, database
                   (secret, user, ca, and tunnel where there is one) and aws (region,
-                  endpoint_url, role_arn) of its servers
+                  endpoint_url, role_arn, key_parameter) of its servers
     schemas       list: name, uri, database (as of the projects) of the migrator
     kept          list: name and place (schema and artifacts) of projects that have an identity on the
                   stack, but no entry
+    root_keys     list: name and parameter (name of the SSM parameter) of each project's root key
+    kms_key       text; ARN of the key that encrypts them
     identities    list: name, state, schema, runtime and migrator (each user and secret), of the
                   projects that are to go too
 
@@ -97,6 +99,7 @@ def record(
                     "region": connection.region,
                     "endpoint_url": connection.endpoint_url,
                     "role_arn": place["role"],
+                    "key_parameter": _identities.key_parameter(name, place["role"]),
                 },
             }
             for name, place in places.items()
@@ -118,6 +121,11 @@ def record(
             }
             for name in sorted(set(known) - set(states))
         ],
+        "root_keys": [
+            {"name": name, "parameter": _identities.key_parameter(name, place["role"])}
+            for name, place in places.items()
+        ],
+        "kms_key": backend.get("KmsKeyArn", ""),
         "identities": [
             {
                 "name": name,

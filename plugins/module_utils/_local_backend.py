@@ -13,6 +13,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import Ml
 
 _DATABASE = "mlflow.db"
 _ARTIFACTS = "artifacts"
+# Made by the first start of its server: what it decrypts lies in the database beside it.
+_KEY = "key"
 
 
 def record(state: Path, projects: t.Iterable[str]) -> dict[str, t.Any]:
@@ -22,6 +24,7 @@ def record(state: Path, projects: t.Iterable[str]) -> dict[str, t.Any]:
         name: {
             "backend_store_uri": f"sqlite:///{folder / name / _DATABASE}",
             "artifacts_destination": str(folder / name / _ARTIFACTS),
+            "key_file": str(folder / name / _KEY),
         }
         for name in projects
     }

@@ -103,6 +103,8 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
         settings["allowed_origins"] = origins
     if options.get("metrics"):
         settings["metrics"] = True
+    if options.get("key_file"):
+        settings["key_file"] = options["key_file"]
     digest = hashlib.sha256(json.dumps([runtime, settings], sort_keys=True).encode("utf-8"))
     settings["configuration"] = digest.hexdigest()[:16]
     state = min(options["state"], cap, key=_RANK.index)

@@ -70,6 +70,7 @@ backend:
         demo:
           backend_store_uri: sqlite:////home/ada/.local/state/mlflow_aws/projects/demo/mlflow.db
           artifacts_destination: /home/ada/.local/state/mlflow_aws/projects/demo/artifacts
+          key_file: /home/ada/.local/state/mlflow_aws/projects/demo/key
     schemas:
       description: Name and URI of each project's schema, as M(mlops.mlflow_aws.mlflow_schema_migration) takes them.
       type: list

@@ -147,6 +147,20 @@ options:
             description: Profile of the AWS configuration; empty for the default one.
             type: str
             default: ""
+          key_parameter:
+            description:
+              - Name of the SSM parameter that holds the project's root key, from which the server derives the keys
+                that MLflow encrypts webhooks' and the gateway's secrets by.
+            type: str
+            version_added: 0.2.0
+      key_file:
+        description:
+          - Path of the file that holds the project's root key, where it is not a parameter at AWS. The server creates
+            it if it is missing.
+          - If unset, MLflow makes up a key in each process, and such secrets do not outlive it.
+        type: str
+        default: ""
+        version_added: 0.2.0
   state:
     description: Caps the state of every server in O(servers), so that V(stopped) ends all and starts none.
     type: str
@@ -430,6 +444,8 @@ def main() -> None:
         "endpoint_url": text,
         "role_arn": text,
         "profile": text,
+        # Its name.
+        "key_parameter": {"type": "str", "no_log": False},
     }
     server = {
         "name": {"type": "str", "required": True},
@@ -444,6 +460,7 @@ def main() -> None:
         "metrics": {"type": "bool", "default": False},
         "database": {"type": "dict", "options": database},
         "aws": {"type": "dict", "options": aws},
+        "key_file": {"type": "str", "default": "", "no_log": False},
     }
     project = {
         "name": {"type": "str", "required": True},
@@ -603,7 +620,7 @@ def _kept(params: dict[str, Any], state: Path) -> list[dict[str, str]]:
 
 def _placed(server: dict[str, Any], state: Path) -> dict[str, Any]:
     """Return a server's options with the state folder where they name it."""
-    places = ("backend_store_uri", "artifacts_destination")
+    places = ("backend_store_uri", "artifacts_destination", "key_file")
     placed = {key: server[key].replace(_files.STATE_DIR, str(state)) for key in places}
     if "://" not in placed["artifacts_destination"]:
         _paths.host_path("artifacts_destination", placed["artifacts_destination"])

@@ -112,6 +112,17 @@ class Team:
                 found[item["ARN"]] = value["password"]
         return found
 
+    def keys(self) -> dict[str, str]:
+        """Return every root key of a project that AWS holds, by the name of its parameter."""
+        ssm = self.twin.aws.client("ssm")
+        found = {}
+        for page in ssm.get_paginator("describe_parameters").paginate():
+            for item in page["Parameters"]:
+                assert item["Type"] == "SecureString", item
+                answer = ssm.get_parameter(Name=item["Name"], WithDecryption=True)
+                found[item["Name"]] = answer["Parameter"]["Value"]
+        return found
+
     def places(self) -> dict[str, dict[str, str]]:
         """Return what the projects' stack tells of each project."""
         stack = self.twin.aws.client("cloudformation").describe_stacks(StackName="mlflow-projects")[

@@ -18,8 +18,10 @@ from pathlib import Path
 
 import pymysql
 import pytest
+from ansible_collections.mlops.mlflow_aws.docker import entry_keys
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _identities
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import ask, await_, experiments
+from ansible_collections.mlops.mlflow_aws.tests.integration._webhooks import WEBHOOKS
 from ansible_collections.mlops.mlflow_aws.tests.twin._team import (
     MINUTES,
     Team,
@@ -53,7 +55,9 @@ def test_deploy_from_nothing_shows_no_secret(team: Team) -> None:
     passwords = team.secrets()
     # The database's own, and two for each project.
     assert len(passwords) == 5
-    for secret, password in passwords.items():
+    keys = team.keys()
+    assert set(keys) == {"/mlflow/mlflow/demo/key", "/mlflow/mlflow/churn/key"}
+    for secret, password in {**passwords, **keys}.items():
         assert len(password) >= 16
         assert password not in done.output, secret
 
@@ -89,7 +93,7 @@ def test_each_playbook_runs_alone(team: Team) -> None:
 
 def test_no_secret_lies_anywhere(team: Team) -> None:
     """Not in a process, in what the engine tells, in the image, or in a file that was left."""
-    passwords = list(team.secrets().values())
+    passwords = [*team.secrets().values(), *derived_keys(team)]
     docker = team.twin.engine.docker
     inspected = [json.dumps(team.inspect(project)) for project in ("demo", "churn")]
     image = team.inspect("demo")["Image"]
@@ -113,6 +117,35 @@ def test_no_secret_lies_anywhere(team: Team) -> None:
     assert [
         where for where, text in told.items() if any(password in text for password in passwords)
     ] == []
+
+
+def derived_keys(team: Team) -> list[str]:
+    """Return the projects' root keys and what their servers derive from them."""
+    found: list[str] = []
+    for key in team.keys().values():
+        path = team.twin.folder / "key"
+        path.write_text(key)
+        derived = entry_keys.variables({"key_file": str(path), "environment": {}}, None)
+        path.unlink()
+        found += [key, derived[entry_keys.WEBHOOKS], derived[entry_keys.PASSPHRASE]]
+    assert len(set(found)) == 6
+    return found
+
+
+def test_a_webhook_with_a_secret_outlives_its_container(team: Team) -> None:
+    """Another process decrypts what one encrypted."""
+    url = table(team.play("servers"))["demo"]
+    # MLflow takes public addresses only; nothing happens here that it would be told of.
+    webhook = {"name": "told", "url": "https://1.1.1.1/", "secret": "shared"}
+    events = [{"entity": "REGISTERED_MODEL", "action": "CREATED"}]
+    status, text = ask(url, WEBHOOKS, {**webhook, "events": events})
+    assert status == 200, text
+    team.twin.engine.docker("restart", f"{team.twin.instance}-demo")
+    await_(lambda: ask(url, "/health")[0] == 200, "demo does not answer", 180)
+    status, text = ask(url, WEBHOOKS)
+    assert status == 200, text
+    (made,) = json.loads(text)["webhooks"]
+    assert made["name"] == "told"
 
 
 def test_a_project_reaches_nothing_of_another(team: Team) -> None:

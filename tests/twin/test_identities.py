@@ -7,8 +7,8 @@ Both templates are deployed by the role mlflow_stack on an emulator that enforce
 calls are made as a project's role, each a row of its own. A refused one must name the action
 and the kind of policy that refused it, so that no other error passes for a refusal.
 
-Not shown here: signing in to the database through IAM, by which key S3 and Secrets Manager
-decrypt, and the oldest TLS that the bucket accepts. The emulator knows none of them.
+Not shown here: signing in to the database through IAM, by which key S3, Secrets Manager and
+Parameter Store decrypt, and the oldest TLS that the bucket accepts. The emulator knows none of them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,17 @@ BUCKET_POLICY = "with an explicit deny in a resource-based policy"
 EVERYTHING = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 )
+
+
+def parameter_of(cloud: Cloud, project: str, stack: str = STACK) -> str:
+    """Return the parameter with a project's root key, which is made if it is missing."""
+    name = f"/mlflow/{stack}/{project}/key"
+    ssm = cloud.client("root", "ssm")
+    with suppress(ssm.exceptions.ParameterAlreadyExists):
+        ssm.put_parameter(
+            Name=name, Value=f"key of {project}", Type="SecureString", KeyId=cloud.key
+        )
+    return name
 
 
 def key_of(project: str) -> str:
@@ -222,7 +234,8 @@ def refused(call: Callable[[], object], action: str, why: str = NO_POLICY) -> No
     with pytest.raises(ClientError) as caught:
         call()
     error = caught.value
-    assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error
+    # Services that speak JSON refuse by 400.
+    assert error.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 403), error
     # An answer to HEAD has no text.
     if not error.operation_name.startswith("Head"):
         assert re.search(rf" not authorized to perform: {action} .*{why}", str(error)), error
@@ -306,6 +319,14 @@ def test_own_secret(cloud: Cloud, project: str) -> None:
         "password",
     }
     assert manager.describe_secret(SecretId=secret)["ARN"] == secret
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_own_key(cloud: Cloud, project: str) -> None:
+    """The parameter that mlflow_project_key makes."""
+    name = parameter_of(cloud, project)
+    answer = cloud.client(project, "ssm").get_parameter(Name=name, WithDecryption=True)
+    assert answer["Parameter"]["Value"] == f"key of {project}"
 
 
 # What a project may not.
@@ -482,6 +503,53 @@ def test_other_secrets(cloud: Cloud, name: str, action: str) -> None:
 def test_writing_its_own_secret(cloud: Cloud, row: Row) -> None:
     """A server reads its password; it neither changes it nor says who else may."""
     refused(partial(row.call, cloud.client("demo", "secretsmanager"), cloud), row.action)
+
+
+@pytest.mark.parametrize(
+    ("who", "project", "stack"),
+    [
+        ("demo", "churn", STACK),
+        ("churn", "demo", STACK),
+        ("demo", "demo2", STACK),
+        ("demo", "demo", f"{STACK}2"),
+        ("colleague", "demo", STACK),
+    ],
+)
+def test_other_keys(cloud: Cloud, who: str, project: str, stack: str) -> None:
+    """Neither another project's, nor that of one of its name in another stack."""
+    name = parameter_of(cloud, project, stack)
+    call = partial(cloud.client(who, "ssm").get_parameter, Name=name, WithDecryption=True)
+    refused(call, "ssm:GetParameter")
+
+
+@rows(
+    Row(
+        "put",
+        "ssm:PutParameter",
+        lambda ssm, cloud: ssm.put_parameter(
+            Name=parameter_of(cloud, "demo"), Value="x", Overwrite=True
+        ),
+    ),
+    Row(
+        "delete",
+        "ssm:DeleteParameter",
+        lambda ssm, cloud: ssm.delete_parameter(Name=parameter_of(cloud, "demo")),
+    ),
+    Row(
+        "history",
+        "ssm:GetParameterHistory",
+        lambda ssm, cloud: ssm.get_parameter_history(Name=parameter_of(cloud, "demo")),
+    ),
+    Row("list", "ssm:DescribeParameters", lambda ssm, _cloud: ssm.describe_parameters()),
+    Row(
+        "below a path",
+        "ssm:GetParametersByPath",
+        lambda ssm, _cloud: ssm.get_parameters_by_path(Path=f"/mlflow/{STACK}", Recursive=True),
+    ),
+)
+def test_writing_its_own_key(cloud: Cloud, row: Row) -> None:
+    """A server reads its key; it neither changes nor deletes it, nor learns of others."""
+    refused(partial(row.call, cloud.client("demo", "ssm"), cloud), row.action)
 
 
 def role_name(cloud: Cloud) -> str:

@@ -9,6 +9,7 @@ name. The last test looks for all of them where none may be.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -26,7 +27,9 @@ from urllib.parse import quote, quote_plus
 from urllib.request import Request
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.docker import entry_keys
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._probe import probe
+from ansible_collections.mlops.mlflow_aws.tests.integration import _webhooks
 from ansible_collections.mlops.mlflow_aws.tests.integration._clock import Clock
 from ansible_collections.mlops.mlflow_aws.tests.integration._clock import clock as make_clock
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
@@ -35,6 +38,7 @@ from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
     await_,
     experiments,
     processes,
+    traces,
 )
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     AWKWARD,
@@ -62,6 +66,7 @@ from ansible_collections.mlops.mlflow_aws.tests.twin._mysql import (
 pytestmark = pytest.mark.timeout(600)
 
 # A revision of some releases ago, and one that no MLflow has.
+SEARCH = "/api/2.0/mlflow/experiments/search"
 OLDER, NEWER = KNOWN["revisions"][5], "ffffffffffff"
 
 
@@ -236,6 +241,56 @@ def test_lets_the_database_sleep(
         assert place.call("health", server.settings).returncode == 0
         server.stop()
         assert place.call("health", server.settings).returncode == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_health_remembers_that_the_last_request_failed(
+    place: Place,
+    mysql_image: str,
+    free_ports: Callable[[int], list[int]],
+    workers: int,
+) -> None:
+    """A server that lost its database is not well though nobody uses it, until a request succeeds."""
+    port = free_ports(1)[0]
+    with database_server(mysql_image, port) as database:
+        own = Place(place.python, database, place.aws, place.folder, place.new_port)
+        made = own.new_schema("mlflow_stopped")
+        (record,) = own.migrate(made)
+        assert record["error"] == ""
+        settings = own.settings(made["name"], own.identity(made["name"], RUNTIME), workers=workers)
+        with own.serve(settings) as server:
+            server.await_ready()
+            assert own.call("health", server.settings).returncode == 0
+            database.act("stop")
+            # As long as nobody used it, it may just be asleep.
+            not_used(own)
+            assert own.call("health", server.settings).returncode == 0
+            assert ask(server.url, SEARCH, {"max_results": 1})[0] >= 500
+            not_used(own)
+            assert own.call("health", server.settings).returncode == 1
+            # The page and artifacts need no database, and tell nothing of it.
+            assert ask(server.url, "/version")[0] == 200
+            assert ask(server.url, "/")[0] == 200
+            not_used(own)
+            assert own.call("health", server.settings).returncode == 1
+            database.act("start")
+            await_(lambda: ask(server.url, SEARCH, {"max_results": 1})[0] == 200, "no answer")
+            not_used(own)
+            assert own.call("health", server.settings).returncode == 0
+            # It is let sleep again.
+            await_(lambda: not own.sessions(settings["database"]["user"]), "sessions stay", 60)
+            assert own.call("health", server.settings).returncode == 0
+            assert not own.sessions(settings["database"]["user"])
+        place.passwords += own.passwords
+        place.seen += own.seen
+        place.logs += own.logs
+
+
+def not_used(place: Place) -> None:
+    """Let the last use of all servers be two minutes ago."""
+    old = time.time() - 120
+    for path in place.run.glob("*/used"):
+        os.utime(path, (old, old))
 
 
 def test_health_asks_with_a_host_that_is_allowed(
@@ -489,6 +544,89 @@ def test_a_role_that_cannot_be_taken_on(
     content = place.settings(schema["name"], reader, aws=place.aws.options() | {"role_arn": role})
     sentence = place.refuse(content, {"HOME": str(place.folder / "nobody")})
     assert f"The role {role} cannot be taken on: there are no AWS credentials" in sentence
+
+
+KEY = "/mlflow/test/main/key"
+
+
+def with_key(place: Place, value: str = "") -> dict[str, str]:
+    """Return the settings' `aws` with the parameter of a key, which is made if there is a value."""
+    if value:
+        place.aws.client("ssm").put_parameter(
+            Name=KEY, Value=value, Type="SecureString", Overwrite=True
+        )
+    return place.aws.options() | {"key_parameter": KEY}
+
+
+def test_every_host_has_the_same_key(place: Place, schema: dict[str, Any]) -> None:
+    """What one server encrypted another decrypts, whatever its workers; the key is not seen."""
+    name = "mlflow_keys"
+    place.copy(schema["name"], name)
+    reader = place.identity(name, RUNTIME)
+    root = base64.b64encode(os.urandom(32)).decode()
+    aws = with_key(place, root)
+    settings = [
+        place.settings(name, reader, aws=aws, environment=_webhooks.ENVIRONMENT, workers=workers)
+        for workers in (1, 2)
+    ]
+    with (
+        _webhooks.receiver() as received,
+        place.serve(settings[0]) as first,
+        place.serve(settings[1]) as second,
+    ):
+        first.await_ready()
+        second.await_ready()
+        _webhooks.create(str(place.python), place.home, first.url, "told", received.url)
+        for _try in range(8):
+            assert ask(second.url, _webhooks.WEBHOOKS)[0] == 200
+        for number, server in enumerate((first, second, second)):
+            _webhooks.register(server.url, f"model-{number}")
+        await_(lambda: len(received.verified) == 3, "not delivered")
+        assert received.verified == [True] * 3
+        folders = list(place.run.iterdir())
+        held = [path for folder in folders for path in folder.iterdir() if root in path.read_text()]
+        assert [path.name for path in held] == ["root-key"] * 2
+        assert {stat.S_IMODE(path.stat().st_mode) for path in held} == {0o400}
+        (folder, _other) = folders
+        derived = entry_keys.variables(settings[0], folder)
+        for secret in (root, derived[entry_keys.WEBHOOKS], derived[entry_keys.PASSPHRASE]):
+            assert traces(secret) == []
+            place.passwords.append(secret)
+
+
+def test_a_key_that_cannot_be_read(
+    place: Place, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """The server does not start without it, and says what to do; nor by something else."""
+    place.aws.client("ssm").put_parameter(
+        Name=KEY, Value="bm8ga2V5", Type="SecureString", Overwrite=True
+    )
+    for workers in (1, 2):
+        content = place.settings(schema["name"], reader, aws=with_key(place), workers=workers)
+        assert f"{KEY} does not hold a key of 32 bytes in base64" in place.refuse(content)
+    place.aws.client("ssm").delete_parameter(Name=KEY)
+    sentence = place.refuse(place.settings(schema["name"], reader, aws=with_key(place)))
+    assert sentence.startswith(f"The project's key {KEY} cannot be read: there is none in {REGION}")
+    assert "run the projects playbook" in sentence
+
+
+def test_a_key_that_the_role_may_not_read(
+    guarded: Guarded, schema: dict[str, Any], reader: dict[str, Any]
+) -> None:
+    """As before the projects stack is updated: the sentence names the playbook that does it."""
+    place = guarded.place
+    deny = {"Effect": "Deny", "Action": "ssm:*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    guarded.aws.client("iam").put_role_policy(
+        RoleName="project", PolicyName="none", PolicyDocument=document
+    )
+    guarded.log_in()
+    aws = {**guarded.aws.options(), "role_arn": guarded.role, "key_parameter": KEY}
+    secret = place.make_secret(AWKWARD)
+    content = place.settings(schema["name"], {**reader, "secret": secret}, aws=aws)
+    sentence = place.refuse(content)
+    assert sentence.startswith(f"The project's key {KEY} cannot be read: AWS denies it")
+    assert "run the projects playbook" in sentence
 
 
 @dataclass

@@ -665,6 +665,7 @@ def test_a_projects_policy() -> None:
     bucket = "arn:aws:s3:::team-artifacts"
     secret = "<RuntimeSecretaXb.Id>"
     key = BACKEND["KmsKeyArn"]
+    parameter = f"arn:aws:ssm:eu-central-1:{ACCOUNT}:parameter/mlflow/team/a-b/key"
     assert stack.properties("PolicyaXb")["PolicyDocument"]["Statement"] == [
         {
             "Sid": "ListOwnArtifacts",
@@ -712,6 +713,24 @@ def test_a_projects_policy() -> None:
                 "StringEquals": {
                     "kms:ViaService": "secretsmanager.eu-central-1.amazonaws.com",
                     "kms:EncryptionContext:SecretARN": secret,
+                }
+            },
+        },
+        {
+            "Sid": "ReadOwnKey",
+            "Effect": "Allow",
+            "Action": "ssm:GetParameter",
+            "Resource": parameter,
+        },
+        {
+            "Sid": "DecryptOwnKey",
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": key,
+            "Condition": {
+                "StringEquals": {
+                    "kms:ViaService": "ssm.eu-central-1.amazonaws.com",
+                    "kms:EncryptionContext:PARAMETER_ARN": parameter,
                 }
             },
         },

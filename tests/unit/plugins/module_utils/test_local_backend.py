@@ -19,10 +19,12 @@ def test_the_record_of_two_projects() -> None:
             "demo": {
                 "backend_store_uri": "sqlite:////s/projects/demo/mlflow.db",
                 "artifacts_destination": "/s/projects/demo/artifacts",
+                "key_file": "/s/projects/demo/key",
             },
             "churn": {
                 "backend_store_uri": "sqlite:////s/projects/churn/mlflow.db",
                 "artifacts_destination": "/s/projects/churn/artifacts",
+                "key_file": "/s/projects/churn/key",
             },
         },
         "schemas": [
