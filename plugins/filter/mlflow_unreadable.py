@@ -33,17 +33,23 @@ def mlflow_unreadable(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[Unreadab
 def _of_host(host: t.Mapping[str, t.Any]) -> t.Iterator[Unreadable]:
     """Return one host's, reading of its variables, which Ansible renders one by one, only ours."""
     for name in sorted(str(name) for name in host if str(name).startswith("mlflow_")):
-        try:
-            _read(host[name])
-        except UndefinedError as error:
-            if _FACT.search(str(error)):
-                gathered = "module_setup" in (host.get("ansible_facts") or {})
-                yield Unreadable(
-                    host=str(host["inventory_hostname"]),
-                    name=name,
-                    reason=str(error),
-                    gathered=gathered,
-                )
+        reason = _missing(host, name)
+        if _FACT.search(reason):
+            yield Unreadable(
+                host=str(host["inventory_hostname"]),
+                name=name,
+                reason=reason,
+                gathered="module_setup" in (host.get("ansible_facts") or {}),
+            )
+
+
+def _missing(host: t.Mapping[str, t.Any], name: str) -> str:
+    """Return what a variable refers to that is not there, in Ansible's words, else an empty text."""
+    try:
+        _read(host[name])
+    except UndefinedError as error:
+        return str(error)
+    return ""
 
 
 def _read(value: t.Any) -> None:

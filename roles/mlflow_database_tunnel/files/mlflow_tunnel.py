@@ -253,7 +253,8 @@ def _arguments(pid: int) -> str:
         return ""
     # macOS has ps alone, a slim Linux none.
     command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return done.stdout.decode("utf-8", "replace")
 
 
 def _end_with_parent() -> None:
