@@ -27,7 +27,11 @@ def check(folder: Path, env: dict[str, str], **variables: Any) -> Done:
     hosts = {"ada": local | variables, "bob": local}
     inventory = folder / "hosts.yml"
     inventory.write_text(yaml.safe_dump({"mlflow_servers": {"hosts": hosts}}))
-    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory]
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("ansible-playbook"),
+        "-i",
+        inventory,
+    ]
     command += [CHECKOUT / "playbooks" / "inventory.yml"]
     return run(command, cwd=folder, env=env, timeout=120, check=False)
 
