@@ -79,7 +79,8 @@ def write_private(path: Path, text: str) -> None:
     """Write a file that only this user can read; it takes the old one's place in one step."""
     new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as stream:
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)
     new.replace(path)
 

@@ -198,7 +198,7 @@ def run_antsibull_docs(folder: Path) -> None:
     ]
     # fmt: on
     env = {
-        **{name: text for name, text in os.environ.items() if not name.startswith("ANSIBLE_")},
+        **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": str(folder),
         "HOME": str(folder),
         "PATH": os.pathsep.join([str(tools), os.environ.get("PATH", os.defpath)]),

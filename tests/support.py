@@ -101,6 +101,8 @@ def clean_environment(home: Path, *tools: Path) -> dict[str, str]:
         if name.upper() in _KEPT or name.startswith("PIP_")
     }
     env["HOME"] = str(home)
+    # /etc/ansible is another place for this machine's settings.
+    env["ANSIBLE_CONFIG"] = str(CHECKOUT / "scripts" / "_ansible.cfg")
     env["PATH"] = os.pathsep.join([*map(str, tools), _user_path()])
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     env.setdefault("PIP_CACHE_DIR", str(Path(cache) / "pip"))

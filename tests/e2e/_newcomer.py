@@ -54,19 +54,19 @@ class Newcomer:
         """Return the file with the list of projects."""
         return self.clone / "inventories" / "local" / "group_vars" / "mlflow_servers.yml"
 
-    def quickstart(self, *options: str) -> Screen:
-        """Run scripts/quickstart and read the screen."""
-        done = self.try_quickstart(*options)
+    def quickstart(self, *options: str, **variables: str) -> Screen:
+        """Run scripts/quickstart, with more in its environment, and read the screen."""
+        done = self.try_quickstart(*options, **variables)
         assert done.code == 0, done.output
         recap = _RECAP.search(done.output)
         assert recap, done.output
         return Screen(done.output, int(recap[1]), _table(done.output))
 
-    def try_quickstart(self, *options: str) -> Done:
-        """Run scripts/quickstart, which may fail."""
+    def try_quickstart(self, *options: str, **variables: str) -> Done:
+        """Run scripts/quickstart, which may fail, in the home, with more in its environment."""
         port = [] if "--help" in options else ["-e", f"mlflow_base_port={self.base_port}"]
         command = [str(self.clone / "scripts" / "quickstart"), *options, *port]
-        environment = clean_environment(self.home)
+        environment = clean_environment(self.home) | variables
         return run(command, cwd=self.home, env=environment, timeout=QUICKSTART_SECONDS, check=False)
 
     def process_ids(self) -> dict[str, int]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,20 @@ from ansible_collections.mlops.mlflow_aws.tests.e2e._newcomer import Newcomer
 @pytest.fixture(scope="session")
 def newcomer(free_ports: Callable[[int], list[int]]) -> Iterator[Newcomer]:
     """Return somebody who has just cloned the project; their servers are stopped in the end."""
+    with _somebody(free_ports) as someone:
+        yield someone
+
+
+@pytest.fixture(scope="module")
+def settled_user(free_ports: Callable[[int], list[int]]) -> Iterator[Newcomer]:
+    """Return another one, whose home is not empty any more: a test puts settings there."""
+    with _somebody(free_ports) as someone:
+        yield someone
+
+
+@contextmanager
+def _somebody(free_ports: Callable[[int], list[int]]) -> Iterator[Newcomer]:
+    """Give a clone and an empty HOME, and end the servers afterwards."""
     with support.short_folder() as folder:
         clone = support.copy_collection(folder / "clone")
         home = folder / "home"

@@ -274,11 +274,10 @@ def _arguments(pid: int) -> str:
     # macOS has ps alone, a slim Linux none.
     command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
     try:
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=PS_SECONDS, check=False
-        ).stdout
+        done = subprocess.run(command, capture_output=True, timeout=PS_SECONDS, check=False)
     except (OSError, subprocess.SubprocessError):
         return ""
+    return done.stdout.decode("utf-8", "replace")
 
 
 def _end_with_parent() -> None:
