@@ -109,16 +109,21 @@ def base_python(given: str | None) -> tuple[str, tuple[int, int]]:
 def run(command: t.Sequence[str], timeout: float, what: str) -> str:
     """Run one step of installing what is named, and return what it printed."""
     environment = {name: text for name, text in os.environ.items() if name not in _NOT_PASSED_ON}
-    answer = _programs.run(
-        command,
-        timeout,
-        f"{what} could not be installed",
-        "raise mlflow_server_install_timeout where it ran out, or install what is missing",
-        environment=environment,
-        merged=True,
-        # Keeps the lock while pip still writes, should this process be killed.
-        keep_locks=True,
-    )
+    try:
+        answer = _programs.run(
+            command,
+            timeout,
+            f"{what} could not be installed",
+            "install what is missing",
+            environment=environment,
+            merged=True,
+            # Keeps the lock while pip still writes, should this process be killed.
+            keep_locks=True,
+        )
+    except _programs.Overdue as error:
+        raise MlflowError(
+            f"Installing {what} took over {timeout:.0f} seconds: raise mlflow_server_install_timeout."
+        ) from error
     if answer.code != 0:
         raise MlflowError(
             f"{what} could not be installed ({answer.reason}): check the package index that "
