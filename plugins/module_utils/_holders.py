@@ -22,8 +22,9 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import Ml
 if t.TYPE_CHECKING:
     from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
 
-_SETTINGS = re.compile(r"(?P<state>/[^\0]*)/servers/(?P<name>[^/\0]+)/settings-[0-9a-f]{16}\.json")
-_FOLDER = re.compile(r"(?P<state>/.*)/servers/(?P<name>[^/]+)\Z")
+_PLACE = r"(?P<state>/[^\0]*)/(?P<kind>servers|tunnel)/(?P<name>[^/\0]+)"
+_SETTINGS = re.compile(rf"{_PLACE}/settings-[0-9a-f]{{16}}\.json")
+_FOLDER = re.compile(rf"{_PLACE}\Z")
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
 
 
@@ -48,25 +49,35 @@ def ours(who: str, project: str, option: str, value: str) -> Claim:
     )
 
 
+def _tunnel(who: str, state: str) -> Claim:
+    """Return the claim of a tunnel of this collection."""
+    return Claim(
+        f"{who}, the tunnel to the database that another inventory opened with mlflow_state_dir {state}",
+        "end that tunnel there (mlflow_database_tunnel=none)",
+    )
+
+
 def _of_server(holder: _ports.Holder) -> Claim | None:
-    """Return the claim of a server that runs as a process, None for any other process."""
+    """Return the claim of a server or tunnel that is a process, None for any other process."""
     process = Path("/proc", str(holder.pid))
     if not holder.pid or not process.is_dir():
         return None
     match = None
     with contextlib.suppress(OSError):
         match = _SETTINGS.search((process / "cmdline").read_text("utf-8", "surrogateescape"))
-        # A worker has other arguments, and works in its server's folder.
+        # A worker, and what carries a tunnel, has other arguments and works in its folder.
         match = match or _FOLDER.match(os.readlink(process / "cwd"))
     if match is None or not any(_settings(match)):
         return None
     state = match["state"].encode("utf-8", "replace").decode("utf-8")
+    if match["kind"] == "tunnel":
+        return _tunnel(str(holder), state)
     return ours(str(holder), match["name"], "mlflow_state_dir", state)
 
 
 def _settings(match: re.Match[str]) -> t.Iterator[Path]:
     """Return the settings files of what may be a server's folder, none where it is another's."""
-    folder = Path(match["state"], "servers", match["name"])
+    folder = Path(match["state"], match["kind"], match["name"])
     with contextlib.suppress(OSError):
         yield from folder.glob("settings-*.json")
 

@@ -33,6 +33,10 @@ class ProgramError(MlflowError):
         self.why = why
 
 
+class Overdue(ProgramError):
+    """A program that did not end in time."""
+
+
 class Ran(t.NamedTuple):
     """How a program ended: errors is empty where it printed all on one stream."""
 
@@ -83,7 +87,7 @@ def run(
         )
     except subprocess.TimeoutExpired:
         why = f"{command[0]} did not end within {timeout:.0f} seconds"
-        raise ProgramError(f"{failure} ({why}): {remedy}.", why) from None
+        raise Overdue(f"{failure} ({why}): {remedy}.", why) from None
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else error
         why = f"{command[0]} cannot be run: {said}"

@@ -151,16 +151,21 @@ def run(
     environment: t.Mapping[str, str] | None = None,
 ) -> str:
     """Run one step of installing what is named, and return what it printed."""
-    answer = _programs.run(
-        command,
-        timeout,
-        f"{what} could not be installed",
-        "raise mlflow_server_install_timeout where it ran out, or install what is missing",
-        environment=_python.environment() if environment is None else environment,
-        merged=True,
-        # Keeps the lock while pip still writes, should this process be killed.
-        keep_locks=True,
-    )
+    try:
+        answer = _programs.run(
+            command,
+            timeout,
+            f"{what} could not be installed",
+            "install what is missing",
+            environment=_python.environment() if environment is None else environment,
+            merged=True,
+            # Keeps the lock while pip still writes, should this process be killed.
+            keep_locks=True,
+        )
+    except _programs.Overdue as error:
+        raise MlflowError(
+            f"Installing {what} took over {timeout:.0f} seconds: raise mlflow_server_install_timeout."
+        ) from error
     if answer.code != 0:
         raise MlflowError(
             f"{what} could not be installed ({answer.reason}): check the package index that "

@@ -243,6 +243,7 @@ options:
     description:
       - Whether the host starts the servers when it boots, by a line of the connecting user's crontab.
       - Needs C(crontab) and a cron daemon on the host. Containers need neither, as their engine starts them again.
+      - If V(false), the line of an earlier run is removed; the module fails where the crontab cannot be changed.
     type: bool
     default: false
     version_added: 0.2.0

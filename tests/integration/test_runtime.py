@@ -79,7 +79,7 @@ def test_without_an_index(
     (folder / "venv" / "bin" / "python").symlink_to(installation.results[0]["runtime"]["python"])
     empty = {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": str(folder)}
     sentence = modules.refuse("mlflow_runtime", options, **empty)
-    assert sentence.startswith("MLflow could not be installed (ERROR: Could not find a version")
+    assert sentence.startswith("MLflow could not be installed (Could not find a version")
     assert sentence.endswith(
         "): check the package index that pip uses on this host and the room on its disk, then run "
         "again."
@@ -95,7 +95,7 @@ def test_another_file_than_the_lock_s_is_refused(
     version = installation.results[0]["runtime"]["version"]
     lock = f"mlflow=={version} --hash=sha256:{'0' * 64}"
     sentence = modules.refuse("mlflow_runtime", options | {"requirements": [lock]})
-    assert sentence.startswith("MLflow could not be installed (ERROR: THESE PACKAGES DO NOT MATCH")
+    assert sentence.startswith("MLflow could not be installed (THESE PACKAGES DO NOT MATCH")
 
 
 def test_a_step_that_takes_too_long_is_ended(modules: Modules, options: dict[str, Any]) -> None:

@@ -71,6 +71,21 @@ def test_a_server_of_another_state_folder_is_known(tmp_path: Path, worker: bool)
         assert found.end == "stop that server there (mlflow_server_state=stopped)"
 
 
+def test_a_tunnel_of_another_state_folder_is_known(tmp_path: Path) -> None:
+    """What carries it, an ssh, works in its folder."""
+    folder = tmp_path / "s" / "tunnel" / "database"
+    folder.mkdir(parents=True)
+    (folder / "settings-0123456789abcdef.json").write_text("{}")
+    with listening(folder=folder) as (pid, port):
+        found = claim(port)
+        assert found.who.startswith(f"process {pid} (")
+        assert found.who.endswith(
+            "), the tunnel to the database that another inventory opened with mlflow_state_dir "
+            f"{tmp_path}/s"
+        )
+        assert found.end == "end that tunnel there (mlflow_database_tunnel=none)"
+
+
 def test_anything_else_is_a_process(tmp_path: Path) -> None:
     """Also one that works in a folder of that name which holds no server."""
     folder = tmp_path / "servers" / "web"
