@@ -23,7 +23,7 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
     new_environment,
     run,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
+from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine, Problem
 from cryptography import x509
 
 DOCKER = CHECKOUT / "docker"
@@ -54,6 +54,12 @@ settings = {
     "environment": {},
 }
 open("/var/lib/mlflow/settings.json", "w").write(json.dumps(settings))
+"""
+# Another MLflow.
+TRAP = """
+import os
+os.makedirs("/var/lib/mlflow/trap/mlflow")
+open("/var/lib/mlflow/trap/mlflow/__init__.py", "w").close()
 """
 # Everything that a browser and a client do first, asked inside of the container.
 USE = """
@@ -228,6 +234,23 @@ print(json.dumps({
     ]  # fmt: skip
     history = image.engine.docker("history", "--no-trunc", image.name)
     assert "PIP_" not in history
+
+
+def test_another_mlflow_on_the_python_path_is_not_loaded(image: Image) -> None:
+    """Neither PYTHONPATH nor PYTHONHOME, of a base image or of `docker run`, reaches our Python."""
+    engine, name = image.engine, f"mlflow-image-test-{uuid.uuid4().hex[:8]}"
+    volume = ("--volume", f"{name}:/var/lib/mlflow")
+    steered = ("--env", "PYTHONPATH=/var/lib/mlflow/trap", "--env", "PYTHONHOME=/nowhere")
+    try:
+        image.run(*volume, "--entrypoint", ENTRY[0], command=("-c", TRAP))
+        told = json.loads(image.run(*CONFINED, *volume, *steered, command=("describe",)))
+        assert told["version"] == KNOWN["version"]
+        # Without -I it is refused.
+        plain = ("--entrypoint", ENTRY[0], "--env", "PYTHONPATH=/var/lib/mlflow/trap")
+        with pytest.raises(Problem, match=r"would be loaded from /var/lib/mlflow/trap/mlflow inst"):
+            image.run(*volume, *plain, command=(ENTRY[-1], "describe"))
+    finally:
+        engine.docker("volume", "rm", "--force", name, check=False)
 
 
 def test_serves_confined(image: Image) -> None:

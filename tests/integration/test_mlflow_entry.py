@@ -757,8 +757,9 @@ def test_serve_refuses_another_schema(
     path.write_text(json.dumps(settings_of(tmp_path, 1, SETUPS["served"])))
     done = release.run(ENTRY, "serve", path, check=False)
     assert done.code == 2, done.output
-    assert done.output.startswith(f"mlflow_entry: {words}")
-    assert len(done.output.splitlines()) == 1
+    loaded, told = done.output.splitlines()
+    assert loaded.startswith("mlflow_entry: MLflow ")
+    assert told.startswith(f"mlflow_entry: {words}")
     assert database.read_bytes() == before
 
 

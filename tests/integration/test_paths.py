@@ -29,9 +29,9 @@ def play(folder: Path, name: str, *options: str, **variables: str) -> Done:
     environment = clean_environment(folder, Path(sys.executable).parent)
     environment |= {"ANSIBLE_NOCOLOR": "1"}
     extra = [word for key, text in variables.items() for word in ("-e", f"{key}={text}")]
-    playbook = CHECKOUT / "playbooks" / f"{name}.yml"
-    inventory = CHECKOUT / "inventories" / "local"
-    command = [Path(sys.executable).with_name("ansible-playbook"), playbook, "-i", inventory]
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    command = [program, str(CHECKOUT / "playbooks" / f"{name}.yml")]
+    command += ["-i", str(CHECKOUT / "inventories" / "local")]
     return run([*command, *options, *extra], cwd=folder, env=environment, timeout=200, check=False)
 
 

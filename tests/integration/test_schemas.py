@@ -101,7 +101,9 @@ def test_schemas_are_created_together(host: Host) -> None:
     assert foretold["changed"] is True
     assert tree(host.state) == {}
     done = host.migrate(*names, diff=True)
-    assert done == foretold | {"invocation": done["invocation"]}
+    assert done == foretold | {key: done[key] for key in ("invocation", "mlflow")}
+    assert foretold["mlflow"] == ""
+    assert done["mlflow"].startswith("MLflow ")
     assert [(item["name"], item["state"]) for item in done["schemas"]] == [
         (name, "empty") for name in names
     ]
