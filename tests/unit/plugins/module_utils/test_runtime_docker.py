@@ -137,7 +137,9 @@ def test_the_engines_words_become_ours() -> None:
 
 def test_what_a_label_shows_is_redacted_once() -> None:
     """A container that is made anew for another setting shows that one alone as changed."""
-    changes: dict[str, Any] = {"database": {"secret": "s", "user": "u", "ca": "-----BEGIN CERTIFICATE-----"}}
+    changes: dict[str, Any] = {
+        "database": {"secret": "s", "user": "u", "ca": "-----BEGIN CERTIFICATE-----"}
+    }
     was, will = (wanted(**changes, workers=number) for number in (1, 2))
     container = listed("demo", "running")
     container["Labels"][f"{LABEL}settings"] = json.dumps(redacted(was.settings))
