@@ -223,8 +223,8 @@ def _put_back(
     distinct = len({item.port for item in entries}) == len(entries)
     if not back or not distinct or _handed_on(entries, present, owners):
         return ""
-    words = [f"'{name}' as mlflow_projects[{index}]" for index, name in back]
-    return f"put {', '.join(words)} back with `state: absent`"
+    words = [f"'{name}' back as mlflow_projects[{index}]" for index, name in back]
+    return f"put {', '.join(words)} with `state: absent`"
 
 
 def _on_purpose(listed: t.Sequence[Listed], item: Listed, owners: t.Mapping[int, str]) -> str:

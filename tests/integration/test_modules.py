@@ -228,6 +228,7 @@ def inventory(host: Host, *names: str, **ports: int) -> dict[str, Any]:
 def test_a_port_of_another_project_is_refused(fleet: Host) -> None:
     """In check mode too, before anything is touched, and long after its server was removed."""
     port = fleet.server("a")["port"]
+    shutil.rmtree(fleet.state / "ports", ignore_errors=True)
     known = {"inventory": inventory(fleet, "a", "b")}
     result = fleet.change(*both(fleet), **known)
     assert result["diff"]["after"]["projects by port"][str(port)] == "a"

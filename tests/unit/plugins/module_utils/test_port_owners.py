@@ -69,7 +69,7 @@ def follow(sentence: str, projects: Entries) -> list[Entries]:
             next(entry for entry in mended if entry["name"] == name)["port"] = int(port)
         for port, name in re.findall(r"`port: (\d+)` into the entry of '([^']+)'", remedy):
             next(entry for entry in mended if entry["name"] == name)["port"] = int(port)
-        for name, index in re.findall(r"'([^']+)' as mlflow_projects\[(\d+)\]", remedy):
+        for name, index in re.findall(r"'([^']+)' back as mlflow_projects\[(\d+)\]", remedy):
             mended.insert(int(index), {"name": name, "state": "absent"})
         assert mended != projects, remedy
         lists.append(mended)
@@ -89,7 +89,7 @@ def test_an_entry_taken_out_is_refused_with_both_names_and_the_remedies(tmp_path
     run(tmp_path, entries("demo", "churn"))
     assert refused(tmp_path, entries("churn")) == (
         "Port 5001 of project 'churn' belonged to 'demo': clients of 'demo' would log into 'churn'. Correct "
-        "mlflow_projects: give 'churn' `port: 5002`, its port so far; or put 'demo' as mlflow_projects[0] back "
+        "mlflow_projects: give 'churn' `port: 5002`, its port so far; or put 'demo' back as mlflow_projects[0] "
         "with `state: absent`; or to hand the port on nevertheless, write `port: 5001` into the entry of 'churn'."
     )
 
