@@ -88,6 +88,7 @@ def _absent(name: str) -> dict[str, t.Any]:
     return {
         "name": name,
         "action": "keep",
+        "planned": False,
         "state": "absent",
         "url": "",
         "healthy": False,
