@@ -98,7 +98,7 @@ def test_an_ansible_of_the_user_s_own_obeys(settled_user: Newcomer) -> None:
     variables = settle(settled_user)
     variables |= {"LC_ALL": "C.UTF-8"}
     del variables["PYTHONPATH"]
-    command = [Path(sys.executable).with_name("ansible-playbook"), "--version"]
+    command: list[str | Path] = [Path(sys.executable).with_name("ansible-playbook"), "--version"]
     environment = clean_environment(settled_user.home) | variables
     done = run(command, cwd=settled_user.home, env=environment, timeout=60, check=False)
     assert "forks" in done.output.lower()
