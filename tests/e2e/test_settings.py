@@ -82,9 +82,8 @@ def test_no_setting_of_the_user_decides(settled_user: Newcomer) -> None:
     second = settled_user.quickstart("-e", "@mine.yml", **variables)
     assert second.changed == 0
     assert second.servers == first.servers
-    again = settled_user.quickstart(
-        "-e", "@mine.yml", "-e", "mlflow_verify_always=true", **variables
-    )
+    always = json.dumps({"mlflow_verify_always": True})
+    again = settled_user.quickstart("-e", "@mine.yml", "-e", always, **variables)
     for name, row in again.servers.items():
         assert row.run != first.servers[name].run
         assert api(row.url, "runs/get", run_id=row.run)["run"]["info"]["status"] == "FINISHED"
@@ -99,7 +98,7 @@ def test_an_ansible_of_the_user_s_own_obeys(settled_user: Newcomer) -> None:
     variables = settle(settled_user)
     variables |= {"LC_ALL": "C.UTF-8"}
     del variables["PYTHONPATH"]
-    command: list[str | Path] = [settled_user.clone / ".venv/bin/ansible-playbook", "--version"]
+    command: list[str | Path] = [Path(sys.executable).with_name("ansible-playbook"), "--version"]
     environment = clean_environment(settled_user.home) | variables
     done = run(command, cwd=settled_user.home, env=environment, timeout=60, check=False)
     assert "forks" in done.output.lower()
