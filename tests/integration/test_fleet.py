@@ -228,7 +228,8 @@ def test_one_host_that_knows_whose_a_port_is_keeps_all_from_handing_it_on(
             port = fleet.ports[host]
             assert f"Port {port} of project 'churn' belonged to 'demo'" in text
             assert f"give 'churn' `port: {port + 1}`, its port so far" in text
-        assert "bob failed: What is done once for all hosts failed" in text
+        assert "bob failed: Stop where a host refused a port: Port " in text
+        assert [recap(done, host)["failed"] for host in HOSTS] == [1, 1, 1]
         assert [recap(done, host)["changed"] for host in HOSTS] == [0, 0, 0]
         assert [files(fleet.states / host / "servers") for host in HOSTS] == before
     # Both remedies that are the same for all three hosts.
