@@ -92,7 +92,6 @@ def _absent(name: str) -> dict[str, t.Any]:
         "state": "absent",
         "url": "",
         "healthy": False,
-        "planned": False,
         "version": "",
         "listed": True,
     }

@@ -17,8 +17,7 @@ def outputs(*names: str) -> dict[str, str]:
     known = {key: f"arn:{key}" for key in ("runtime_secret", "migrator_secret")}
     known["role"] = "arn:aws:iam::123456789012:role/mlflow/team/name"
     return {
-        f"Project{number}": json.dumps({"name": name, **known})
-        for number, name in enumerate(names)
+        f"Project{number}": json.dumps({"name": name, **known}) for number, name in enumerate(names)
     }
 
 
