@@ -14,7 +14,7 @@ from pathlib import Path
 
 # The AWS services whose descriptions botocore keeps: artifacts, the project's secret and
 # role, tokens for a database, and what profiles with single sign-on and `aws login` ask.
-SERVICES = ("rds", "s3", "secretsmanager", "signin", "sso", "sso-oidc", "sts")
+SERVICES = ("rds", "s3", "secretsmanager", "signin", "ssm", "sso", "sso-oidc", "sts")
 # Tests of packages that are known to run without.
 TESTED = ("numpy", "pandas")
 INSTALLERS = ("_distutils_hack", "distutils-precedence.pth", "pip", "pkg_resources", "setuptools")

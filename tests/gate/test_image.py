@@ -221,7 +221,7 @@ print(json.dumps({
     told = json.loads(image.python(program))
     assert told["installers"] == []
     assert told["tests"] == []
-    assert {"s3", "secretsmanager", "sts"} < set(told["services"])
+    assert {"s3", "secretsmanager", "ssm", "sts"} < set(told["services"])
     assert len(told["services"]) < 10
     assert told["compiled"]
     assert told["writable"] == []
