@@ -28,7 +28,7 @@ def kept() -> set[str]:
 
 
 def test_every_service_that_a_program_calls_is_kept() -> None:
-    """botocore fails for any other only when a container calls it."""
+    """Botocore fails for any other only when a container calls it."""
     called = {
         ast.literal_eval(call.args[1])
         for path in (ROOT / "docker").glob("*.py")
