@@ -49,6 +49,16 @@ IDENTITY = (
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_WEBIDENTITY_TOKEN_FILE",
 )
+# How AWS is reached from where a proxy stands between; libraries differ in which spelling they read.
+_PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+REACHED_BY = (
+    *_PROXIES,
+    *(name.lower() for name in _PROXIES),
+    "AWS_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+)
 _SESSION_NAME = re.compile(r"[^\w+=,.@-]")
 _PROCESS_ERROR = re.compile(r"custom-process: (?:mlflow_entry: )?(.*)", re.DOTALL)
 _UNKNOWN_KEY = (
@@ -180,10 +190,9 @@ def _refusal(error: dict[str, str], aws: dict[str, Any], request: dict[str, str]
             f"--secret-id {request.get('SecretId')}`, or run the projects playbook."
         )
     if code in _DENIED:
-        return (
-            f"AWS denies it ({message}); run the projects playbook, or allow this action to the "
-            "server's identity."
-        )
+        # The stacks allow a project's role to read what is its own.
+        stacks = "" if "RoleArn" in request else "run the projects playbook, or "
+        return f"AWS denies it ({message}); {stacks}allow this action to the server's identity."
     if code in _EXPIRED:
         return "the AWS credentials have expired; log in again."
     if message.startswith(_SKEWED):

@@ -74,7 +74,10 @@ def read_older(settings: dict[str, Any]) -> None:
         return
     _bear_lost_secrets()
     if PASSPHRASE not in settings["environment"]:
-        _try_builtin_passphrase(int(settings["environment"].get(PASSPHRASE_VERSION, "1")))
+        version = settings["environment"].get(PASSPHRASE_VERSION, "1")
+        if not version.isdecimal():
+            raise EntryError(f"{PASSPHRASE_VERSION} is {version}: write a whole number.")
+        _try_builtin_passphrase(int(version))
 
 
 def _try_builtin_passphrase(version: int) -> None:

@@ -200,8 +200,8 @@ def serve(settings_path: Path) -> None:
     settings = _read_settings(settings_path)
     os.environ[SETTINGS_VARIABLE] = str(settings_path)
     # The parent of workers waits and reads secrets too; the rest is for those who serve.
-    limits = {k: v for k, v in settings["environment"].items() if k in entry_mysql.LIMITS}
-    os.environ.update(limits)
+    first = (*entry_mysql.LIMITS, *entry_aws.REACHED_BY)
+    os.environ.update({k: v for k, v in settings["environment"].items() if k in first})
     # As the first process of a container it would not end by the signal alone.
     signal.signal(signal.SIGTERM, _stop)
     _end_with_parent(_supervisor())

@@ -223,8 +223,10 @@ def _reserve(block: Sequence[int]) -> bool:
 
     A twin in use has ports on which nothing listens yet.
     """
+    # A file that cannot be opened is an error of its own, not a port that is taken.
+    reservations = _reservations()
     try:
-        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, len(block), block[0])
+        fcntl.lockf(reservations, fcntl.LOCK_EX | fcntl.LOCK_NB, len(block), block[0])
     except OSError:
         return False
     return True

@@ -93,7 +93,8 @@ def accepted_origins(hosts: t.Sequence[str], address: str) -> list[str]:
     origins: list[str] = []
     for entry in [*hosts, *own]:
         host, port = _split(entry)
-        if host in (*_LOCAL, "*"):
+        # What holds nothing but asterisks and dots is "*" in other words.
+        if host in _LOCAL or not host.strip("*."):
             continue
         for scheme, default in _DEFAULT_PORTS.items():
             if port in ("", default):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _python, _sqlite_schema
 from ansible_collections.mlops.mlflow_aws.tests.integration._host import Host, by_name, experiments
 from ansible_collections.mlops.mlflow_aws.tests.integration.test_schemas import revision
 
@@ -113,13 +114,14 @@ def test_a_python_home_of_elsewhere_is_ignored(
     host = new_host()
     host.backend("demo")
     request = json.dumps({"uri": f"sqlite:///{tmp_path}/x.db"})
-    command = [host.runtime["python"], "-I", host.runtime["entrypoint"], "migrate"]
+    command = _python.isolated(host.runtime["python"], host.runtime["entrypoint"], "migrate")
     environment = {"PATH": os.defpath, "PYTHONHOME": str(tmp_path)}
     done = subprocess.run(
         command, env=environment, input=request, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert revision(tmp_path / "x.db") != FOREIGN
+    head = _sqlite_schema.read_revisions(host.runtime["entrypoint"]).head
+    assert revision(tmp_path / "x.db") == head
 
 
 @pytest.mark.parametrize("verb", ["migrate", "describe", "serve"])

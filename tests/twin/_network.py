@@ -84,8 +84,14 @@ def name_of(run: str) -> str:
 
 
 def hold(path: Path) -> IO[str] | None:
-    """Lock a file for as long as what is returned stays open; None where another process has it."""
-    file = path.open("a+")
+    """Lock a file for as long as what is returned stays open; None where another process has it.
+
+    None too where its folder is gone, as that process has just ended.
+    """
+    try:
+        file = path.open("a+")
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -95,13 +95,16 @@ class Twin:
     def environment(self) -> dict[str, str]:
         """Return the variables that a program needs to use it; credentials are in files."""
         aws = self.folder / "aws"
-        skipped = [os.environ.get("NO_PROXY", ""), "127.0.0.1", "localhost"]
+        # Which spelling wins differs between libraries.
+        given = (os.environ.get("NO_PROXY", ""), os.environ.get("no_proxy", ""))
+        skipped = ",".join(dict.fromkeys(filter(None, [*given, "127.0.0.1", "localhost"])))
         return {
             **self.engine.environment,
             "AWS_CONFIG_FILE": str(aws / "config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(aws / "credentials"),
             "AWS_EC2_METADATA_DISABLED": "true",
-            "NO_PROXY": ",".join(filter(None, skipped)),
+            "NO_PROXY": skipped,
+            "no_proxy": skipped,
         }
 
     @property
@@ -265,8 +268,12 @@ def _write(made: Twin) -> None:
         path.chmod(mode)
         if os.geteuid() == 0:
             os.chown(path, SERVER_UID, SERVER_UID)
+    # A profile, keys or a region of the user's own are those of a real account.
+    forget = (
+        "for name in $(env | sed -n 's/^\\(AWS_[A-Z0-9_]*\\)=.*/\\1/p'); do unset \"$name\"; done"
+    )
     exports = [f"export {name}={shlex.quote(text)}" for name, text in made.environment.items()]
-    (folder / "env.sh").write_text("\n".join([*exports, ""]))
+    (folder / "env.sh").write_text("\n".join([forget, *exports, ""]))
     record = {
         "pid": os.getpid(),
         "engine": dict(_engine.to_record(made.engine)),

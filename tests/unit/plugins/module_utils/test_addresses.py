@@ -143,6 +143,9 @@ def test_no_origin_of_local_addresses_and_wildcards(address: str) -> None:
             ],
         ),
         ("*", []),
+        ("**", []),
+        ("*.*", []),
+        ("*:5001", []),
     ],
 )
 def test_origins_follow_from_hosts(host: str, origins: list[str]) -> None:

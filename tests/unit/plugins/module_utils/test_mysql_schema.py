@@ -187,3 +187,12 @@ def test_parse() -> None:
         parse(137, "", "")
     assert _mysql_schema.is_mysql("mysql+pymysql://x/y")
     assert not _mysql_schema.is_mysql("sqlite:////x")
+
+
+@pytest.mark.parametrize("line", ["{", '{"name": 1}', "{}", '{"nam'])
+def test_records_that_were_cut_short_are_a_sentence(line: str) -> None:
+    """A migration that was killed while it printed."""
+    with pytest.raises(
+        MlflowError, match=r"What MLflow's migrate-all printed cannot be read .*: run"
+    ):
+        parse(0, f'{{"name": "a"}}\n{line}\n', "")

@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the verification's client prints, whole or not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._proof import Request
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._run import ProcessProver
+
+REQUESTS = [Request("demo", "http://127.0.0.1:1", "")]
+
+
+def client(folder: Path, code: str) -> ProcessProver:
+    """Return a client whose program is this code."""
+    program = folder / "client.py"
+    program.write_text(code)
+    return ProcessProver(sys.executable, str(program))
+
+
+def test_what_a_client_prints_is_read(tmp_path: Path) -> None:
+    """Beside what others print."""
+    answer = """print("a warning"); print('{"runs": [], "failures": []}')"""
+    assert client(tmp_path, answer).prove(REQUESTS, "e", 1) == {"runs": [], "failures": []}
+
+
+@pytest.mark.parametrize(
+    "printed", ["{", "[]", '{"runs": 1, "failures": []}', '{"runs": [', "hello"]
+)
+def test_an_answer_that_cannot_be_read_is_a_sentence(tmp_path: Path, printed: str) -> None:
+    """A client that was killed while it printed, or that is another program."""
+    with pytest.raises(
+        MlflowError, match=r"What the MLflow client printed cannot be read .*: run the"
+    ):
+        client(tmp_path, f"print({printed!r})").prove(REQUESTS, "e", 1)
+
+
+@pytest.mark.parametrize("code", ["", "raise SystemExit(3)", "raise ValueError('why')"])
+def test_a_client_that_says_nothing_fails_with_a_reason(tmp_path: Path, code: str) -> None:
+    """One sentence for each way to end without an answer."""
+    with pytest.raises(
+        MlflowError, match=r"The MLflow client failed \(.+\): run the deploy playbook"
+    ):
+        client(tmp_path, code).prove(REQUESTS, "e", 1)
