@@ -17,7 +17,8 @@ The record names secrets and never holds one. Its keys:
     schemas       list: name, uri, database (as of the projects) of the migrator
     kept          list: name and place (schema and artifacts) of projects that have an identity on the
                   stack, but no entry
-    root_keys     list: name and parameter (name of the SSM parameter) of each project's root key
+    root_keys     list: name and parameter (name of the SSM parameter) of each project's root key; empty
+                  where an older release deployed the stack, whose servers then go on without one
     kms_key       text; ARN of the key that encrypts them
     identities    list: name, state, schema, runtime and migrator (each user and secret), of the
                   projects that are to go too
@@ -35,7 +36,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
-_NOTHING = {"runtime_secret": "", "migrator_secret": "", "role": ""}
+_NOTHING = {"runtime_secret": "", "migrator_secret": "", "role": "", "key": ""}
 
 
 class Connection(t.NamedTuple):
@@ -99,7 +100,7 @@ def record(
                     "region": connection.region,
                     "endpoint_url": connection.endpoint_url,
                     "role_arn": place["role"],
-                    "key_parameter": _identities.key_parameter(name, place["role"]),
+                    "key_parameter": place.get("key", ""),
                 },
             }
             for name, place in places.items()
@@ -122,8 +123,7 @@ def record(
             for name in sorted(set(known) - set(states))
         ],
         "root_keys": [
-            {"name": name, "parameter": _identities.key_parameter(name, place["role"])}
-            for name, place in places.items()
+            {"name": name, "parameter": place.get("key", "")} for name, place in places.items()
         ],
         "kms_key": backend.get("KmsKeyArn", ""),
         "identities": [

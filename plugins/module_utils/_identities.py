@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: what a project's schema, users and key are called, purely.
+"""Private to mlops.mlflow_aws: what a project's schema and users are called in MySQL, purely.
 
 A project's name is lower-case letters, digits and single dashes, at most 40 characters, so
 that the names made of two projects differ: see _projects.py.
@@ -37,15 +37,6 @@ def runtime_user(project: str) -> str:
 def migrator_user(project: str) -> str:
     """Return the user with which the project's schema is migrated."""
     return _user(_MIGRATOR_PREFIX, project)
-
-
-def key_parameter(project: str, role_arn: str) -> str:
-    """Return the SSM parameter of the project's root key, empty where its role is not known yet.
-
-    The role's path, /mlflow/STACK/, names the backend's stack; cloudformation/projects.yml lets
-    the role read a parameter of this name.
-    """
-    return f"/mlflow/{role_arn.split('/')[-2]}/{project}/key" if role_arn else ""
 
 
 def _user(prefix: str, project: str) -> str:

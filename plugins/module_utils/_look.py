@@ -76,4 +76,4 @@ def lacking(outcome: Outcome) -> str:
             return f"{about} is to {record['action']}"
         if record["state"] == "running" and not record["healthy"]:
             return f"{about} is not as it should be: {record['reason'] or 'it runs with other settings'}"
-    return "a file with the address of a server is to change" if outcome.changed else ""
+    return "a file beside the servers is to change" if outcome.changed else ""

@@ -109,7 +109,8 @@ def refusal(
         for item in handed
     ]
     text = "; ".join(said)
-    remedies = [_named(_former_ports(listed, handed, owners), owners)]
+    own = _named(_former_ports(listed, handed, owners), owners)
+    remedies = [own] if own else []
     # Those in whose place others are do most often; else all that are not in the list.
     for names in ({owners[item.port] for item in handed}, set(owners.values())):
         back = _put_back(listed, owners, names)
@@ -190,7 +191,10 @@ def _former_ports(
     for item in listed:
         crowded = not item.port_fixed and item.port in taken
         if item.name not in ports and (item in handed or crowded):
-            ports[item.name] = next(free)
+            # Above the last port there is none; the other remedies are left.
+            ports[item.name] = next(free, 0)
+    if 0 in ports.values():
+        return {}
     return ports
 
 

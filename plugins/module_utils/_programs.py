@@ -132,9 +132,13 @@ def document(
 
 
 def _own(lines: t.Sequence[str]) -> str:
-    """Return what mlflow_entry.py said last, empty where it said nothing."""
-    said = [line.partition(_OWN)[2] for line in lines if _OWN in line]
-    return said[-1] if said else ""
+    """Return what mlflow_entry.py said last, empty where it said nothing or a traceback follows."""
+    for line in reversed(lines):
+        if _EXCEPTION.match(line):
+            return ""
+        if _OWN in line:
+            return line.partition(_OWN)[2]
+    return ""
 
 
 def _first_error(lines: t.Sequence[str]) -> str:

@@ -58,7 +58,7 @@ def ask_all(
 
 def _ask(request: Request, experiment: str, timeout: int, attempts: int) -> Answer:
     """Ask one server, a few times if need be: it may be starting, or its database waking up."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * attempts
     while True:
         answer = _ask_once(request, experiment, timeout)
         attempts -= 1

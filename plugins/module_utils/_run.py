@@ -73,6 +73,8 @@ def log_all(
         answer = prover.prove(missing, experiment, timeout)
         logged = {run["name"]: run for run in answer["runs"]}
         reasons |= {item["name"]: item["reason"] for item in answer["failures"]}
+        silent = [one.name for one in missing if one.name not in logged and one.name not in reasons]
+        reasons |= dict.fromkeys(silent, "the MLflow client said nothing about it")
         # The client says how often it asked, the server what is wrong with it by now.
         failed = [one for one in missing if one.name in reasons]
         again = ask_all([one._replace(key="") for one in failed], experiment, timeout, 1)

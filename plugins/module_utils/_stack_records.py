@@ -41,7 +41,7 @@ _ENDS = {
     "UPDATE_ROLLBACK_FAILED",
 }
 _DEPLOY = "run the deploy playbook, or delete that output if it is not ours"
-_PROJECT_KEYS = ("runtime_secret", "migrator_secret", "role", "policy")
+_PROJECT_KEYS = ("runtime_secret", "migrator_secret", "role", "policy", "key")
 _REPLACEMENT = {"True": "yes", "Conditional": "maybe", "False": "no"}
 # What makes AWS build another one of what holds data, always or on some condition, by its resource
 # types' schemas (a test compares them). A change of another property never does, whatever an

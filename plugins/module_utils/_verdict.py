@@ -29,8 +29,13 @@ def judge(
     failed = {item["name"]: item["reason"] for item in logged.get("failures", [])}
     verified = {run["name"] for run in logged.get("runs", []) if run["run_id"]}
     known = {server["name"]: server for server in servers}
-    down = {name: _down(known.get(name)) for name in expected}
+    names = list(expected)
+    down = {name: _down(known.get(name)) for name in names}
     down = {name: reason for name, reason in down.items() if reason}
+    # In check mode no run is logged, and a server's record alone says how it is.
+    unproved = [known[name] for name in names if name not in down and name not in verified]
+    mute = {server["name"]: _mute(server) for server in unproved}
+    failed = {name: reason for name, reason in mute.items() if reason} | failed
     absent = [_absent(name) for name in down if name not in known]
     reasons = failed | down
     return Verdict(
@@ -81,6 +86,13 @@ def _down(server: t.Mapping[str, t.Any] | None) -> str:
         return _ABSENT
     runs = server["state"] == "running" or server["action"] in ("start", "restart")
     return "" if runs else DOWN
+
+
+def _mute(server: t.Mapping[str, t.Any]) -> str:
+    """Return why a server that runs, and that nothing is to change, is not well, or ""."""
+    if server["healthy"] or server["planned"] or server["state"] != "running":
+        return ""
+    return str(server.get("reason") or "the server does not answer")
 
 
 def _absent(name: str) -> dict[str, t.Any]:

@@ -377,7 +377,7 @@ kept:
       type: str
 ports_refused:
   description: Whether the run was refused because a project would get the port of another one.
-  returned: then
+  returned: when a port was refused
   type: bool
 tunnel:
   description: Whether the host has a tunnel of M(mlops.mlflow_aws.mlflow_database_tunnel).
@@ -532,21 +532,25 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         return {"changed": False, **settled, **looked._asdict()}
     folder = _files.servers_folder(state)
     runtime, identity = _runtime(params, folder)
-    outcome = _server_manager.converge(
-        runtime,
-        _wanted(params, state, identity),
-        unlisted=_unlisted(params),
-        timeout=params["timeout"],
-        lock=folder / ".lock",
-        env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
-        ports=_ports_of(params, state),
-        boot=_boot_of(runtime, params, folder),
-        check_mode=module.check_mode,
-    )
+    kept = {"kept": _kept(params, state)}
+    try:
+        outcome = _server_manager.converge(
+            runtime,
+            _wanted(params, state, identity),
+            unlisted=_unlisted(params),
+            timeout=params["timeout"],
+            lock=folder / ".lock",
+            env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
+            ports=_ports_of(params, state),
+            boot=_boot_of(runtime, params, folder),
+            check_mode=module.check_mode,
+        )
+    except MlflowError as error:
+        raise MlflowError(str(error), error.details | kept) from error
     return {
         "changed": outcome.changed,
         "servers": outcome.servers,
-        "kept": _kept(params, state),
+        **kept,
         "tunnel": _files.has_tunnel(state),
         "diff": outcome.diff,
     }
@@ -623,8 +627,10 @@ def _placed(server: dict[str, Any], state: Path) -> dict[str, Any]:
     """Return a server's options with the state folder where they name it."""
     places = ("backend_store_uri", "artifacts_destination", "key_file")
     placed = {key: server[key].replace(_files.STATE_DIR, str(state)) for key in places}
-    if "://" not in placed["artifacts_destination"]:
-        _paths.host_path("artifacts_destination", placed["artifacts_destination"])
+    destination = placed["artifacts_destination"]
+    # A project that is to be absent has no place.
+    if destination and "://" not in destination:
+        _paths.host_path("artifacts_destination", destination)
     return server | placed
 
 

@@ -120,8 +120,9 @@ def test_a_python_home_of_elsewhere_is_ignored(
         command, env=environment, input=request, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    head = _sqlite_schema.read_revisions(host.runtime["entrypoint"]).head
-    assert revision(tmp_path / "x.db") == head
+    known = _sqlite_schema.read_revisions(host.runtime["entrypoint"])
+    assert known
+    assert revision(tmp_path / "x.db") == known.head
 
 
 @pytest.mark.parametrize("verb", ["migrate", "describe", "serve"])

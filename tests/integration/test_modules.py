@@ -918,7 +918,7 @@ def test_a_look_tells_what_a_host_lacks(fleet: Host, looked: Callable[..., dict[
     environment = Path(records[1]["env_file"])
     text = environment.read_text()
     environment.unlink()
-    assert looked(a, b)["reason"] == "a file with the address of a server is to change"
+    assert looked(a, b)["reason"] == "a file beside the servers is to change"
     environment.write_text(text)
     environment.chmod(0o600)
 

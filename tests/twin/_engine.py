@@ -27,8 +27,10 @@ from ansible_collections.mlops.mlflow_aws.tests.twin._network import (
     root_environment as root_environment,
 )
 
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 60
+# What dockerd says when its containerd is slow.
+SLOW = "waiting for containerd"
 # What an engine consists of.
 PROGRAMS = ("dockerd", "containerd")
 NEEDED = ("docker", "dockerd", "iptables", "ip")
@@ -215,6 +217,31 @@ def _reclaim() -> None:
 
 def resume(engine: Engine, log: Path) -> Engine:
     """Start the process of an engine of a test's own, on the data that it has."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        started = _start(engine, log)
+        while not started.answers():
+            if _has_ended(started.pid) or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        else:
+            return started
+        reason = _reason(log)
+        end(started)
+        # A busy machine may take longer over it than dockerd waits for it.
+        if SLOW not in reason or time.monotonic() > deadline:
+            raise Problem(f"Debian's Docker engine did not start: {reason} (see {log}).")
+
+
+def _has_ended(pid: int) -> bool:
+    """Say whether a process of ours has ended."""
+    with suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    return True
+
+
+def _start(engine: Engine, log: Path) -> Engine:
+    """Start an engine's process."""
     name = _network.name_of(engine.run)
     command = [
         "dockerd",
@@ -238,15 +265,7 @@ def resume(engine: Engine, log: Path) -> Engine:
             start_new_session=True,
         )
     _STARTED.append(process)
-    started = dataclasses.replace(engine, pid=process.pid)
-    deadline = time.monotonic() + START_SECONDS
-    while not started.answers():
-        if process.poll() is not None or time.monotonic() > deadline:
-            reason = _reason(log)
-            end(started)
-            raise Problem(f"Debian's Docker engine did not start: {reason} (see {log}).")
-        time.sleep(0.1)
-    return started
+    return dataclasses.replace(engine, pid=process.pid)
 
 
 def stop(engine: Engine) -> None:

@@ -180,11 +180,17 @@ def test_a_password_of_any_characters_is_followed(team: Team, urls: dict[str, st
     assert team.containers() == before
 
 
+def with_both(team: Team) -> dict[str, Any]:
+    """Return the variables of a third project, on a port that no project of an earlier test had."""
+    third = {"name": "both", "port": team.twin.base_port + 3}
+    return {"mlflow_projects": [*VARIABLES["mlflow_projects"], third]}
+
+
 @pytest.mark.usefixtures("urls")
 def test_two_operators_at_once(team: Team, tmp_path: Path) -> None:
     """Each ends well, or is told of the other; afterwards all is as the list says."""
     before = team.containers()
-    variables = {"mlflow_projects": [*VARIABLES["mlflow_projects"], {"name": "both"}]}
+    variables = with_both(team)
     operators = [team, Team(team.twin, tmp_path)]
     with ThreadPoolExecutor(2) as pool:
         runs = [
@@ -339,7 +345,7 @@ def failure(output: str) -> str:
 @pytest.mark.usefixtures("urls")
 def test_after_all_faults_nothing_is_left_to_do(team: Team) -> None:
     """Each was undone, and none left anything."""
-    variables = {"mlflow_projects": [*VARIABLES["mlflow_projects"], {"name": "both"}]}
+    variables = with_both(team)
     assert changes(team.play("deploy", variables=variables)) == []
 
 

@@ -820,6 +820,7 @@ def test_a_projects_output() -> None:
         "migrator_secret": "<MigratorSecretaXb.Id>",
         "role": "<RoleaXb.Arn>",
         "policy": "<PolicyaXb>",
+        "key": "/mlflow/team/a-b/key",
     }
 
 

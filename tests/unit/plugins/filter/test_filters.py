@@ -416,6 +416,26 @@ def test_a_server_that_is_expected_must_run(state: str, action: str, down: bool)
     assert records["demo"].get("verified", True) is not down
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, ""),
+        ({"healthy": False, "reason": "HTTP 503: gone"}, "HTTP 503: gone"),
+        ({"healthy": False}, "the server does not answer"),
+        # What is to be changed was not asked.
+        ({"healthy": False, "planned": True, "action": "restart"}, ""),
+    ],
+)
+def test_in_check_mode_the_record_says_how_a_server_is(
+    changes: dict[str, Any], reason: str
+) -> None:
+    """No run is logged then, and none may be there; one that is found is better than a first look."""
+    said = f"Project 'demo': {reason}: {READ_THE_LOG}" if reason else ""
+    assert verdict([server(**changes)], ["demo"], {"runs": []})[1] == said
+    runs = [{"name": "demo", "run_id": "abc123"}]
+    assert verdict([server(**changes)], ["demo"], {"runs": runs})[1] == ""
+
+
 def test_a_server_that_is_not_there_has_a_row() -> None:
     """The table shows it as absent, beside those that are well."""
     found = FILTERS["mlflow_verdict"]([server()], ["demo", "churn"])

@@ -68,10 +68,3 @@ def test_no_two_names_meet() -> None:
         _identities.migrator_user,
     ):
         assert len(set(map(function, projects))) == len(projects)
-
-
-def test_the_parameter_of_a_key() -> None:
-    """It is named by the stack in the role's path; where there is no role yet it has no name."""
-    role = "arn:aws:iam::123456789012:role/mlflow/team/mlflow-projects-RoleaXb-1A2B3C"
-    assert _identities.key_parameter("a-b", role) == "/mlflow/team/a-b/key"
-    assert _identities.key_parameter("a-b", "") == ""

@@ -24,7 +24,7 @@ def server(**changes: Any) -> dict[str, Any]:
         ([], False, ""),
         ([server(), server(state="stopped", healthy=False)], False, ""),
         ([server(state="absent", healthy=False)], False, ""),
-        ([server()], True, "a file with the address of a server is to change"),
+        ([server()], True, "a file beside the servers is to change"),
         ([server(), server(action="start")], True, "the server of project 'demo' is to start"),
         (
             [server(healthy=False, reason="timed out")],

@@ -174,6 +174,14 @@ def test_a_base_far_away_hands_nothing_on(tmp_path: Path) -> None:
     assert list(run(tmp_path, entries("demo", "churn"))) == [6001, 6002, 5001, 5002]
 
 
+def test_at_the_last_port_the_other_remedies_are_left(tmp_path: Path) -> None:
+    """Where no port is free for the new project, it is not given one."""
+    run(tmp_path, entries("demo", "churn"), base=65534)
+    sentence = refused(tmp_path, entries("fraud", "churn"), base=65534)
+    assert "which is free" not in sentence
+    assert follow(sentence, entries("fraud", "churn"))
+
+
 def test_a_port_that_is_named_is_meant(tmp_path: Path) -> None:
     """If its owner is gone from the list, or names another port itself: two may swap."""
     run(tmp_path, entries("demo", "churn"))

@@ -6,12 +6,29 @@
 from __future__ import annotations
 
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._proof import Request
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._run import ProcessProver
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._run import ProcessProver, log_all
+
+
+class Well(BaseHTTPRequestHandler):
+    """A server that answers every question."""
+
+    def do_POST(self) -> None:
+        """Answer that there is no experiment."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_arguments: object) -> None:
+        """Keep quiet."""
+
 
 REQUESTS = [Request("demo", "http://127.0.0.1:1", "")]
 
@@ -38,6 +55,20 @@ def test_an_answer_that_cannot_be_read_is_a_sentence(tmp_path: Path, printed: st
         MlflowError, match=r"What the MLflow client printed cannot be read .*: run the"
     ):
         client(tmp_path, f"print({printed!r})").prove(REQUESTS, "e", 1)
+
+
+def test_a_server_that_the_client_forgot_has_failed(tmp_path: Path) -> None:
+    """An answer that names a server neither among runs nor among failures proves nothing."""
+    prover = client(tmp_path, """print('{"runs": [], "failures": []}')""")
+    with HTTPServer(("127.0.0.1", 0), Well) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        request = Request("demo", f"http://127.0.0.1:{server.server_port}", "")
+        outcome = log_all([request], "e", 5, prover)
+        server.shutdown()
+    assert outcome.runs == []
+    assert outcome.failures == [
+        {"name": "demo", "reason": "the MLflow client said nothing about it"}
+    ]
 
 
 @pytest.mark.parametrize("code", ["", "raise SystemExit(3)", "raise ValueError('why')"])
