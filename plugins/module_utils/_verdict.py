@@ -33,9 +33,9 @@ def judge(
     down = {name: _down(known.get(name)) for name in names}
     down = {name: reason for name, reason in down.items() if reason}
     # In check mode no run is logged, and a server's record alone says how it is.
-    unproved = [known[name] for name in names if name not in down and name not in verified]
-    mute = {server["name"]: _mute(server) for server in unproved}
-    failed = {name: reason for name, reason in mute.items() if reason} | failed
+    unproved = [name for name in names if not {name} & {*down, *verified, *failed}]
+    mute = {name: _mute(known[name]) for name in unproved}
+    failed |= {name: reason for name, reason in mute.items() if reason}
     absent = [_absent(name) for name in down if name not in known]
     reasons = failed | down
     return Verdict(
