@@ -152,7 +152,8 @@ def install(folder: Path, locks: list[Path]) -> None:
     pip = [str(python), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "-q"]
     # Without --no-compile pip compiles serially, the thousands of modules of the
     # `ansible` package included, which nobody imports here.
-    install_ = ["install", "--retries", "2", "--no-compile", "--require-hashes"]
+    # A lock names all that is to be installed, and one leaves out what nobody needs.
+    install_ = ["install", "--retries", "2", "--no-compile", "--require-hashes", "--no-deps"]
     files = [part for lock in locks for part in ("-r", str(lock))]
     try:
         reach = PIP.environment(str(python), own_environment())

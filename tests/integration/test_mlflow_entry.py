@@ -259,10 +259,7 @@ def releases(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Release]:
     """Return the MLflow that we serve, as our module installs it, and the one before."""
-    with pytest.MonkeyPatch.context() as patch:
-        # The lock names all that is to be installed; pip must not miss what it leaves out.
-        patch.setenv("PIP_NO_DEPS", "1")
-        previous = environment("previous") / "python"
+    previous = environment("previous") / "python"
     pythons = {"served": Path(runtime["python"]), "previous": previous}
     return {
         name: Release(python, tmp_path_factory.mktemp("home")) for name, python in pythons.items()
