@@ -211,13 +211,16 @@ def kill(listed: Callable[[], list[int]]) -> None:
 
 
 def table(done: Done) -> dict[str, list[str]]:
-    """Return the closing table: words after the host by host; `HOST failed` has its whole sentence."""
+    """Return the closing table: words after the host by host; `HOST failed` has its whole sentence.
+
+    So has `Not in the list, data kept`, which earlier tests on the same stack may have left.
+    """
     (text,) = TABLE.findall(done.output)
     found = {}
     for line in text.splitlines()[1:]:
         line = line.strip().strip('",').replace('\\"', '"')
         first, _colon, rest = line.partition(": ")
-        if first.endswith(" failed"):
+        if first.endswith((" failed", " kept")):
             found[first] = [rest]
         else:
             name, *words = RUN_ID.sub("RUN", line).split()

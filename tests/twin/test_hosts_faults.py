@@ -132,6 +132,7 @@ def test_three_kinds_of_hosts_from_one_inventory(hosts: Boxes) -> None:
     told = table(done)
     up = {name: [PROJECT, hosts.url(name), "ok", told[name][3], "RUN"] for name in ("box", "metal")}
     reason = told.pop("desk failed")
+    told.pop("Not in the list, data kept", None)
     assert told == up | {"desk": ["-", "-", "failed,", "see", "below", "-", "-"]}, done.output
     assert re.fullmatch(
         rf"Check that the servers' ports are free: Project '{PROJECT}': port {hosts.ports['desk']} is "
