@@ -755,7 +755,7 @@ def test_serve_refuses_another_schema(
     done = release.run(ENTRY, "serve", path, check=False)
     assert done.code == 2, done.output
     loaded, told = done.output.splitlines()
-    assert loaded.startswith("mlflow_entry: MLflow ")
+    assert loaded.startswith("mlflow_entry loads MLflow ")
     assert told.startswith(f"mlflow_entry: {words}")
     assert database.read_bytes() == before
 
