@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,15 +17,15 @@ from ansible_collections.mlops.mlflow_aws.tests.e2e._newcomer import Newcomer
 @pytest.fixture(scope="session")
 def newcomer(free_ports: Callable[[int], list[int]]) -> Iterator[Newcomer]:
     """Return somebody who has just cloned the project; their servers are stopped in the end."""
-    with _somebody(free_ports) as someone:
-        yield someone
+    with ExitStack() as stack:
+        yield stack.enter_context(_somebody(free_ports))
 
 
 @pytest.fixture(scope="module")
 def settled_user(free_ports: Callable[[int], list[int]]) -> Iterator[Newcomer]:
     """Return another one, whose home is not empty any more: a test puts settings there."""
-    with _somebody(free_ports) as someone:
-        yield someone
+    with ExitStack() as stack:
+        yield stack.enter_context(_somebody(free_ports))
 
 
 @contextmanager

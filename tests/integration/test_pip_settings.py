@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,8 @@ class User:
 @pytest.fixture
 def user(tmp_path: Path) -> Iterator[User]:
     """Give a user, and an index with two packages."""
-    with serving(tmp_path / "index") as index:
+    with ExitStack() as stack:
+        index = stack.enter_context(serving(tmp_path / "index"))
         locks = [
             index.add("mlflow", "1.0", {"mlflow/__init__.py": ""}),
             index.add("mlflow_helper", "1.0", {"mlflow_helper.py": ""}),

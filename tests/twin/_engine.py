@@ -22,10 +22,10 @@ from typing import IO
 
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
 from ansible_collections.mlops.mlflow_aws.tests.twin import _network
-from ansible_collections.mlops.mlflow_aws.tests.twin._network import Problem as Problem
-from ansible_collections.mlops.mlflow_aws.tests.twin._network import (
-    root_environment as root_environment,
-)
+from ansible_collections.mlops.mlflow_aws.tests.twin._network import Problem, root_environment
+
+# Others take them from here.
+__all__ = ["Problem", "root_environment"]
 
 START_SECONDS = 120
 STOP_SECONDS = 60

@@ -57,7 +57,7 @@ def test_what_moves_or_changes_packages_is_dropped(tmp_path: Path) -> None:
     lines = ["user=1", "target=/x", "prefix=/x", "root=/x", "constraint=/x", "python=/x", "quiet=3"]
     lines += ["require-virtualenv=maybe", "dry-run=1", "no-binary=:all:", "log=/nowhere/log"]
     text = "\n".join(["[global]", *lines, f"index-url={INDEX}", "[install]", *lines])
-    variables = {f"PIP_{line.split('=')[0].replace('-', '_').upper()}": "/y" for line in lines}
+    variables = {f"PIP_{line.partition('=')[0].replace('-', '_').upper()}": "/y" for line in lines}
     found = read(tmp_path, text, **variables)
     assert found["PIP_INDEX_URL"] == INDEX
     kept = {"PIP_" + name.replace("-", "_").upper() for name in _pip.KEPT}

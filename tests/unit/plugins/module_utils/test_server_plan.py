@@ -139,7 +139,9 @@ def test_unlisted_servers(unlisted: str, steps: list[tuple[str, str]]) -> None:
     assert [step.name for step in planned if step.wanted] == ["demo"]
     shown = difference(planned)
     states = {name: after["state"] for name, after in shown["after"].items()}
-    assert states == {name: "absent" if unlisted == REMOVE else "stopped" for name, _ in steps}
+    assert states == {
+        name: "absent" if unlisted == REMOVE else "stopped" for name, _action in steps
+    }
 
 
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do() -> None:
