@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.docker import entry_private
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _environment
 
 OWN = {"HOME": "/home/ada", "PATH": "/usr/bin", "LC_ALL": "C.UTF-8"}
@@ -46,3 +47,8 @@ def test_a_program_knows_who_and_where_it_is() -> None:
 def test_a_program_that_asks_aws_knows_the_way() -> None:
     """The identity and the network of whoever runs the module, but no settings of MLflow's."""
     assert _environment.clean_for_aws() == OWN | AWS
+
+
+def test_programs_keep_what_they_are_given() -> None:
+    """Neither side can import the other; an image alone says how it takes its memory."""
+    assert set(entry_private._KEPT) - {"MALLOC_ARENA_MAX"} == set(_environment._KEPT)
