@@ -69,6 +69,7 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -210,7 +211,7 @@ def serve(settings_path: Path) -> None:
             option_file.refresh_in_background()
         entry_keys.make_ready(settings, _private())
         if settings["workers"] == 1:
-            os.environ.update(_environment(settings))
+            _set_environment(settings)
             _require_current_schema(settings, option_file)
         else:
             # The check loads MLflow, which the parent of workers has no use for.
@@ -268,7 +269,7 @@ def application() -> Any:
     settings_path = Path(os.environ[SETTINGS_VARIABLE])
     settings = _read_settings(settings_path)
     os.environ.update(LEAN_DEFAULTS)
-    os.environ.update(_environment(settings))
+    _set_environment(settings)
     option_file = _option_file(settings)
     if option_file:
         option_file.attend()
@@ -374,6 +375,14 @@ def _requested_uri() -> str:
         raise EntryError(
             f'Standard input is no JSON object with a "uri" ({error}); run the deploy playbook.'
         ) from None
+
+
+def _set_environment(settings: dict[str, Any]) -> None:
+    """Give this process the variables of its server."""
+    # MLflow and botocore ask Python for the processor, and Python runs `uname` for the answer, once:
+    # now, while that program inherits no secret that it would show in its environment.
+    platform.processor()
+    os.environ.update(_environment(settings))
 
 
 def _environment(settings: dict[str, Any]) -> dict[str, str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,4 +89,6 @@ def _table(text: str) -> dict[str, Row]:
     starts = [number for number, line in enumerate(lines) if line.split() == _HEADER]
     assert starts, f"no table in\n{text}"
     rows = (re.split(r"  +", line.strip()) for line in lines[starts[-1] + 1 :])
-    return {name: Row(*cells) for name, *cells in rows}
+    # Sentences may follow the table, about data that is kept for example.
+    table = itertools.takewhile(lambda row: len(row) == len(_HEADER), rows)
+    return {name: Row(*cells) for name, *cells in table}

@@ -58,9 +58,10 @@ def test_a_relative_state_folder_is_refused(name: str, options: str, tmp_path: P
         assert not (place / "state").exists()
 
 
-def test_a_relative_report_is_where_ansible_was_called(tmp_path: Path) -> None:
+def test_a_relative_report_is_where_ansible_was_called(tmp_path: Path, short_folder: Path) -> None:
     """A path of the control node may be relative: not to the playbook, which may be installed."""
-    done = play(tmp_path, "verify", mlflow_state_dir=f"{tmp_path}/s", mlflow_verify_report="t.txt")
+    state = str(short_folder)
+    done = play(tmp_path, "verify", mlflow_state_dir=state, mlflow_verify_report="t.txt")
     assert "No MLflow is installed in" in done.output
     assert "No MLflow is installed in" in (tmp_path / "t.txt").read_text()
     assert not (CHECKOUT / "playbooks" / "t.txt").exists()

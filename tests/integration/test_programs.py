@@ -179,5 +179,6 @@ def test_a_request_that_cannot_be_read_is_told(runtime: Mapping[str, Any], reque
         check=False,
     )
     assert done.returncode == 2
-    [line] = done.stderr.splitlines()
+    [loaded, line] = done.stderr.splitlines()
+    assert "loads MLflow" in loaded
     assert 'Standard input is no JSON object with a "uri" (' in line

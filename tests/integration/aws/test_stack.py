@@ -530,6 +530,7 @@ def test_projects_stay_until_they_are_absent(stack: Stack) -> None:
         "migrator_secret": "",
         "role": "",
         "policy": "",
+        "key": "",
     }
     unknown: dict[str, Any] = {"projects": {"present": ["a-b"]}, "parameters": {"Size": None}}
     assert "has no default" in stack.refuse(PROJECTS, **unknown)
