@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.benchmarks import _bench
-from ansible_collections.mlops.mlflow_aws.tests.integration._sshd import Sshd, sshd
+from ansible_collections.mlops.mlflow_aws.tests.parts.sshd import Sshd, sshd
 
 RUN_SECONDS = 3600
 PROJECTS = ("demo", "churn", "search")

@@ -34,8 +34,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.mlops.mlflow_aws.benchmarks import _bench
+from ansible_collections.mlops.mlflow_aws.tests.parts import (
+    base_images,
+    docker_engine,
+    emulator,
+    mysql_server,
+)
 from ansible_collections.mlops.mlflow_aws.tests.support import Ports
-from ansible_collections.mlops.mlflow_aws.tests.twin import _engine, _images, _ministack, _mysql
 
 API = "/api/2.0/mlflow"
 METRICS = 10
@@ -64,8 +69,8 @@ class Place:
 
     kinds: _bench.Kinds
     folder: Path
-    database: _mysql.Mysql
-    aws: _ministack.Ministack
+    database: mysql_server.Mysql
+    aws: emulator.Ministack
     password: str
     secret: str
 
@@ -132,15 +137,15 @@ def placed(folder: Path) -> Iterator[Place]:
     kinds = _bench.environments(drivers=True)
     ports = Ports()
     with contextlib.ExitStack() as stack:
-        engine = _engine.find()
+        engine = docker_engine.find()
         if engine is None:
-            engine = _engine.start(folder)
-            stack.callback(_engine.stop, engine)
+            engine = docker_engine.start(folder)
+            stack.callback(docker_engine.stop, engine)
         os.environ.update(engine.environment)
-        aws = stack.enter_context(_ministack.ministack(ports(1)[0], folder))
-        image = _images.provide(engine, _images.mysql())
+        aws = stack.enter_context(emulator.ministack(ports(1)[0], folder))
+        image = base_images.provide(engine, base_images.mysql())
         name, administrator = f"mlflow-bench-{ports(1)[0]}", secrets.token_urlsafe(24)
-        running = _mysql.running(image, name, ports(1)[0], password=administrator)
+        running = mysql_server.running(image, name, ports(1)[0], password=administrator)
         database = stack.enter_context(running)
         password = secrets.token_urlsafe(24)
         secret = aws.client("secretsmanager").create_secret(

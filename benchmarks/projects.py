@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.mlops.mlflow_aws.benchmarks import _bench, _calls
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _identities
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
 from ansible_collections.mlops.mlflow_aws.tests.support import run
 from ansible_collections.mlops.mlflow_aws.tests.twin import _team, twin
 
@@ -217,12 +217,12 @@ class Place:
     def project(self, number: int) -> dict[str, Any]:
         """Return what there is of one project, in the words of the plain playbook."""
         name = names(number + 1)[number]
-        schema = _identities.schema_name(name)
+        schema = _names.schema_name(name)
         told = self.team.places()[name]
         pattern = schema.replace("_", r"\_")
         users = {
-            _identities.runtime_user(name): RUNTIME_RIGHTS,
-            _identities.migrator_user(name): MIGRATOR_RIGHTS,
+            _names.runtime_user(name): RUNTIME_RIGHTS,
+            _names.migrator_user(name): MIGRATOR_RIGHTS,
         }
         return {
             "name": name,

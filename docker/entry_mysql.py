@@ -47,7 +47,7 @@ IDLE_SECONDS = 20
 POOL = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "20", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "30"}
 MOST_SECONDS = 86400
 _DENIED, _BLOCKED, _NOT_REACHED = 1045, 1129, 2003
-# plugins/module_utils/_mysql.py says the same; neither can import the other.
+# plugins/module_utils/_schemas/mysql.py says the same; neither can import the other.
 BLOCKED = (
     "has blocked this machine's address after too many broken connections ({reason}): find what opens "
     "connections there and drops them, such as a port scan or a load balancer's check; raise "

@@ -65,7 +65,7 @@ class Problem(Exception):
 
 def pip_rules() -> ModuleType:
     """Return the collection's rules for pip; the collection itself is not importable yet."""
-    path = CHECKOUT / "plugins" / "module_utils" / "_pip.py"
+    path = CHECKOUT / "plugins" / "module_utils" / "_host" / "pip.py"
     spec = importlib.util.spec_from_file_location("_pip", path)
     if spec is None or spec.loader is None or not path.is_file():
         raise SystemExit(f"{path} does not exist: restore the file.")

@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.tests import support
 
 if TYPE_CHECKING:
-    from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
+    from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine
 
 
 # What needs a Docker engine, in the groups that share servers; they begin, as they take longest.
@@ -48,14 +48,14 @@ def _share_folder(config: pytest.Config) -> None:
 
 def _share_engine(config: pytest.Config) -> None:
     """Start an engine before the lanes, where none runs; they know it by DOCKER_HOST."""
-    from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
+    from ansible_collections.mlops.mlflow_aws.tests.parts import docker_engine
 
     folder = Path(tempfile.mkdtemp(prefix="mlflow-engine-"))
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     # Each lane will say for itself why there is none.
-    with suppress(_engine.Problem):
-        found = _engine.find() or _engine.start(folder)
-        config.add_cleanup(lambda: _engine.stop(found))
+    with suppress(docker_engine.Problem):
+        found = docker_engine.find() or docker_engine.start(folder)
+        config.add_cleanup(lambda: docker_engine.stop(found))
         os.environ["DOCKER_HOST"] = found.host
 
 
@@ -135,45 +135,45 @@ def environment() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Return this machine's Docker engine, or one that root starts; DOCKER_HOST names it."""
-    from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
+    from ansible_collections.mlops.mlflow_aws.tests.parts import docker_engine
 
     try:
-        found = _engine.find() or _engine.start(tmp_path_factory.mktemp("engine"))
-    except _engine.Problem as problem:
+        found = docker_engine.find() or docker_engine.start(tmp_path_factory.mktemp("engine"))
+    except docker_engine.Problem as problem:
         pytest.fail(str(problem), pytrace=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", found.host)
         yield found
-    _engine.stop(found)
+    docker_engine.stop(found)
 
 
 @pytest.fixture(scope="session")
 def base_image(engine: Engine) -> str:
     """Return an image to build ours on, which needs no registry."""
-    from ansible_collections.mlops.mlflow_aws.tests.twin import _images
+    from ansible_collections.mlops.mlflow_aws.tests.parts import base_images
 
-    return _images.provide(engine, _images.base())
+    return base_images.provide(engine, base_images.base())
 
 
 @pytest.fixture(scope="session")
 def mysql_image(engine: Engine) -> str:
     """Return an image of MySQL."""
-    from ansible_collections.mlops.mlflow_aws.tests.twin import _images
+    from ansible_collections.mlops.mlflow_aws.tests.parts import base_images
 
-    return _images.provide(engine, _images.mysql())
+    return base_images.provide(engine, base_images.mysql())
 
 
 @pytest.fixture(scope="session")
 def server_image(engine: Engine, base_image: str) -> Iterator[str]:
     """Return the image of docker/, built by the classic builder."""
-    from ansible_collections.mlops.mlflow_aws.tests.twin import _images
+    from ansible_collections.mlops.mlflow_aws.tests.parts import base_images
 
     name = f"mlflow-image-test:{uuid.uuid4().hex[:12]}"
     command = ["docker", "build", "--network", "host", "--tag", name]
     for argument in (f"BASE_IMAGE={base_image}", "REVISION=0123abc"):
         command += ["--build-arg", argument]
     # Another lane may build the same, and then this one finds all layers.
-    with _images.alone():
+    with base_images.alone():
         support.run(
             [*command, str(support.CHECKOUT / "docker")],
             cwd=support.CHECKOUT,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws_backend
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import aws
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 
@@ -22,10 +22,10 @@ def mlflow_aws_backend(
     ca: str = "",
     tunnel: str = "",
 ) -> dict[str, t.Any]:
-    """Return the backend record of these projects; its form is described in _aws_backend.py."""
+    """Return the backend record of these projects; its form is described in _backend/aws.py."""
     try:
-        return _aws_backend.record(
-            records, outputs, projects, _aws_backend.Connection(region, endpoint_url, ca, tunnel)
+        return aws.record(
+            records, outputs, projects, aws.Connection(region, endpoint_url, ca, tunnel)
         )
     except MlflowError as error:
         raise AnsibleFilterError(str(error)) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._paths import require_host_paths
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.paths import require_host_paths
 
 
 def mlflow_path_fault(variables: t.Mapping[str, t.Any]) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _venv
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import venv
 
 
 def mlflow_runtime_files(requirements: t.Sequence[str], programs: t.Mapping[str, str]) -> str:
     """Return the digest of the files that mlflow_runtime would be given."""
-    return _venv.files_digest(requirements, programs)
+    return venv.files_digest(requirements, programs)
 
 
 class FilterModule:

@@ -11,12 +11,10 @@ import typing as t
 from pathlib import Path
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _addresses,
-    _files,
-    _local_backend,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import local
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import addresses
 
 # A project that is to go needs no place for data.
 _NOWHERE = {"backend_store_uri": "", "artifacts_destination": ""}
@@ -48,7 +46,7 @@ def mlflow_server_options(
                 f"mlflow_server_projects names '{name}', which is not in mlflow_projects: {hint}"
             )
     try:
-        host = _addresses.listen_address(host)
+        host = addresses.listen_address(host)
     except MlflowError as error:
         raise AnsibleFilterError(str(error)) from None
     return [
@@ -67,9 +65,7 @@ def mlflow_server_options(
 
 def _local_places(names: t.Sequence[str]) -> dict[str, dict[str, str]]:
     """Return where the local backend keeps projects, which the host alone can name in full."""
-    places: dict[str, dict[str, str]] = _local_backend.record(Path(_files.STATE_DIR), names)[
-        "projects"
-    ]
+    places: dict[str, dict[str, str]] = local.record(Path(files.STATE_DIR), names)["projects"]
     return places
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_table import server_table
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.table import server_table
 
 
 def mlflow_server_table(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _verdict
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import verdict
 
 
 def mlflow_verdict(
@@ -17,7 +17,7 @@ def mlflow_verdict(
     logged: t.Mapping[str, t.Any] | None = None,
 ) -> dict[str, t.Any]:
     """Return the servers with what is wrong about each, and one sentence about all of it, or ""."""
-    return _verdict.judge(servers, expected, logged or {})._asdict()
+    return verdict.judge(servers, expected, logged or {})._asdict()
 
 
 class FilterModule:

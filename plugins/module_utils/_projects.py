@@ -21,8 +21,8 @@ import difflib
 import re
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _addresses
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import addresses
 
 DEFAULT_BASE_PORT = 5001
 STATES = ("present", "stopped", "absent")
@@ -196,7 +196,7 @@ def _hosts(where: str, value: t.Any) -> list[str]:
         raise MlflowError(f"{where} is {_kind(hosts)}: write a list of host names.")
     found = []
     for host in hosts:
-        plain = _addresses.allowed_host(host) if isinstance(host, str) else None
+        plain = addresses.allowed_host(host) if isinstance(host, str) else None
         if plain is None:
             raise MlflowError(
                 f"{where} holds {host!r}: write a host name such as mlflow.example.com, without "

@@ -19,27 +19,27 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _files,
-    _ports,
-    _programs,
-    _python,
-    _venv,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._boot import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
-    ProcessRuntime,
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
+    commands,
+    files,
+    interpreter,
+    ports,
+    venv,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.crontab import Boot
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     KEEP,
     Found,
     Step,
     Wanted,
     plan,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.processes import (
+    ProcessRuntime,
+)
 
-NAME = _files.TUNNEL
+NAME = files.TUNNEL
 HOST = "127.0.0.1"
 ENTRYPOINT = "mlflow_tunnel.py"
 _ENVIRONMENT = "environment-"
@@ -82,7 +82,7 @@ class Environment(t.NamedTuple):
 
     def folder(self, tunnel: Path) -> Path:
         """Return where it is installed; the same contents give the same folder."""
-        digest = _venv.files_digest(self.requirements, self.programs)
+        digest = venv.files_digest(self.requirements, self.programs)
         return tunnel / f"{_ENVIRONMENT}{digest}"
 
 
@@ -95,7 +95,7 @@ class Tunnel:
         self._environment = environment
         self._place = environment.folder(folder)
         self._entrypoint = self._place / ENTRYPOINT
-        self._python = _venv.interpreter(self._place)
+        self._python = venv.interpreter(self._place)
         self._runtime = ProcessRuntime(
             folder, str(self._python), str(self._entrypoint), self._place.name, _PASSED_ON
         )
@@ -108,15 +108,15 @@ class Tunnel:
         self._require_port(wanted)
         if not self._is_installed():
             # Before anything is touched.
-            _venv.base_python(self._environment.python)
+            venv.base_python(self._environment.python)
         step, reboots = self._plan(wanted), self._boot.differs(True)
         if check_mode:
             return self._outcome(step, reboots)
         deadline = time.monotonic() + timeout
         told = self._log_size()
         if step.changed or reboots:
-            _files.make_folder(self._folder)
-            with _files.exclusive(self._folder / ".lock", timeout, "changing the tunnel"):
+            files.make_folder(self._folder)
+            with files.exclusive(self._folder / ".lock", timeout, "changing the tunnel"):
                 # Another run may have done it meanwhile.
                 step, reboots = self._plan(wanted), self._boot.differs(True)
                 self._apply(step, timeout, deadline)
@@ -129,7 +129,7 @@ class Tunnel:
         """End it and remove what it had."""
         step, reboots = self._plan(None), self._boot.differs(False)
         if (step.changed or reboots) and not check_mode:
-            with _files.exclusive(self._folder / ".lock", timeout, "changing the tunnel"):
+            with files.exclusive(self._folder / ".lock", timeout, "changing the tunnel"):
                 step, reboots = self._plan(None), self._boot.differs(False)
                 if reboots:
                     self._boot.write(False)
@@ -150,8 +150,8 @@ class Tunnel:
         if not step.changed:
             return
         if not self._is_installed():
-            base, _version = _venv.base_python(self._environment.python)
-            _venv.install(
+            base, _version = venv.base_python(self._environment.python)
+            venv.install(
                 self._place,
                 base,
                 self._environment.requirements,
@@ -160,7 +160,7 @@ class Tunnel:
                 _WHAT,
                 _IMPORTS,
             )
-            _files.write_private(self._place / _STAMP, "")
+            files.write_private(self._place / _STAMP, "")
         if not step.found.running:
             self._end_left_behind(timeout)
         self._runtime.apply([step], deadline)
@@ -168,21 +168,21 @@ class Tunnel:
 
     def _is_installed(self) -> bool:
         """Say whether what keeps the tunnel was installed to the end, and is still whole."""
-        return (self._place / _STAMP).is_file() and _venv.is_whole(self._place)
+        return (self._place / _STAMP).is_file() and venv.is_whole(self._place)
 
     def _end_left_behind(self, timeout: float) -> None:
         """End what a keeper has left that was killed, so that the port is free."""
         if (self._folder / NAME).is_dir() and self._is_installed():
             place = str(self._folder / NAME)
-            command = _python.isolated(str(self._python), str(self._entrypoint), "end", place)
-            _venv.run(command, timeout, _WHAT)
+            command = interpreter.isolated(str(self._python), str(self._entrypoint), "end", place)
+            venv.run(command, timeout, _WHAT)
 
     def _require_port(self, wanted: Wanted) -> None:
         """Refuse a port that something else than this tunnel holds."""
         if (self._folder / NAME).is_dir():
             # Its own holder is an ssh, which nothing but its arguments tells from another.
             return
-        holder = _ports.holder(wanted.host, wanted.port)
+        holder = ports.holder(wanted.host, wanted.port)
         if holder:
             claim = self._runtime.claim(holder, wanted.host)
             raise MlflowError(
@@ -284,7 +284,7 @@ def _plugin_version() -> tuple[int, ...]:
     if not path:
         return ()
     with contextlib.suppress(MlflowError):
-        answer = _programs.run([path, "--version"], 30, f"{_PLUGIN} failed", "install it again")
+        answer = commands.run([path, "--version"], 30, f"{_PLUGIN} failed", "install it again")
         return tuple(map(int, re.findall(r"\d+", answer.output)[:4]))
     return ()
 

@@ -151,7 +151,8 @@ tunnel:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files, _module, _tunnel
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module, _tunnel
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
 
 
 def main() -> None:
@@ -197,7 +198,7 @@ def main() -> None:
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Open or close the tunnel."""
     params = module.params
-    folder = _files.tunnel_folder(_files.state_folder(params["state_dir"]))
+    folder = files.tunnel_folder(files.state_folder(params["state_dir"]))
     environment = _tunnel.Environment(
         [params["requirements"] or ""],
         {_tunnel.ENTRYPOINT: params["program"] or ""},

@@ -82,7 +82,8 @@ registry:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _ecr, _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import ecr
 
 
 def main() -> None:
@@ -104,10 +105,10 @@ def main() -> None:
 
 def _log_in(module: AnsibleModule) -> dict[str, object]:
     """Make the folder."""
-    token = _ecr.fetch_token(_aws.client(module.params, "ecr"))
+    token = ecr.fetch_token(_aws.client(module.params, "ecr"))
     _module.hide(module, [token.password])
-    registry = _ecr.host_of(module.params["registry"]) or token.host
-    path = "" if module.check_mode else str(_ecr.log_in(registry, token))
+    registry = ecr.host_of(module.params["registry"]) or token.host
+    path = "" if module.check_mode else str(ecr.log_in(registry, token))
     return {"changed": True, "path": path, "registry": registry}
 
 
@@ -116,7 +117,7 @@ def _log_out(module: AnsibleModule) -> dict[str, object]:
     path = Path(module.params["path"])
     if module.check_mode:
         return {"changed": path.is_dir()}
-    return {"changed": _ecr.log_out(path)}
+    return {"changed": ecr.log_out(path)}
 
 
 if __name__ == "__main__":

@@ -131,12 +131,8 @@ import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _aws,
-    _ecr,
-    _image_tag,
-    _module,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import ecr, tags
 
 
 def main() -> None:
@@ -168,43 +164,43 @@ def _work(module: AnsibleModule) -> dict[str, t.Any]:
     """Look for the repository and the image."""
     params = module.params
     client = _aws.client(params, "ecr")
-    uri = _ecr.find_repository(client, params["repository"])
+    uri = ecr.find_repository(client, params["repository"])
     result: dict[str, t.Any] = {
         "changed": False,
         "repository": {"name": params["repository"], "exists": bool(uri)},
     }
     if params["path"]:
-        result["builder"] = _ecr.find_builder(params["builder"])
-        _image_tag.require_platforms(params["platforms"], result["builder"])
+        result["builder"] = ecr.find_builder(params["builder"])
+        tags.require_platforms(params["platforms"], result["builder"])
         described, tag = _wanted(params)
         result["image"] = {**_image(client, params, uri, tag), **described._asdict()}
     if params["token"]:
-        username, password, _host = _ecr.fetch_token(client)
+        username, password, _host = ecr.fetch_token(client)
         result.update(username=username, password=password)
     return result
 
 
-def _wanted(params: dict[str, t.Any]) -> tuple[_image_tag.Description, str]:
+def _wanted(params: dict[str, t.Any]) -> tuple[tags.Description, str]:
     """Return which MLflow the folder holds, and the tag of the image made of it."""
     folder = Path(params["path"])
-    described = _image_tag.describe(folder)
-    files = _image_tag.read_context(folder)
-    tag = _image_tag.image_tag(described.version, files, params["build_args"], params["platforms"])
+    described = tags.describe(folder)
+    files = tags.read_context(folder)
+    tag = tags.image_tag(described.version, files, params["build_args"], params["platforms"])
     return described, tag
 
 
 def _image(client: t.Any, params: dict[str, t.Any], uri: str, tag: str) -> dict[str, t.Any]:
     """Return how Docker names the image, and whether the repository holds it."""
     name = params["repository"]
-    digest = _ecr.find_digest(client, name, tag) if uri else ""
-    address = _ecr.repository_address(uri, name, params["registry"])
+    digest = ecr.find_digest(client, name, tag) if uri else ""
+    address = ecr.repository_address(uri, name, params["registry"])
     return {
         "tag": tag,
         "exists": bool(digest),
         "digest": digest,
         "reference": f"{address or name}@{digest}" if digest else f"{address or name}:{tag}",
         "address": address or name,
-        "registry": _ecr.host_of(address.partition("/")[0]),
+        "registry": ecr.host_of(address.partition("/")[0]),
     }
 
 

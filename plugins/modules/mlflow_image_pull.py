@@ -75,7 +75,7 @@ image:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 
 
 def main() -> None:

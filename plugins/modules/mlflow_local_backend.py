@@ -78,11 +78,9 @@ backend:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _files,
-    _local_backend,
-    _module,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import local
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
 
 
 def main() -> None:
@@ -100,15 +98,15 @@ def main() -> None:
 
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Make what is missing, or say what would be made."""
-    state = _files.state_folder(module.params["state_dir"])
-    backend = _local_backend.record(state, module.params["projects"])
-    missing = _local_backend.missing_folders(backend)
+    state = files.state_folder(module.params["state_dir"])
+    backend = local.record(state, module.params["projects"])
+    missing = local.missing_folders(backend)
     if missing and not module.params["create"]:
-        raise _local_backend.not_deployed(missing)
-    _files.require_writable(state, "choose another mlflow_state_dir or change its owner")
+        raise local.not_deployed(missing)
+    files.require_writable(state, "choose another mlflow_state_dir or change its owner")
     if not module.check_mode:
         for folder in missing:
-            _files.make_folder(folder)
+            files.make_folder(folder)
     diff = {"before": {"folders": []}, "after": {"folders": [str(folder) for folder in missing]}}
     return {"changed": bool(missing), "backend": backend, "diff": diff}
 

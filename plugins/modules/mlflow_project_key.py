@@ -69,8 +69,8 @@ created:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend.keys import Keys
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._project_keys import Keys
 
 
 def main() -> None:

@@ -224,17 +224,15 @@ statements:
 import functools
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _aws,
-    _data_api,
-    _identities,
-    _module,
-    _mysql,
-    _schema_manager,
-    _schema_plan,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module, _names
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._project_secrets import Secrets
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
+    data_api,
+    manager,
+    mysql,
+    plan,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.secrets import Secrets
 
 
 def main() -> None:
@@ -277,8 +275,8 @@ def main() -> None:
     )
     if not _aws.HAS_BOTO3:
         module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.BOTO3_ERROR)
-    if module.params["transport"] == "mysql" and not _mysql.HAS_PYMYSQL:
-        module.fail_json(msg=missing_required_lib("PyMySQL"), exception=_mysql.PYMYSQL_ERROR)
+    if module.params["transport"] == "mysql" and not mysql.HAS_PYMYSQL:
+        module.fail_json(msg=missing_required_lib("PyMySQL"), exception=mysql.PYMYSQL_ERROR)
     _module.run(module, _work)
 
 
@@ -286,7 +284,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     """Converge the projects."""
     params = module.params
     wanted = [_wanted(options) for options in params["projects"]]
-    _schema_plan.require_sound(wanted)
+    plan.require_sound(wanted)
     secrets = Secrets(_aws.client(params, "secretsmanager"), params["secret_tag_key"])
     exists = params["cluster_arn" if params["transport"] == "data_api" else "login_host"]
     if not exists and not module.check_mode:
@@ -298,7 +296,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     try:
         wanted = secrets.with_versions(wanted)
         transport = _transport(module, secrets) if exists else None
-        outcome = _schema_manager.converge(
+        outcome = manager.converge(
             transport,
             wanted,
             fetch=secrets.credentials,
@@ -317,27 +315,27 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     }
 
 
-def _wanted(options: dict[str, object]) -> _schema_plan.Wanted:
+def _wanted(options: dict[str, object]) -> plan.Wanted:
     """Return one project as wanted from its options."""
     name = str(options["name"])
-    users = {"migrator": _identities.migrator_user, "runtime": _identities.runtime_user}
+    users = {"migrator": _names.migrator_user, "runtime": _names.runtime_user}
     given = {kind: functools.partial(dict.get, options[kind] or {}) for kind in users}
     identities = tuple(
-        _schema_plan.Identity(
+        plan.Identity(
             kind, str(given[kind]("user") or user(name)), str(given[kind]("secret") or "")
         )
         for kind, user in users.items()
     )
-    return _schema_plan.Wanted(
+    return plan.Wanted(
         name,
-        str(options["schema"] or _identities.schema_name(name)),
+        str(options["schema"] or _names.schema_name(name)),
         identities,
         str(options["state"]),
         str(options["force_drop"] or ""),
     )
 
 
-def _require_secrets(wanted: list[_schema_plan.Wanted], check_mode: bool) -> None:
+def _require_secrets(wanted: list[plan.Wanted], check_mode: bool) -> None:
     """Refuse an identity without a secret; in check mode its stack may not exist yet."""
     for project in wanted:
         for identity in project.identities:
@@ -350,19 +348,19 @@ def _require_secrets(wanted: list[_schema_plan.Wanted], check_mode: bool) -> Non
 
 def _transport(
     module: AnsibleModule, secrets: Secrets
-) -> _mysql.MysqlTransport | _data_api.DataApiTransport:
+) -> mysql.MysqlTransport | data_api.DataApiTransport:
     """Return the way to the database."""
     params = module.params
     if params["transport"] == "data_api":
         client = _aws.client(params, "rds-data")
-        return _data_api.DataApiTransport(
+        return data_api.DataApiTransport(
             client, params["cluster_arn"], params["login_secret"], params["timeout"]
         )
     user, password = params["login_user"], params["login_password"] or ""
     if params["login_secret"]:
         named, password = secrets.login(params["login_secret"])
         user = user or named
-    login = _mysql.Login(
+    login = mysql.Login(
         params["login_host"],
         params["login_port"],
         user,
@@ -370,7 +368,7 @@ def _transport(
         params["login_ca"],
         params["login_tls_name"],
     )
-    return _mysql.MysqlTransport(login, params["timeout"])
+    return mysql.MysqlTransport(login, params["timeout"])
 
 
 if __name__ == "__main__":

@@ -128,15 +128,12 @@ runs:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _docker,
-    _module,
-    _paths,
-    _proof,
-    _run,
-    _verdict,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import client
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import proof, verdict
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import runs as server_runs
 
 
 def main() -> None:
@@ -170,25 +167,25 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     """Log the runs, or say which would be logged."""
     params = module.params
     requests = [
-        _proof.Request(item["name"], item["url"].rstrip("/"), item["key"])
+        proof.Request(item["name"], item["url"].rstrip("/"), item["key"])
         for item in params["servers"]
     ]
     if len({request.name for request in requests}) < len(requests):
         raise MlflowError("Two of the servers have one name: give each its project's.")
     prover = None if module.check_mode else _prover(params)
-    runs, failures = _run.log_all(requests, params["experiment"], params["timeout"], prover)
+    runs, failures = server_runs.log_all(requests, params["experiment"], params["timeout"], prover)
     result = {"changed": any(run["logged"] for run in runs), "runs": runs}
     if failures:
-        raise MlflowError(_verdict.problem(failures), {**result, "failures": failures})
+        raise MlflowError(verdict.problem(failures), {**result, "failures": failures})
     return result
 
 
-def _prover(params: dict[str, str]) -> _run.Prover:
+def _prover(params: dict[str, str]) -> server_runs.Prover:
     """Return what has the MLflow client."""
     if not params["image"]:
-        return _run.ProcessProver(*_paths.runtime_paths(params))
-    engine = _docker.Engine(params["docker_host"])
-    return _run.ContainerProver(engine, params["image"], params["docker_instance"])
+        return server_runs.ProcessProver(*paths.runtime_paths(params))
+    engine = client.Engine(params["docker_host"])
+    return server_runs.ContainerProver(engine, params["image"], params["docker_instance"])
 
 
 if __name__ == "__main__":

@@ -84,11 +84,8 @@ runtime:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _files,
-    _module,
-    _runtime_install,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, installation
 
 
 def main() -> None:
@@ -109,16 +106,16 @@ def main() -> None:
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Install the runtime, or say that it would be."""
     params = module.params
-    state = _files.state_folder(params["state_dir"])
-    folder = _files.runtimes_folder(state)
-    _files.require_writable(folder, "choose another mlflow_state_dir or change its owner")
-    runtime = _runtime_install.wanted_runtime(
+    state = files.state_folder(params["state_dir"])
+    folder = files.runtimes_folder(state)
+    files.require_writable(folder, "choose another mlflow_state_dir or change its owner")
+    runtime = installation.wanted_runtime(
         folder, params["requirements"], params["programs"], params["python"]
     )
     if module.check_mode:
         changed = not runtime.is_installed()
     else:
-        changed = _runtime_install.install(
+        changed = installation.install(
             runtime, params["requirements"], params["programs"], params["timeout"]
         )
     installed = not (changed and module.check_mode)

@@ -207,18 +207,18 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _container,
-    _module,
-    _mysql_schema,
-    _paths,
-    _sqlite_schema,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.installation import (
     STAMP,
     read_stamp,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
+    mysql_migration,
+    sqlite_migration,
 )
 
 
@@ -272,7 +272,7 @@ def main() -> None:
 
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Classify all schemas, then migrate those that need it."""
-    kinds = {_mysql_schema.is_mysql(item["uri"]) for item in module.params["schemas"]}
+    kinds = {mysql_migration.is_mysql(item["uri"]) for item in module.params["schemas"]}
     if kinds == {True} or (not kinds and module.params["runtime"] == "docker"):
         return _mysql(module)
     if module.params["runtime"] != "process" or len(kinds) > 1:
@@ -286,21 +286,22 @@ def _work(module: AnsibleModule) -> dict[str, object]:
 def _sqlite(module: AnsibleModule) -> dict[str, object]:
     """Migrate SQLite files."""
     params = module.params
-    runtime = _paths.runtime_paths(params)
-    revisions = _sqlite_schema.read_revisions(runtime[1], check_mode=module.check_mode)
+    runtime = paths.runtime_paths(params)
+    revisions = sqlite_migration.read_revisions(runtime[1], check_mode=module.check_mode)
     schemas = [
-        _sqlite_schema.classify(item["name"], item["uri"], revisions) for item in params["schemas"]
+        sqlite_migration.classify(item["name"], item["uri"], revisions)
+        for item in params["schemas"]
     ]
     todo = [
         schema
         for schema in schemas
-        if schema.state in (_sqlite_schema.EMPTY, _sqlite_schema.BEHIND)
+        if schema.state in (sqlite_migration.EMPTY, sqlite_migration.BEHIND)
     ]
-    done = _sqlite_schema.Migrated({}, "")
+    done = sqlite_migration.Migrated({}, "")
     if todo and not module.check_mode:
         if revisions is None:
             raise MlflowError(f"No MLflow is installed at {runtime[0]}: run the deploy playbook.")
-        done = _sqlite_schema.migrate(todo, revisions, *runtime, params["timeout"])
+        done = sqlite_migration.migrate(todo, revisions, *runtime, params["timeout"])
     head = revisions.head if revisions else ""
     records = [
         {
@@ -325,16 +326,16 @@ def _sqlite(module: AnsibleModule) -> dict[str, object]:
 def _mysql(module: AnsibleModule) -> dict[str, object]:
     """Migrate schemas of MySQL."""
     params = module.params
-    known = _mysql_schema.known_revisions(_told(params, module.check_mode))
+    known = mysql_migration.known_revisions(_told(params, module.check_mode))
     found = {str(record.get("name")): record for record in params["found"]}
     schemas = [
-        _mysql_schema.classify(item, found.get(item["name"]), known) for item in params["schemas"]
+        mysql_migration.classify(item, found.get(item["name"]), known) for item in params["schemas"]
     ]
-    _mysql_schema.require_whole(schemas, found, params["repair"])
-    todo = [schema for schema in schemas if schema.state != _mysql_schema.CURRENT]
+    mysql_migration.require_whole(schemas, found, params["repair"])
+    todo = [schema for schema in schemas if schema.state != mysql_migration.CURRENT]
     told: dict[str, dict[str, Any]] = {}
     if todo and not module.check_mode:
-        told = _mysql_schema.migrate(
+        told = mysql_migration.migrate(
             _runner(params),
             todo,
             params["aws"] or {},
@@ -380,15 +381,15 @@ def _told(params: dict[str, Any], check_mode: bool) -> dict[str, Any] | None:
     return read_stamp(Path(params["entrypoint"]).with_name(STAMP), check_mode=check_mode)
 
 
-def _runner(params: dict[str, Any]) -> _mysql_schema.Runner:
+def _runner(params: dict[str, Any]) -> mysql_migration.Runner:
     """Return what runs MLflow's migration."""
     if params["runtime"] == "process":
-        return _mysql_schema.ProcessRunner(*_paths.runtime_paths(params))
-    return _mysql_schema.DockerRunner(
+        return mysql_migration.ProcessRunner(*paths.runtime_paths(params))
+    return mysql_migration.DockerRunner(
         Engine(params["docker_host"]),
         params["image"],
         network=params["docker_network"],
-        aws_config_dir=_container.aws_folder(params["aws_config_dir"]),
+        aws_config_dir=container_spec.aws_folder(params["aws_config_dir"]),
         user=params["container_user"],
     )
 

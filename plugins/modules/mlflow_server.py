@@ -403,30 +403,26 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _files,
-    _local_backend,
-    _look,
-    _module,
-    _paths,
-    _runtime_install,
-    _server_manager,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._boot import Boot
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import local
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._port_owners import (
-    Listed,
-    PortRecord,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._server_plan import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, installation
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths as host_paths
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.crontab import Boot
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import manager, up_to_date
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.env_files import EnvFiles
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     KEEP,
     REMOVE,
     STOP,
     Wanted,
     wanted_server,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.port_owners import (
+    Listed,
+    PortRecord,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.runtime import Runtime
 
 
 def main() -> None:
@@ -522,25 +518,25 @@ def main() -> None:
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Converge the servers, or look whether that would do anything."""
     params = module.params
-    state = _files.state_folder(params["state_dir"])
+    state = files.state_folder(params["state_dir"])
     if params["look"]:
         try:
             looked = _looked(params, state)
         except MlflowError as error:
-            looked = _look.Looked(str(error))
+            looked = up_to_date.Looked(str(error))
         settled = {"settled": not looked.reason, "kept": _kept(params, state)}
         return {"changed": False, **settled, **looked._asdict()}
-    folder = _files.servers_folder(state)
+    folder = files.servers_folder(state)
     runtime, identity = _runtime(params, folder)
     kept = {"kept": _kept(params, state)}
     try:
-        outcome = _server_manager.converge(
+        outcome = manager.converge(
             runtime,
             _wanted(params, state, identity),
             unlisted=_unlisted(params),
             timeout=params["timeout"],
             lock=folder / ".lock",
-            env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
+            env_files=EnvFiles(files.env_folder(state), params["docker_instance"]),
             ports=_ports_of(params, state),
             boot=_boot_of(runtime, params, folder),
             check_mode=module.check_mode,
@@ -551,43 +547,43 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         "changed": outcome.changed,
         "servers": outcome.servers,
         **kept,
-        "tunnel": _files.has_tunnel(state),
+        "tunnel": files.has_tunnel(state),
         "diff": outcome.diff,
     }
 
 
-def _looked(params: dict[str, Any], state: Path) -> _look.Looked:
+def _looked(params: dict[str, Any], state: Path) -> up_to_date.Looked:
     """Look whether the host has all that it needs, its MLflow first."""
     options = params["look"]
     if options["tunnel"]:
-        return _look.Looked("its tunnel is to be looked after")
-    if _files.has_tunnel(state):
-        return _look.Looked("a tunnel is left that nobody needs")
+        return up_to_date.Looked("its tunnel is to be looked after")
+    if files.has_tunnel(state):
+        return up_to_date.Looked("a tunnel is left that nobody needs")
     # Ending servers needs no MLflow.
     if params["state"] == "present" and params["runtime"] == "docker":
         if not _has_image(params):
-            return _look.Looked("the image is not there")
+            return up_to_date.Looked("the image is not there")
     elif params["state"] == "present":
-        installed = _runtime_install.installed_runtime(
-            _files.runtimes_folder(state), options["runtime_files"], options["base_python"]
+        installed = installation.installed_runtime(
+            files.runtimes_folder(state), options["runtime_files"], options["base_python"]
         )
         if installed is None:
-            return _look.Looked("MLflow is not installed")
+            return up_to_date.Looked("MLflow is not installed")
         paths = {"python": str(installed.python), "entrypoint": str(installed.entrypoint)}
         params = params | paths
-    folder = _files.servers_folder(state)
+    folder = files.servers_folder(state)
     runtime, identity = _runtime(params, folder)
-    proofs = _look.Proofs(options["experiment"])
-    outcome = _server_manager.check(
+    proofs = up_to_date.Proofs(options["experiment"])
+    outcome = manager.check(
         runtime,
         _wanted(params, state, identity),
         unlisted=_unlisted(params),
-        env_files=EnvFiles(_files.env_folder(state), params["docker_instance"]),
+        env_files=EnvFiles(files.env_folder(state), params["docker_instance"]),
         ports=_ports_of(params, state),
         boot=_boot_of(runtime, params, folder),
         ask=proofs.ask,
     )
-    return _look.look(outcome, proofs, options["always"])
+    return up_to_date.look(outcome, proofs, options["always"])
 
 
 def _wanted(params: dict[str, Any], state: Path, identity: str) -> list[Wanted]:
@@ -609,7 +605,7 @@ def _ports_of(params: dict[str, Any], state: Path) -> PortRecord:
     """Return the record of which project had which port."""
     inventory = params["inventory"]
     return PortRecord(
-        _files.ports_folder(state) / f"{params['docker_instance']}.json",
+        files.ports_folder(state) / f"{params['docker_instance']}.json",
         [Listed(**project) for project in inventory["projects"]] if inventory else None,
         params["state"] == "present",
     )
@@ -620,17 +616,17 @@ def _kept(params: dict[str, Any], state: Path) -> list[dict[str, str]]:
     inventory = params["inventory"]
     if not inventory or inventory["backend"] != "local":
         return []
-    return _local_backend.kept(state, {project["name"] for project in inventory["projects"]})
+    return local.kept(state, {project["name"] for project in inventory["projects"]})
 
 
 def _placed(server: dict[str, Any], state: Path) -> dict[str, Any]:
     """Return a server's options with the state folder where they name it."""
     places = ("backend_store_uri", "artifacts_destination", "key_file")
-    placed = {key: server[key].replace(_files.STATE_DIR, str(state)) for key in places}
+    placed = {key: server[key].replace(files.STATE_DIR, str(state)) for key in places}
     destination = placed["artifacts_destination"]
     # A project that is to be absent has no place.
     if destination and "://" not in destination:
-        _paths.host_path("artifacts_destination", destination)
+        host_paths.host_path("artifacts_destination", destination)
     return server | placed
 
 
@@ -645,11 +641,11 @@ def _runtime(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:
 
 def _processes(params: dict[str, Any], folder: Path) -> tuple[Runtime, str]:
     """Return the runtime of processes, and the name of the folder of its MLflow."""
-    from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _runtime_process
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import processes
 
-    python, entrypoint = _paths.runtime_paths(params)
+    python, entrypoint = host_paths.runtime_paths(params)
     identity = Path(entrypoint).parent.name
-    return _runtime_process.ProcessRuntime(folder, python, entrypoint, identity), identity
+    return processes.ProcessRuntime(folder, python, entrypoint, identity), identity
 
 
 def _boot_of(runtime: Runtime, params: dict[str, Any], folder: Path) -> Boot | None:
@@ -660,31 +656,31 @@ def _boot_of(runtime: Runtime, params: dict[str, Any], folder: Path) -> Boot | N
 
 def _containers(params: dict[str, Any], _folder: Path) -> tuple[Runtime, str]:
     """Return the runtime of containers, and what stands for all that they share."""
-    from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-        _container,
-        _docker,
-        _runtime_docker,
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import (
+        client,
+        container_spec,
     )
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import containers
 
-    placement = _runtime_docker.Placement(
+    placement = containers.Placement(
         image=params["image"] or "",
         network=params["docker_network"],
-        aws_config_dir=_container.aws_folder(params["aws_config_dir"]),
-        memory=_container.memory_bytes(params["memory"]),
+        aws_config_dir=container_spec.aws_folder(params["aws_config_dir"]),
+        memory=container_spec.memory_bytes(params["memory"]),
         user=params["container_user"],
     )
-    engine = _docker.Engine(params["docker_host"])
-    runtime = _runtime_docker.DockerRuntime(engine, placement, params["docker_instance"])
+    engine = client.Engine(params["docker_host"])
+    runtime = containers.DockerRuntime(engine, placement, params["docker_instance"])
     # Ending servers needs neither the image nor the AWS folder.
     return runtime, runtime.identity() if params["state"] == "present" else ""
 
 
 def _has_image(params: dict[str, Any]) -> bool:
     """Say whether the host's engine has the image, which the control node may not have named."""
-    from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _docker
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import client
 
     image = params["image"]
-    return bool(image) and _docker.Engine(params["docker_host"]).image(image) is not None
+    return bool(image) and client.Engine(params["docker_host"]).image(image) is not None
 
 
 if __name__ == "__main__":

@@ -123,22 +123,20 @@ runtime:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _files,
-    _module,
-    _server_manager,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._env_files import EnvFiles
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime import Runtime
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_docker import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.installation import newest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import manager
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.containers import (
     DockerRuntime,
     Placement,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_install import newest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._runtime_process import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.env_files import EnvFiles
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.processes import (
     ProcessRuntime,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.runtime import Runtime
 
 
 def main() -> None:
@@ -158,21 +156,21 @@ def main() -> None:
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Read the servers."""
     params = module.params
-    state = _files.state_folder(params["state_dir"])
+    state = files.state_folder(params["state_dir"])
     # Reading needs neither interpreter, entry point nor image.
     runtime: Runtime
     if params["runtime"] == "docker":
         engine = Engine(params["docker_host"])
         runtime = DockerRuntime(engine, Placement(image=""), params["docker_instance"])
     else:
-        runtime = ProcessRuntime(_files.servers_folder(state), "", "", "")
+        runtime = ProcessRuntime(files.servers_folder(state), "", "", "")
     return {
         "changed": False,
-        "servers": _server_manager.records(
-            runtime, EnvFiles(_files.env_folder(state), params["docker_instance"])
+        "servers": manager.records(
+            runtime, EnvFiles(files.env_folder(state), params["docker_instance"])
         ),
         "state_dir": str(state),
-        "runtime": newest(_files.runtimes_folder(state)),
+        "runtime": newest(files.runtimes_folder(state)),
     }
 
 

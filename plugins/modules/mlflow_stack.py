@@ -242,15 +242,10 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _aws,
-    _module,
-    _stack,
-    _stack_plan,
-    _stack_records,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stack_api import StackApi
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._template_bucket import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import manager, plan, records
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.template_bucket import (
     TemplateBucket,
 )
 
@@ -284,7 +279,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     """Bring the stack to its wanted state, or say how."""
     params = module.params
     projects = params["projects"]
-    wanted = _stack_plan.Wanted(
+    wanted = plan.Wanted(
         name=params["name"],
         owner=params["owner"] or params["name"],
         body=params["template_body"],
@@ -300,7 +295,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     account = api.account()
     bucket = functools.partial(TemplateBucket, params, params["template_bucket"] or "", account)
     with _progress(params["progress_path"]) as progress:
-        outcome = _stack.converge(
+        outcome = manager.converge(
             api,
             functools.lru_cache(maxsize=1)(bucket),
             wanted,
@@ -318,12 +313,12 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     }
 
 
-def _result(outcome: _stack.Outcome, check_mode: bool) -> dict[str, object]:
+def _result(outcome: manager.Outcome, check_mode: bool) -> dict[str, object]:
     """Return the module's result."""
     stack = outcome.stack
     outputs = dict(stack.outputs) if stack else {}
     if check_mode:
-        outputs = {**_stack_plan.foreseen_outputs(outcome.plan), **outputs}
+        outputs = {**plan.foreseen_outputs(outcome.plan), **outputs}
     return {
         "changed": outcome.changed,
         "changes": outcome.changes,
@@ -333,11 +328,11 @@ def _result(outcome: _stack.Outcome, check_mode: bool) -> dict[str, object]:
         "status": stack.status if stack else "ABSENT",
         "stack_id": stack.stack_id if stack else "",
         "outputs": outputs,
-        "projects": _stack_records.projects(outputs),
+        "projects": records.projects(outputs),
         "parameters": {
             name: parameter._asdict() for name, parameter in outcome.plan.parameters.items()
         },
-        "notes": _stack_plan.notes(outcome.plan),
+        "notes": plan.notes(outcome.plan),
         "healed": outcome.healed,
         "waited": round(outcome.waited, 1),
     }

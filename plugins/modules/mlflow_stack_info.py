@@ -83,13 +83,9 @@ region:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _aws,
-    _module,
-    _stack_plan,
-    _stack_records,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stack_api import StackApi
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import plan, records
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
 
 
 def main() -> None:
@@ -114,12 +110,12 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     account = api.account()
     stacks = {}
     for name in params["names"]:
-        _stack_plan.require_name(name)
+        plan.require_name(name)
         stack = api.describe(name)
         if params["required"]:
             where = f"region {api.region} of account {account}"
-            _stack_plan.require_deployed(name, stack, where)
-        stacks[name] = _stack_records.info(stack)
+            plan.require_deployed(name, stack, where)
+        stacks[name] = records.info(stack)
     return {"changed": False, "stacks": stacks, "account": account, "region": api.region}
 
 

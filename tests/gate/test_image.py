@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine, Problem
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     clean_environment,
     new_environment,
     run,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine, Problem
 from cryptography import x509
 
 DOCKER = CHECKOUT / "docker"

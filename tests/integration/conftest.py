@@ -15,8 +15,8 @@ from typing import Any
 
 import ansible
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _files
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     Host,
     Installation,
     Modules,
@@ -69,7 +69,7 @@ def installation(
     shared = os.environ.get(SHARED)
     folder = Path(shared or tmp_path_factory.mktemp("r"))
     kept = folder / "installation.json"
-    with _files.exclusive(folder / ".lock", INSTALL_SECONDS, "installing MLflow"):
+    with files.exclusive(folder / ".lock", INSTALL_SECONDS, "installing MLflow"):
         if not kept.exists():
             made = install(modules, {"state_dir": str(folder / "s"), **runtime_files})
             kept.write_text(json.dumps(dataclasses.asdict(made)))

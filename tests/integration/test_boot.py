@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
+from ansible_collections.mlops.mlflow_aws.tests.parts import docker_engine
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     HOST_PYTHON,
     Host,
     actions,
     ask,
     await_,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
 
 # The first test of a run installs MLflow.
 pytestmark = pytest.mark.timeout(600)
@@ -68,8 +68,8 @@ def room(tmp_path: Path) -> Iterator[Room]:
     if os.geteuid() != 0:
         pytest.skip("Only root can give a test a crontab of its own: run this as root.")
     try:
-        _engine.install("cron")
-    except _engine.Problem as problem:
+        docker_engine.install("cron")
+    except docker_engine.Problem as problem:
         pytest.fail(str(problem), pytrace=False)
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", ROOM]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Installation, files
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation, files
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
 
 pytestmark = pytest.mark.timeout(600)

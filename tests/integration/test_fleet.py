@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Installation, files
-from ansible_collections.mlops.mlflow_aws.tests.integration._sshd import Sshd, sshd
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation, files
+from ansible_collections.mlops.mlflow_aws.tests.parts.sshd import Sshd, sshd
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     Done,

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _python, _sqlite_schema
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Host, by_name, experiments
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import interpreter
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sqlite_migration
 from ansible_collections.mlops.mlflow_aws.tests.integration.test_schemas import revision
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Host, by_name, experiments
 
 # The first test may have to install MLflow.
 pytestmark = pytest.mark.timeout(600)
@@ -114,13 +115,13 @@ def test_a_python_home_of_elsewhere_is_ignored(
     host = new_host()
     host.backend("demo")
     request = json.dumps({"uri": f"sqlite:///{tmp_path}/x.db"})
-    command = _python.isolated(host.runtime["python"], host.runtime["entrypoint"], "migrate")
+    command = interpreter.isolated(host.runtime["python"], host.runtime["entrypoint"], "migrate")
     environment = {"PATH": os.defpath, "PYTHONHOME": str(tmp_path)}
     done = subprocess.run(
         command, env=environment, input=request, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    known = _sqlite_schema.read_revisions(host.runtime["entrypoint"])
+    known = sqlite_migration.read_revisions(host.runtime["entrypoint"])
     assert known
     assert revision(tmp_path / "x.db") == known.head
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.docker import entry_keys
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     Host,
     actions,
     ask,
@@ -26,7 +26,7 @@ from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
     by_name,
     traces,
 )
-from ansible_collections.mlops.mlflow_aws.tests.integration._webhooks import (
+from ansible_collections.mlops.mlflow_aws.tests.parts.webhooks import (
     ENVIRONMENT,
     WEBHOOKS,
     Receiver,

@@ -46,7 +46,7 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
 pytestmark = pytest.mark.timeout(900)
 
 ENTRY = CHECKOUT / "docker" / "mlflow_entry.py"
-CLIENT = Path(__file__).with_name("_mlflow_client.py")
+CLIENT = CHECKOUT / "tests" / "parts" / "mlflow_client.py"
 CONFIGURATION = "0123456789abcdef"
 START_SECONDS = 120
 STOP_SECONDS = 40

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _venv
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import venv
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     OPENER,
     Host,
     actions,
@@ -847,7 +847,7 @@ def looked(fleet: Host, runtime_files: dict[str, Any]) -> Callable[..., dict[str
     runtime.parent.mkdir(exist_ok=True)
     if not runtime.is_symlink():
         runtime.symlink_to(installed)
-    digest = _venv.files_digest(runtime_files["requirements"], runtime_files["programs"])
+    digest = venv.files_digest(runtime_files["requirements"], runtime_files["programs"])
 
     def look(*servers: dict[str, Any], **more: Any) -> dict[str, Any]:
         listed = [

@@ -16,7 +16,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Host, by_name
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Host, by_name
 
 # The first test may have to install MLflow.
 pytestmark = pytest.mark.timeout(600)

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _venv
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import HOST_PYTHON, Modules
-from ansible_collections.mlops.mlflow_aws.tests.integration._index import Index, serving
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import venv
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import HOST_PYTHON, Modules
+from ansible_collections.mlops.mlflow_aws.tests.parts.package_index import Index, serving
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, Done, run
 
 pytestmark = pytest.mark.timeout(600)
@@ -207,7 +207,7 @@ def test_what_is_installed_must_import(user: User, monkeypatch: pytest.MonkeyPat
     for name, text in user.settings().items():
         monkeypatch.setenv(name, text)
     with pytest.raises(MlflowError, match=r"the keeper could not be installed .*nothing_such"):
-        _venv.install(
+        venv.install(
             user.home / "tunnel", HOST_PYTHON, [broken], {}, 120, "the keeper", ["mlflow_broken"]
         )
 

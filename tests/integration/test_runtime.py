@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Installation, Modules
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation, Modules
 
 # The first test has to install MLflow.
 pytestmark = pytest.mark.timeout(600)

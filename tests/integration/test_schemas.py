@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     Host,
     by_name,
     end_group,

@@ -26,8 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import processes as descendants
-from ansible_collections.mlops.mlflow_aws.tests.integration._sshd import sshd
+from ansible_collections.mlops.mlflow_aws.tests.parts import docker_engine
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine, Problem
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import processes as descendants
+from ansible_collections.mlops.mlflow_aws.tests.parts.sshd import sshd
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     Done,
@@ -35,8 +37,6 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
     run,
     short_folder,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine, Problem
 from ansible_collections.mlops.mlflow_aws.tests.twin._team import Team
 
 # What the first host reads for all is of use to others alone: it runs no container.
@@ -162,7 +162,7 @@ class Boxes:
         """Let hosts lose their power: every process there ends at once."""
         for name in names:
             if name == "box":
-                _engine.cut_off(self.engine)
+                docker_engine.cut_off(self.engine)
             else:
                 kill(functools.partial(self.processes, name))
 
@@ -192,11 +192,11 @@ class Boxes:
 
     def end_docker(self) -> None:
         """Stop box's engine as its administrator would."""
-        _engine.end(self.engine)
+        docker_engine.end(self.engine)
 
     def start_docker(self) -> None:
         """Start box's engine again."""
-        self.engine = _engine.resume(self.engine, self.folder / "engine.log")
+        self.engine = docker_engine.resume(self.engine, self.folder / "engine.log")
 
 
 def kill(listed: Callable[[], list[int]]) -> None:
@@ -251,7 +251,7 @@ def boxes(team: Team, new_ports: Callable[[int], list[int]]) -> Iterator[Boxes]:
         folder.chmod(0o755)
         user = stack.enter_context(_user())
         python = _python(user)
-        engine = _engine.launch(folder)
+        engine = docker_engine.launch(folder)
         ports = {name: new_ports(1)[0] for name in NAMES}
         hosts = {}
         for name in NAMES:
@@ -296,14 +296,14 @@ def boxes(team: Team, new_ports: Callable[[int], list[int]]) -> Iterator[Boxes]:
             for name in ("metal", "desk"):
                 made.end_servers(name)
             made.cut_off("box")
-            _engine.stop(made.engine)
+            docker_engine.stop(made.engine)
 
 
 @contextlib.contextmanager
 def _user() -> Iterator[str]:
     """Make a user of this machine who may become nobody else, and remove it."""
     name = f"mlflow-{uuid.uuid4().hex[:8]}"
-    path = _engine.root_environment()
+    path = docker_engine.root_environment()
     command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/sh", name]
     subprocess.run(command, check=True, env=path)
     try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Problem
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Problem
 from ansible_collections.mlops.mlflow_aws.tests.twin._team import Team
 from ansible_collections.mlops.mlflow_aws.tests.twin.twin import Twin
 from ansible_collections.mlops.mlflow_aws.tests.twin.twin import twin as bring_up

@@ -19,9 +19,9 @@ from pathlib import Path
 import pymysql
 import pytest
 from ansible_collections.mlops.mlflow_aws.docker import entry_keys
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _identities
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import ask, await_, experiments
-from ansible_collections.mlops.mlflow_aws.tests.integration._webhooks import WEBHOOKS
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import ask, await_, experiments
+from ansible_collections.mlops.mlflow_aws.tests.parts.webhooks import WEBHOOKS
 from ansible_collections.mlops.mlflow_aws.tests.twin._team import (
     MINUTES,
     Team,
@@ -151,9 +151,9 @@ def test_a_webhook_with_a_secret_outlives_its_container(team: Team) -> None:
 def test_a_project_reaches_nothing_of_another(team: Team) -> None:
     """In real MySQL: its identities read and write their own schema, and no DDL for servers."""
     passwords, places = team.secrets(), team.places()
-    own, other = _identities.schema_name("demo"), _identities.schema_name("churn")
-    runtime = (_identities.runtime_user("demo"), passwords[places["demo"]["runtime_secret"]])
-    migrator = (_identities.migrator_user("demo"), passwords[places["demo"]["migrator_secret"]])
+    own, other = _names.schema_name("demo"), _names.schema_name("churn")
+    runtime = (_names.runtime_user("demo"), passwords[places["demo"]["runtime_secret"]])
+    migrator = (_names.migrator_user("demo"), passwords[places["demo"]["migrator_secret"]])
     for user, password in (runtime, migrator):
         with (
             closing(team.twin.mysql.connect(user, password)) as connection,
@@ -232,6 +232,6 @@ def test_a_project_that_left_the_list_keeps_its_data(team: Team) -> None:
         closing(team.twin.mysql.connect()) as connection,
         connection.cursor() as cursor,
     ):
-        cursor.execute(f"SELECT COUNT(*) FROM `{_identities.schema_name(long)}`.experiments")
+        cursor.execute(f"SELECT COUNT(*) FROM `{_names.schema_name(long)}`.experiments")
         ((count,),) = cursor.fetchall()
         assert count >= 1

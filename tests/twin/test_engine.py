@@ -23,9 +23,13 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests import support
+from ansible_collections.mlops.mlflow_aws.tests.parts import (
+    base_images,
+    docker_engine,
+    engine_network,
+)
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, short_folder
-from ansible_collections.mlops.mlflow_aws.tests.twin import _engine, _images, _network
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
 
 SERVE = ("python3", "-m", "http.server", "--protocol", "HTTP/1.1", "--directory", "/", "80")
 # Tells each client the address that it comes from.
@@ -93,7 +97,7 @@ def world() -> Iterator[World]:
     """Make a network beyond this machine, with a server in it."""
     if os.geteuid() != 0:
         pytest.fail("Engines and networks of a test's own need root: run this as root.")
-    _engine.install(*_engine.NEEDED)
+    docker_engine.install(*docker_engine.NEEDED)
     number, name = 4 * random.randrange(64), f"world-{os.getpid()}"
     made = World(f"198.51.100.{number + 2}", f"198.51.100.{number + 1}")
     near = f"mlfw-{os.getpid()}"
@@ -107,7 +111,7 @@ def world() -> Iterator[World]:
         ip("-n", name, "link", "set", "far", "up")
         command = ["ip", "netns", "exec", name, sys.executable, "-c", WORLD]
         process = stack.enter_context(
-            subprocess.Popen(command, stdout=subprocess.PIPE, env=_network.root_environment())
+            subprocess.Popen(command, stdout=subprocess.PIPE, env=engine_network.root_environment())
         )
         stack.callback(process.kill)
         assert process.stdout is not None
@@ -118,7 +122,7 @@ def world() -> Iterator[World]:
 def ip(*arguments: str) -> str:
     """Run the ip program, which must succeed."""
     command = ["ip", *arguments]
-    env = _network.root_environment()
+    env = engine_network.root_environment()
     return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
 
 
@@ -126,9 +130,9 @@ def ip(*arguments: str) -> str:
 def serving(name: str, port: int) -> Iterator[Server]:
     """Start an engine with a server, and stop it."""
     with short_folder() as folder:
-        engine = _engine.launch(folder)
+        engine = docker_engine.launch(folder)
         try:
-            image = _images.provide(engine, _images.base())
+            image = base_images.provide(engine, base_images.base())
             place = ("--name", name, "--hostname", name, "--publish", f"127.0.0.1:{port}:80")
             engine.docker("run", "--detach", "--init", *place, image, *SERVE)
             server = Server(engine, name, port)
@@ -136,7 +140,7 @@ def serving(name: str, port: int) -> Iterator[Server]:
             assert deadline, engine.docker("logs", name)
             yield server
         finally:
-            _engine.stop(engine)
+            docker_engine.stop(engine)
 
 
 def _await(wanted: Callable[[], bool], seconds: float = 30) -> bool:
@@ -165,7 +169,7 @@ def two(world: World, free_ports: Callable[[int], list[int]]) -> Iterator[list[S
 
 def rules() -> str:
     """Return all rules of this machine's firewall."""
-    env = _network.root_environment()
+    env = engine_network.root_environment()
     return subprocess.run(
         ["iptables-save"], env=env, check=True, capture_output=True, text=True
     ).stdout
@@ -179,7 +183,7 @@ def bridges() -> list[str]:
 
 def assert_gone(engine: Engine) -> None:
     """Hold that nothing of an engine is left: bridge, rules, folder."""
-    name = _network.name_of(engine.run)
+    name = engine_network.name_of(engine.run)
     assert name not in rules()
     assert name not in bridges()
     assert not Path(engine.run).exists()
@@ -238,7 +242,7 @@ def test_an_engine_comes_and_goes_without_a_word_to_the_others(
         try:
             with serving("third", free_ports(1)[0]) as third:
                 told.append(third.get())
-                name = _network.name_of(third.engine.run)
+                name = engine_network.name_of(third.engine.run)
                 assert name in rules()
                 assert name in bridges()
                 # An engine itself leaves the bridge of such a network.
@@ -258,7 +262,7 @@ def test_an_engine_comes_and_goes_without_a_word_to_the_others(
 @contextmanager
 def sentinel() -> Iterator[str]:
     """Put a rule into the chain in which a machine's own engine publishes ports; give its text."""
-    env = _network.root_environment()
+    env = engine_network.root_environment()
     table = ("iptables", "--wait", "-t", "nat")
     made = subprocess.run([*table, "-N", "DOCKER"], env=env, capture_output=True, check=False)
     text = f"sentinel-{os.getpid()}"
@@ -294,7 +298,7 @@ def test_what_a_killed_process_leaves_goes_with_the_next_start(
         assert left.answers()
         with serving("next", free_ports(1)[0]) as following:
             assert following.get() == "next"
-            assert not list(_engine._below(left))
+            assert not list(docker_engine._below(left))
             assert_gone(left)
         assert [server.get() for server in two] == [server.name for server in two]
 
@@ -305,15 +309,17 @@ def test_an_engine_that_starts_again_has_its_network(
 ) -> None:
     """Stopped like by its administrator, or with its machine: afterwards all is as before."""
     with serving("server", free_ports(1)[0]) as server:
-        getattr(_engine, name)(server.engine)
-        engine = _engine.resume(server.engine, Path(server.engine.data).with_name("engine.log"))
+        getattr(docker_engine, name)(server.engine)
+        engine = docker_engine.resume(
+            server.engine, Path(server.engine.data).with_name("engine.log")
+        )
         try:
             engine.docker("start", "server")
             again = Server(engine, "server", server.port)
             assert _await(lambda: again.get() == "server")
             assert again.ask(world) == world.gateway
         finally:
-            _engine.end(engine)
+            docker_engine.end(engine)
 
 
 def test_ports_of_another_process_are_left_alone(tmp_path: Path) -> None:
@@ -336,20 +342,22 @@ def test_ports_of_another_process_are_left_alone(tmp_path: Path) -> None:
 
 def test_addresses_in_use_are_left_alone() -> None:
     """Blocks that a route covers are passed over, whole ranges too; where none is left, it says so."""
-    choose = _network.choose
+    choose = engine_network.choose
     first = choose([])
     assert first == IPv4Network("10.208.0.0/20")
     assert choose([IPv4Network("10.208.3.0/24")]) == IPv4Network("10.208.16.0/20")
     assert choose([IPv4Network("10.0.0.0/8")]) == IPv4Network("172.24.0.0/20")
     private = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
     assert choose([IPv4Network(text) for text in private]) == IPv4Network("198.18.0.0/20")
-    with pytest.raises(_network.Problem, match="is free for a Docker engine's containers"):
-        choose([IPv4Network(text) for text in _network.RANGES])
+    with pytest.raises(engine_network.Problem, match="is free for a Docker engine's containers"):
+        choose([IPv4Network(text) for text in engine_network.RANGES])
 
 
 def test_a_machine_without_rights_is_told_in_a_sentence() -> None:
     """What the kernel refuses is said with the command that it refused; nothing stays."""
-    if shutil.which("ip", path=_network.root_environment()["PATH"]) is None:
-        _engine.install("ip")
-    with pytest.raises(_network.Problem, match=r"`ip link add .*` failed \(.*\); let this process"):
-        _network.make("a-name-that-is-too-long")
+    if shutil.which("ip", path=engine_network.root_environment()["PATH"]) is None:
+        docker_engine.install("ip")
+    with pytest.raises(
+        engine_network.Problem, match=r"`ip link add .*` failed \(.*\); let this process"
+    ):
+        engine_network.make("a-name-that-is-too-long")

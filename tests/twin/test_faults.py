@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _identities
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     ask,
     await_,
     experiments,
     processes,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin._mysql import make_certificates
+from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import make_certificates
 from ansible_collections.mlops.mlflow_aws.tests.twin._team import (
     MINUTES,
     TASK,
@@ -83,7 +83,7 @@ def log(team: Team, url: str, clients: int, batches: int, points: int, pause: fl
 
 def kept(team: Team, project: str) -> dict[str, set[int]]:
     """Return the points that are in a project's database, by run."""
-    schema = _identities.schema_name(project)
+    schema = _names.schema_name(project)
     rows = team.twin.mysql.query(
         f"SELECT run_uuid, step FROM `{schema}`.metrics WHERE `key` = %s", METRIC
     )
@@ -173,7 +173,7 @@ def test_a_password_of_any_characters_is_followed(team: Team, urls: dict[str, st
     assert len(changes(team.play("projects", variables=VARIABLES))) == 1
     for user_id in team.twin.mysql.query(
         "SELECT id FROM information_schema.processlist WHERE user = %s",
-        _identities.runtime_user("churn"),
+        _names.runtime_user("churn"),
     ):
         team.twin.mysql.query("KILL %s", *user_id)
     assert experiments(urls["churn"])
@@ -257,7 +257,7 @@ def deleted_secret(team: Team) -> Iterator[dict[str, Any]]:
 @contextmanager
 def newer_schema(team: Team) -> Iterator[dict[str, Any]]:
     """Let a newer MLflow have migrated a schema."""
-    schema = _identities.schema_name("demo")
+    schema = _names.schema_name("demo")
     ((revision,),) = team.twin.mysql.query(f"SELECT version_num FROM `{schema}`.alembic_version")
     set_revision = f"UPDATE `{schema}`.alembic_version SET version_num = %s"
     team.twin.mysql.query(set_revision, "fedcba987654")

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import ACCOUNT
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, run
-from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import ACCOUNT
 from ansible_collections.mlops.mlflow_aws.tests.twin._team import MINUTES, Team, changes
 
 pytestmark = pytest.mark.timeout(30 * MINUTES)

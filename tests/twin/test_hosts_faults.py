@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _identities
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import ask, await_, experiments
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Problem
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import ask, await_, experiments
 from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
 from ansible_collections.mlops.mlflow_aws.tests.twin._boxes import (
     NAMES,
@@ -34,7 +35,6 @@ from ansible_collections.mlops.mlflow_aws.tests.twin._boxes import (
     recap,
     table,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Problem
 from ansible_collections.mlops.mlflow_aws.tests.twin._team import MINUTES, Team
 
 pytestmark = pytest.mark.timeout(30 * MINUTES)
@@ -71,7 +71,7 @@ class Clients:
 
     def kept(self) -> dict[str, set[int]]:
         """Return the points that are in the database, by run."""
-        schema = _identities.schema_name(PROJECT)
+        schema = _names.schema_name(PROJECT)
         rows = self.hosts.team.twin.mysql.query(
             f"SELECT run_uuid, step FROM `{schema}`.metrics WHERE `key` = %s", METRIC
         )

@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment, run
-from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
+from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import (
     ACCOUNT,
     REGION,
     ROOT,
     Ministack,
     ministack,
 )
+from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment, run
 from botocore.exceptions import ClientError
 
 pytestmark = pytest.mark.timeout(300)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import experiments
-from ansible_collections.mlops.mlflow_aws.tests.integration._sshd import Sshd, sshd
-from ansible_collections.mlops.mlflow_aws.tests.twin import _rds
+from ansible_collections.mlops.mlflow_aws.tests.parts import rds
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import experiments
+from ansible_collections.mlops.mlflow_aws.tests.parts.sshd import Sshd, sshd
 from ansible_collections.mlops.mlflow_aws.tests.twin._team import (
     MINUTES,
     Team,
@@ -53,7 +53,7 @@ def test_deploy_without_a_path_to_the_database(
 ) -> None:
     """A stack of its own beside the other: servers are proved, and a second run changes nothing."""
     with (
-        _rds.cluster(team.twin.aws, mysql_image, PASSWORD) as cluster,
+        rds.cluster(team.twin.aws, mysql_image, PASSWORD) as cluster,
         sshd(tmp_path, free_ports(1)[0]) as bastion,
     ):
         (port,) = free_ports(1)

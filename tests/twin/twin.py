@@ -35,17 +35,17 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _container
-from ansible_collections.mlops.mlflow_aws.tests.support import Ports
-from ansible_collections.mlops.mlflow_aws.tests.twin import (
-    _engine,
-    _images,
-    _link,
-    _ministack,
-    _mysql,
-    _rds,
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
+from ansible_collections.mlops.mlflow_aws.tests.parts import (
+    base_images,
+    docker_engine,
+    emulator,
+    mysql_server,
+    rds,
+    slow_link,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine, Problem
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine, Problem
+from ansible_collections.mlops.mlflow_aws.tests.support import Ports
 
 UP_SECONDS = 1800
 DOWN_SECONDS = 180
@@ -69,9 +69,9 @@ class Twin:
 
     folder: Path
     engine: Engine
-    aws: _ministack.Ministack
-    mysql: _mysql.Mysql
-    link: _link.Link
+    aws: emulator.Ministack
+    mysql: mysql_server.Mysql
+    link: slow_link.Link
     base_image: str
     secret_arn: str
     base_port: int
@@ -112,7 +112,7 @@ class Twin:
         """Return what an inventory for AWS has to override: where things are, nothing else."""
         docker = self.engine.host
         return {
-            "mlflow_stack_region": _ministack.REGION,
+            "mlflow_stack_region": emulator.REGION,
             "mlflow_stack_endpoint_url": self.aws.url,
             "mlflow_stack_parameters": {
                 # The emulator has no session documents, and this database needs no relay.
@@ -154,25 +154,25 @@ def twin(folder: Path, say: Callable[[str], None] = print, *, auth: bool = False
 
     ports = Ports()
     with ExitStack() as stack:
-        engine = _engine.find()
+        engine = docker_engine.find()
         if engine is None:
             told("starting a Docker engine")
-            engine = _engine.start(folder)
-            stack.callback(_engine.stop, engine)
+            engine = docker_engine.start(folder)
+            stack.callback(docker_engine.stop, engine)
         told(f"Docker engine at {engine.host}")
         stack.enter_context(_environment(engine.environment))
         pool = stack.enter_context(ThreadPoolExecutor(2))
         told("images: one to build ours on, and MySQL's (minutes, where they are not kept yet)")
-        base = pool.submit(_images.provide, engine, _images.base())
-        mysql_image = pool.submit(_images.provide, engine, _images.mysql())
+        base = pool.submit(base_images.provide, engine, base_images.base())
+        mysql_image = pool.submit(base_images.provide, engine, base_images.mysql())
         aws = stack.enter_context(
-            _ministack.ministack(
+            emulator.ministack(
                 ports(1)[0],
                 folder,
                 auth=auth,
                 # A cluster, where a test makes one, gets a port and an image of ours.
                 RDS_BASE_PORT=str(ports(1)[0]),
-                MINISTACK_IMAGE_PREFIX=_rds.IMAGE_PREFIX,
+                MINISTACK_IMAGE_PREFIX=rds.IMAGE_PREFIX,
                 **engine.environment,
             )
         )
@@ -180,10 +180,10 @@ def twin(folder: Path, say: Callable[[str], None] = print, *, auth: bool = False
         name = f"mlflow-twin-{ports(1)[0]}"
         password = secrets.token_urlsafe(24)
         mysql = stack.enter_context(
-            _mysql.running(mysql_image.result(), name, ports(1)[0], password=password)
+            mysql_server.running(mysql_image.result(), name, ports(1)[0], password=password)
         )
         told(f"MySQL at {mysql.host}:{mysql.port}")
-        link = stack.enter_context(_link.link(ports(1)[0], mysql.port))
+        link = stack.enter_context(slow_link.link(ports(1)[0], mysql.port))
         made = Twin(
             folder=folder,
             engine=engine,
@@ -204,7 +204,7 @@ def _remove_servers(made: Twin) -> None:
     """Remove what playbooks made in an engine that is not ours: servers, volumes and images."""
     if made.engine.pid:
         return
-    ours = f"label={_container.LABEL}instance={made.instance}"
+    ours = f"label={container_spec.LABEL}instance={made.instance}"
     for kind, listed, removed in (
         ("container", ("ls", "--all", "--quiet", "--filter", ours), ("rm", "--force", "--volumes")),
         ("volume", ("ls", "--quiet", "--filter", ours), ("rm", "--force")),
@@ -215,7 +215,7 @@ def _remove_servers(made: Twin) -> None:
             made.engine.docker(kind, *removed, *names, check=False)
 
 
-def _keep_password(aws: _ministack.Ministack, mysql: _mysql.Mysql) -> str:
+def _keep_password(aws: emulator.Ministack, mysql: mysql_server.Mysql) -> str:
     """Put the database administrator's password where Aurora puts it; return the secret's ARN."""
     secret = json.dumps({"username": mysql.user, "password": mysql.password})
     manager = aws.client("secretsmanager")
@@ -258,8 +258,8 @@ def _write(made: Twin) -> None:
     write_inventory(made.inventory, made.variables)
     aws = folder / "aws"
     aws.mkdir(exist_ok=True)
-    key, secret = _ministack.ROOT
-    (aws / "config").write_text(f"[default]\nregion = {_ministack.REGION}\n")
+    key, secret = emulator.ROOT
+    (aws / "config").write_text(f"[default]\nregion = {emulator.REGION}\n")
     (aws / "credentials").write_text(
         f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
     )
@@ -276,7 +276,7 @@ def _write(made: Twin) -> None:
     (folder / "env.sh").write_text("\n".join([forget, *exports, ""]))
     record = {
         "pid": os.getpid(),
-        "engine": dict(_engine.to_record(made.engine)),
+        "engine": dict(docker_engine.to_record(made.engine)),
         "aws": {"url": made.aws.url, "pid": made.aws.process.pid},
         "mysql": {"container": made.mysql.container, "port": made.mysql.port},
         "registry": made.registry,
@@ -449,7 +449,7 @@ def _forget(folder: Path) -> None:
         if _runs(aws, "ministack"):
             with suppress(ProcessLookupError):
                 os.kill(aws, signal.SIGTERM)
-        _engine.stop(engine)
+        docker_engine.stop(engine)
     (folder / RECORD).unlink(missing_ok=True)
 
 

@@ -10,10 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+DOCKER = Path(__file__).resolve().parents[2] / "docker"
 # As a server does it: its settings first, then a library that asks for the processor.
 SERVER = """
-import platform
-from ansible_collections.mlops.mlflow_aws.docker import mlflow_entry
+import platform, sys
+sys.path.append(sys.argv[1])
+import mlflow_entry
 mlflow_entry._set_environment({"environment": {"TOKEN": "s3cr3t"}})
 assert mlflow_entry.os.environ["TOKEN"] == "s3cr3t"
 assert platform.processor() == "a-processor"
@@ -26,9 +28,8 @@ def test_no_child_inherits_what_the_settings_hold(tmp_path: Path) -> None:
     program.write_text(f"#!/bin/sh\nenv >>'{seen}'\necho a-processor\n")
     program.chmod(0o755)
     environment = dict(os.environ) | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        [sys.executable, "-c", SERVER], env=environment, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", SERVER, str(DOCKER)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "PATH=" in seen.read_text()
     assert "s3cr3t" not in seen.read_text()

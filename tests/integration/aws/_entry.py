@@ -19,20 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
-    ask,
-    await_,
-)
-from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
-from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
-    Ministack,
-)
-from ansible_collections.mlops.mlflow_aws.tests.twin._mysql import (
+from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import Ministack
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import ask, await_
+from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import (
     UNSAFE,
     Mysql,
     make_certificates,
     running,
 )
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
 
 ENTRY = CHECKOUT / "docker" / "mlflow_entry.py"
 KNOWN = json.loads((CHECKOUT / "docker" / "mlflow.json").read_text())

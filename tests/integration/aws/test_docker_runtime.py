@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _ports
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._container import LABEL
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine, EngineError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.tests.integration._docker_host import (
-    PYTHON,
-    Docker,
-    DockerHost,
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import (
+    Engine,
+    EngineError,
 )
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container_spec import LABEL
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine as MachineEngine
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_host import PYTHON, Docker, DockerHost
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     Modules,
     actions,
     ask,
@@ -39,7 +39,6 @@ from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
     experiments,
     traces,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine as MachineEngine
 
 # The first test may have to build an image.
 pytestmark = pytest.mark.timeout(600)
@@ -487,7 +486,7 @@ def test_a_port_of_another_instance_is_refused_as_such(fleet: DockerHost, networ
         *("--entrypoint", PYTHON, fleet.image, "-c", listen),
     )
     try:
-        await_(lambda: not _ports.is_free("127.0.0.1", port), "nothing listens")
+        await_(lambda: not ports.is_free("127.0.0.1", port), "nothing listens")
         told = (
             f"Project 'b': port {port} is held by container {name}, the server of project 'demo' that another "
             f"inventory or runtime started with mlflow_server_docker_instance {instance}: stop that server "

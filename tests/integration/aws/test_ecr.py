@@ -21,18 +21,21 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.mlops.mlflow_aws.tests.integration import _buildx
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules, await_
-from ansible_collections.mlops.mlflow_aws.tests.integration._registry import Gauge, registry
+from ansible_collections.mlops.mlflow_aws.tests.parts import (
+    base_images,
+    buildx_program,
+    docker_engine,
+)
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine, Problem
+from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import Ministack, ministack
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Modules, await_
+from ansible_collections.mlops.mlflow_aws.tests.parts.registry import Gauge, registry
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     Done,
     clean_environment,
     run,
     short_folder,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin import _engine, _images
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine, Problem
-from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import Ministack, ministack
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -339,7 +342,7 @@ def test_the_image_is_built_pushed_and_pulled_once(play: Play) -> None:
 def buildx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return Docker's buildx plugin."""
     try:
-        return _buildx.provide(tmp_path_factory.mktemp("buildx"))
+        return buildx_program.provide(tmp_path_factory.mktemp("buildx"))
     except Problem as problem:
         pytest.fail(str(problem), pytrace=False)
 
@@ -463,17 +466,17 @@ def test_a_build_that_loses_docker_is_told(play: Play) -> None:
     """Ansible has no message of the module then; the sentence says what may have happened."""
     play.place.make_repository()
     with short_folder() as folder:
-        own = _engine.launch(folder)
+        own = docker_engine.launch(folder)
         try:
-            base = _images.provide(own, _images.base())
+            base = base_images.provide(own, base_images.base())
             (play.place.context / "Dockerfile").write_text(f"FROM {base}\nRUN sleep 300\n")
             with ThreadPoolExecutor(1) as pool:
                 told = pool.submit(play.refuse, "mlflow_image", mlflow_image_docker_host=own.host)
                 await_(lambda: bool(own.docker("ps", "--quiet").strip()), "nothing is built", 90)
-                _engine.cut_off(own)
+                docker_engine.cut_off(own)
                 sentence = told.result(120)
         finally:
-            _engine.stop(own)
+            docker_engine.stop(own)
     assert (
         "could not be built and pushed by classic (no error was reported): the connection"
         in sentence

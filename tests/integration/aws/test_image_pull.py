@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests.integration._docker_host import Docker
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules, await_
-from ansible_collections.mlops.mlflow_aws.tests.integration._registry import Registry, registry
+from ansible_collections.mlops.mlflow_aws.tests.parts import docker_engine
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_host import Docker
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Modules, await_
+from ansible_collections.mlops.mlflow_aws.tests.parts.registry import Registry, registry
 from ansible_collections.mlops.mlflow_aws.tests.support import short_folder
-from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Engine
 
 PASSWORD = "s3cr3t-registry-token"
 DISK_MIB = 16
@@ -113,13 +113,13 @@ def small(engine: Engine) -> Iterator[Docker]:
 def running_on(folder: Path) -> Iterator[Docker]:
     """Run an engine while its user has it."""
     try:
-        made = _engine.launch(folder)
-    except _engine.Problem as problem:
+        made = docker_engine.launch(folder)
+    except docker_engine.Problem as problem:
         pytest.fail(str(problem), pytrace=False)
     try:
         yield Docker(made.host)
     finally:
-        _engine.stop(made)
+        docker_engine.stop(made)
 
 
 def test_a_full_disk_is_told(modules: Modules, small: Docker, images: Registry) -> None:

@@ -28,18 +28,7 @@ from urllib.request import Request
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.docker import entry_keys
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._probe import probe
-from ansible_collections.mlops.mlflow_aws.tests.integration import _webhooks
-from ansible_collections.mlops.mlflow_aws.tests.integration._clock import Clock
-from ansible_collections.mlops.mlflow_aws.tests.integration._clock import clock as make_clock
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
-    OPENER,
-    ask,
-    await_,
-    experiments,
-    processes,
-    traces,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.probe import probe
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     AWKWARD,
     ENTRY,
@@ -51,16 +40,25 @@ from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     Place,
     database_server,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Problem
-from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
+from ansible_collections.mlops.mlflow_aws.tests.parts import webhooks
+from ansible_collections.mlops.mlflow_aws.tests.parts.clock import Clock
+from ansible_collections.mlops.mlflow_aws.tests.parts.clock import clock as make_clock
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Problem
+from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import (
     ACCOUNT,
     REGION,
     Ministack,
     ministack,
 )
-from ansible_collections.mlops.mlflow_aws.tests.twin._mysql import (
-    make_certificates,
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
+    OPENER,
+    ask,
+    await_,
+    experiments,
+    processes,
+    traces,
 )
+from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import make_certificates
 
 # The first test installs MLflow and starts MySQL.
 pytestmark = pytest.mark.timeout(600)
@@ -566,21 +564,21 @@ def test_every_host_has_the_same_key(place: Place, schema: dict[str, Any]) -> No
     root = base64.b64encode(os.urandom(32)).decode()
     aws = with_key(place, root)
     settings = [
-        place.settings(name, reader, aws=aws, environment=_webhooks.ENVIRONMENT, workers=workers)
+        place.settings(name, reader, aws=aws, environment=webhooks.ENVIRONMENT, workers=workers)
         for workers in (1, 2)
     ]
     with (
-        _webhooks.receiver() as received,
+        webhooks.receiver() as received,
         place.serve(settings[0]) as first,
         place.serve(settings[1]) as second,
     ):
         first.await_ready()
         second.await_ready()
-        _webhooks.create(str(place.python), place.home, first.url, "told", received.url)
+        webhooks.create(str(place.python), place.home, first.url, "told", received.url)
         for _try in range(8):
-            assert ask(second.url, _webhooks.WEBHOOKS)[0] == 200
+            assert ask(second.url, webhooks.WEBHOOKS)[0] == 200
         for number, server in enumerate((first, second, second)):
-            _webhooks.register(server.url, f"model-{number}")
+            webhooks.register(server.url, f"model-{number}")
         await_(lambda: len(received.verified) == 3, "not delivered")
         assert received.verified == [True] * 3
         folders = list(place.run.iterdir())

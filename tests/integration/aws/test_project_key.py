@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules
-from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
+from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import (
     ACCOUNT,
     REGION,
     Ministack,
     ministack,
 )
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Modules
 
 pytestmark = pytest.mark.timeout(300)
 

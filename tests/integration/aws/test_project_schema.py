@@ -20,16 +20,18 @@ from typing import Any
 
 import pymysql
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
-    _identities,
-    _mysql,
-    _mysql_text,
-    _schema_manager,
-    _schema_plan,
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
+    manager,
+    plan,
+    sql_text,
 )
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import Modules
-from ansible_collections.mlops.mlflow_aws.tests.twin import _ministack, _rds
-from ansible_collections.mlops.mlflow_aws.tests.twin import _mysql as twin
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
+    mysql as mysql_transport,
+)
+from ansible_collections.mlops.mlflow_aws.tests.parts import emulator, rds
+from ansible_collections.mlops.mlflow_aws.tests.parts import mysql_server as twin
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Modules
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -52,24 +54,24 @@ def mysql(mysql_image: str, free_ports: Callable[[int], list[int]]) -> Iterator[
 @pytest.fixture(scope="module")
 def aws(
     free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[_ministack.Ministack]:
+) -> Iterator[emulator.Ministack]:
     """Return an emulator of Secrets Manager and the Data API."""
     folder = tmp_path_factory.mktemp("aws")
-    with _ministack.ministack(
+    with emulator.ministack(
         free_ports(1)[0],
         folder,
         auth=False,
         # The Data API's MySQL gets a port of its own.
         RDS_BASE_PORT=str(free_ports(10)[0]),
-        MINISTACK_IMAGE_PREFIX=_rds.IMAGE_PREFIX,
+        MINISTACK_IMAGE_PREFIX=rds.IMAGE_PREFIX,
         DOCKER_HOST=os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
     ) as running:
         yield running
 
 
-def login_of(mysql: twin.Mysql) -> _mysql.Login:
+def login_of(mysql: twin.Mysql) -> mysql_transport.Login:
     """Return the administrator's login."""
-    return _mysql.Login(mysql.host, mysql.port, mysql.user, mysql.password, mysql.ca)
+    return mysql_transport.Login(mysql.host, mysql.port, mysql.user, mysql.password, mysql.ca)
 
 
 @dataclass
@@ -78,7 +80,7 @@ class Place:
 
     modules: Modules
     mysql: twin.Mysql
-    aws: _ministack.Ministack
+    aws: emulator.Ministack
 
     def secret(self, content: object, name: str = "") -> str:
         """Make a secret and return its ARN."""
@@ -155,7 +157,7 @@ class Place:
 
     def login(self, project: Mapping[str, Any], kind: str, password: str = "", **more: Any) -> Any:
         """Connect as one of a project's users."""
-        user = {"migrator": _identities.migrator_user, "runtime": _identities.runtime_user}[kind]
+        user = {"migrator": _names.migrator_user, "runtime": _names.runtime_user}[kind]
         return self.mysql.connect(
             user(project["name"]), password or self.password(project, kind), **more
         )
@@ -172,9 +174,9 @@ class Place:
                     codes[-1] = error.args[0]
         return codes
 
-    def transport(self) -> _mysql.MysqlTransport:
+    def transport(self) -> mysql_transport.MysqlTransport:
         """Return a connection of the module's own kind."""
-        return _mysql.MysqlTransport(login_of(self.mysql), 20)
+        return mysql_transport.MysqlTransport(login_of(self.mysql), 20)
 
     def grants(self, user: str) -> list[str]:
         """Return what MySQL says that a user may do."""
@@ -182,7 +184,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def shared(modules: Modules, mysql: twin.Mysql, aws: _ministack.Ministack) -> Place:
+def shared(modules: Modules, mysql: twin.Mysql, aws: emulator.Ministack) -> Place:
     """Return the place of all tests."""
     return Place(modules, mysql, aws)
 
@@ -269,7 +271,7 @@ def test_no_project_reaches_another(place: Place) -> None:
     projects = {name: place.project(name) for name in names}
     place.run(*projects.values())
     for name, project in projects.items():
-        schema = _identities.schema_name(name)
+        schema = _names.schema_name(name)
         table = f"`{schema}`.t"
         made = place.may(
             project,
@@ -285,7 +287,7 @@ def test_no_project_reaches_another(place: Place) -> None:
         assert place.may(project, "runtime", *ddl) == [1142] * 3
     for name, project in projects.items():
         for other in set(names) - {name}:
-            schema = _identities.schema_name(other)
+            schema = _names.schema_name(other)
             tries = (
                 f"SELECT * FROM `{schema}`.t",
                 f"INSERT INTO `{schema}`.t VALUES (2, 2)",
@@ -675,7 +677,7 @@ def test_another_run_that_does_not_end(place: Place) -> None:
     project = place.project("demo")
     place.run(project)
     with place.mysql.connect() as holder, holder.cursor() as cursor:
-        cursor.execute("SELECT GET_LOCK(%s, 0)", [_schema_manager.LOCK])
+        cursor.execute("SELECT GET_LOCK(%s, 0)", [manager.LOCK])
         sentence = place.refuse(project, place.project("other"), timeout=2)
         assert "has been for over 2 seconds" in sentence
         cursor.execute("SELECT CONNECTION_ID()")
@@ -687,7 +689,7 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-class Mortal(_mysql.MysqlTransport):
+class Mortal(mysql_transport.MysqlTransport):
     """A transport whose process dies before or after its Nth change."""
 
     left = 0
@@ -703,15 +705,15 @@ class Mortal(_mysql.MysqlTransport):
             raise Killed
 
 
-def wanted_projects(*names: str, version: str = "1") -> list[_schema_plan.Wanted]:
+def wanted_projects(*names: str, version: str = "1") -> list[plan.Wanted]:
     """Return projects as wanted, in the way of the module."""
-    users = {"migrator": _identities.migrator_user, "runtime": _identities.runtime_user}
+    users = {"migrator": _names.migrator_user, "runtime": _names.runtime_user}
     return [
-        _schema_plan.Wanted(
+        plan.Wanted(
             name,
-            _identities.schema_name(name),
+            _names.schema_name(name),
             tuple(
-                _schema_plan.Identity(kind, user(name), f"{name}-{kind}", version)
+                plan.Identity(kind, user(name), f"{name}-{kind}", version)
                 for kind, user in users.items()
             ),
         )
@@ -720,15 +722,15 @@ def wanted_projects(*names: str, version: str = "1") -> list[_schema_plan.Wanted
 
 
 def converge(
-    transport: _mysql.MysqlTransport, wanted: list[_schema_plan.Wanted]
-) -> _schema_manager.Outcome:
+    transport: mysql_transport.MysqlTransport, wanted: list[plan.Wanted]
+) -> manager.Outcome:
     """Bring projects to their state, each secret's version being its password."""
     versions = {item.secret: item.version for each in wanted for item in each.identities}
-    return _schema_manager.converge(
+    return manager.converge(
         transport,
         wanted,
         fetch=lambda names: {
-            name: _schema_plan.Credential(_mysql_text.verifier(versions[name]), versions[name])
+            name: plan.Credential(sql_text.verifier(versions[name]), versions[name])
             for name in names
         },
         retain=3600,
@@ -749,7 +751,7 @@ def test_killed_at_any_statement_it_converges(after: bool, place: Place) -> None
             transport.left, transport.after = number, after
             with pytest.raises(Killed):
                 converge(transport, wanted)
-        with contextlib.closing(_mysql.MysqlTransport(login, 20)) as transport:
+        with contextlib.closing(mysql_transport.MysqlTransport(login, 20)) as transport:
             converge(transport, wanted)
             assert converge(transport, wanted).changed is False
         for name in "ab":
@@ -761,7 +763,7 @@ def test_killed_at_any_statement_it_converges(after: bool, place: Place) -> None
         for name in "ab":
             mysql.query(f"DROP DATABASE mlflow_{name}")
             mysql.query(f"DROP USER mlflow_rt_{name}, mlflow_mg_{name}")
-    with contextlib.closing(_mysql.MysqlTransport(login, 20)) as transport:
+    with contextlib.closing(mysql_transport.MysqlTransport(login, 20)) as transport:
         converge(transport, wanted_projects("a", "b", version="0"))
     for number in range(1, 5):
         die_and_run_again(number, str(number))
@@ -902,15 +904,15 @@ def test_schemas_are_migrated(place: Place, runtime: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def cluster(mysql_image: str, aws: _ministack.Ministack) -> Iterator[_rds.Cluster]:
+def cluster(mysql_image: str, aws: emulator.Ministack) -> Iterator[rds.Cluster]:
     """Return an Aurora cluster with a real MySQL behind it."""
     aws.reset()
-    with _rds.cluster(aws, mysql_image, ODD) as made:
+    with rds.cluster(aws, mysql_image, ODD) as made:
         yield made
 
 
 def test_data_api(
-    cluster: _rds.Cluster, modules: Modules, mysql: twin.Mysql, aws: _ministack.Ministack
+    cluster: rds.Cluster, modules: Modules, mysql: twin.Mysql, aws: emulator.Ministack
 ) -> None:
     """The same over HTTPS: it waits for the database, foretells, makes, and is then idle."""
     options: dict[str, Any] = {

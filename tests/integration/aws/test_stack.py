@@ -18,20 +18,20 @@ from typing import Any
 from urllib.request import Request
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stack import converge
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stack_api import StackApi
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stack_plan import Wanted
-from ansible_collections.mlops.mlflow_aws.tests.integration._clock import Clock
-from ansible_collections.mlops.mlflow_aws.tests.integration._clock import clock as make_clock
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import OPENER, Modules, await_
-from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, run
-from ansible_collections.mlops.mlflow_aws.tests.twin._engine import Problem
-from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.manager import converge
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.plan import Wanted
+from ansible_collections.mlops.mlflow_aws.tests.parts.clock import Clock
+from ansible_collections.mlops.mlflow_aws.tests.parts.clock import clock as make_clock
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Problem
+from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import (
     ACCOUNT,
     REGION,
     Ministack,
     ministack,
 )
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, Modules, await_
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, run
 
 PLAYBOOK = Path(sys.prefix) / "bin" / "ansible-playbook"
 

@@ -30,20 +30,20 @@ from urllib.parse import parse_qs
 import pymysql
 import pytest
 from ansible_collections.mlops.mlflow_aws.docker import entry_mysql
-from ansible_collections.mlops.mlflow_aws.tests.integration._host import (
-    Modules,
-    await_,
-    experiments,
-    processes,
-)
-from ansible_collections.mlops.mlflow_aws.tests.integration._sshd import Sshd, sshd
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     RUNTIME,
     Place,
     database_server,
 )
+from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import REGION, ministack
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
+    Modules,
+    await_,
+    experiments,
+    processes,
+)
+from ansible_collections.mlops.mlflow_aws.tests.parts.sshd import Sshd, sshd
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, short_folder
-from ansible_collections.mlops.mlflow_aws.tests.twin._ministack import REGION, ministack
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _identities
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stack_plan import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.plan import (
     MAX_PROJECTS,
     project_item,
 )
@@ -760,7 +760,7 @@ def test_no_policy_reaches_another_project(mine: str) -> None:
         assert not fnmatchcase(broad, listed)
     assert statements["ReadOwnPassword"]["Resource"] == f"<RuntimeSecret{project_item(mine)}.Id>"
     user = statements["ConnectAsOwnUser"]["Resource"].rpartition("/")[2]
-    assert user == _identities.runtime_user(mine)
+    assert user == _names.runtime_user(mine)
 
 
 def test_without_a_resource_id_nobody_signs_in_through_iam() -> None:

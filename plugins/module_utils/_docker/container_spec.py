@@ -1,0 +1,210 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: what a container of ours is made of, purely.
+
+The image's root stays read-only. What a container needs to know comes in files in a volume,
+because variables and arguments show in `docker inspect`; what it must hide lies on a tmpfs.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+import tarfile
+import typing as t
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
+
+LABEL = "io.github.mlops-collections.mlflow_aws."
+# These paths and the user are the image's: see docker/Dockerfile.
+VOLUME_PATH = "/var/lib/mlflow"
+SETTINGS_PATH = f"{VOLUME_PATH}/settings.json"
+IMAGE_USER = "65532:65532"
+_PRIVATE_PATH = "/run/mlflow"
+_HOME = "/home/mlflow"
+# A limit: files of metrics, of each worker, take what they need.
+_PRIVATE_BYTES = 16 << 20
+_LOG_OPTIONS = {"max-size": "10m", "max-file": "4"}
+_STOP_SECONDS = 60
+# Docker's own least.
+_LEAST_MEMORY = 6 << 20
+_UNITS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30}
+
+
+class Spec(t.NamedTuple):
+    """One container: image and command, its volume's name, user (UID:GID), network and limits.
+
+    binds: folders of the host by the path at which the container reads them; memory: bytes, 0
+    for no limit; processes: how many, threads included.
+    """
+
+    image: str
+    command: tuple[str, ...]
+    volume: str
+    user: str
+    network: str = "bridge"
+    binds: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    memory: int = 0
+    processes: int = 512
+
+
+def creation(
+    spec: Spec,
+    labels: t.Mapping[str, str],
+    publish: tuple[str, int] | None = None,
+    *,
+    restart: bool = False,
+) -> dict[str, t.Any]:
+    """Return the body of Docker's request to make a container.
+
+    publish: the host's address and the port to publish there; the port is the same inside.
+    restart: whether the engine starts it again when it ends, and after a reboot.
+    """
+    uid, gid = spec.user.split(":")
+    # No more than a server needs: names and paths, no secret, as `docker inspect` shows them.
+    environment = {
+        "HOME": _HOME,
+        # Each thread's own arena would cost tens of MiB for nothing here.
+        "MALLOC_ARENA_MAX": "2",
+        "TMPDIR": f"{VOLUME_PATH}/tmp",
+        **dict(spec.environment),
+    }
+    host: dict[str, t.Any] = {
+        "NetworkMode": spec.network,
+        "RestartPolicy": {"Name": "unless-stopped" if restart else "no"},
+        "Init": True,
+        "ReadonlyRootfs": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "PidsLimit": spec.processes,
+        "Tmpfs": {
+            _PRIVATE_PATH: f"rw,noexec,nosuid,nodev,size={_PRIVATE_BYTES},mode=0700,uid={uid},gid={gid}"
+        },
+        "Mounts": [
+            {
+                "Type": "volume",
+                "Source": spec.volume,
+                "Target": VOLUME_PATH,
+                # The image's folder is for its own user alone, who may not be the container's.
+                "VolumeOptions": {"NoCopy": True},
+            },
+            *(
+                {"Type": "bind", "Source": source, "Target": target, "ReadOnly": True}
+                for source, target in spec.binds
+            ),
+        ],
+        "LogConfig": {"Type": "json-file", "Config": _LOG_OPTIONS},
+    }
+    if spec.memory:
+        # The same number for both means no swap on top.
+        host.update(Memory=spec.memory, MemorySwap=spec.memory)
+    body: dict[str, t.Any] = {
+        "Image": spec.image,
+        "Cmd": list(spec.command),
+        "User": spec.user,
+        "Env": [f"{name}={text}" for name, text in sorted(environment.items())],
+        "Labels": dict(labels),
+        "StopTimeout": _STOP_SECONDS,
+        "HostConfig": host,
+    }
+    if publish:
+        address, port = publish
+        body["ExposedPorts"] = {f"{port}/tcp": {}}
+        host["PortBindings"] = {f"{port}/tcp": [{"HostIp": address, "HostPort": str(port)}]}
+    return body
+
+
+def archive(files: t.Mapping[str, str], user: str) -> bytes:
+    """Return a tar archive of files for a volume, readable by the container's user alone.
+
+    It holds the folder for temporary files, too: the volume's own may belong to another user.
+    """
+    uid, gid = map(int, user.split(":"))
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, mode, text in [("tmp", 0o700, None)] + [(n, 0o400, files[n]) for n in files]:
+            entry = tarfile.TarInfo(name)
+            entry.uid, entry.gid, entry.mode = uid, gid, mode
+            data = b"" if text is None else text.encode("utf-8")
+            entry.type = tarfile.DIRTYPE if text is None else tarfile.REGTYPE
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def aws_access(folder: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return binds and environment that give a container the host's AWS configuration folder."""
+    if not folder:
+        return {}, {}
+    target = f"{_HOME}/.aws"
+    return {folder: target}, {
+        "AWS_CONFIG_FILE": f"{target}/config",
+        "AWS_SHARED_CREDENTIALS_FILE": f"{target}/credentials",
+        # Where the folder says who we are, an EC2 role must not, and elsewhere its lookup hangs.
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def aws_folder(given: str | None) -> str:
+    """Return the full path of the host's AWS configuration folder, empty where none is given."""
+    return paths.host_path("mlflow_server_aws_config_dir", given) if given else ""
+
+
+def container_user(given: str, aws_config_dir: str, rootless: bool) -> str:
+    """Return the user (UID:GID) of a container: given, else who may read the AWS folder, else the image's.
+
+    The same on each run, whoever runs it: another user would mean another container.
+    """
+    owner = _folder(aws_config_dir) if aws_config_dir else None
+    if given:
+        match = re.fullmatch(r"(\d+)(?::(\d+))?", given)
+        if not match:
+            raise MlflowError(f"container_user is {given!r}: write numbers, as UID or UID:GID.")
+        return f"{match.group(1)}:{match.group(2) or match.group(1)}"
+    if owner is None:
+        return IMAGE_USER
+    if rootless:
+        # In its user namespace the engine's own user is 0, and nobody else can read its files.
+        return "0:0"
+    if owner.st_uid:
+        return f"{owner.st_uid}:{owner.st_gid}"
+    if owner.st_mode & 0o005 != 0o005:
+        raise MlflowError(
+            f"aws_config_dir {aws_config_dir} is for root alone, and containers do not run as root: give it "
+            "to another user by chown, or set container_user to one who may read it."
+        )
+    return IMAGE_USER
+
+
+def _folder(path: str) -> os.stat_result:
+    """Return what the system knows of a folder."""
+    reason = "it is not a folder"
+    try:
+        found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            return found
+    except OSError as error:
+        reason = str(error.strerror)
+    raise MlflowError(
+        f"aws_config_dir {path} cannot be used: {reason}: correct it, or leave it empty where the host "
+        "itself has an AWS identity."
+    )
+
+
+def memory_bytes(text: str) -> int:
+    """Return a memory limit such as 512m or 2g in bytes, 0 for none."""
+    if not text:
+        return 0
+    match = re.fullmatch(r"(\d+)([bkmg]?)", text.strip().lower())
+    size = int(match.group(1)) << _UNITS[match.group(2)] if match else 0
+    if size < _LEAST_MEMORY:
+        raise MlflowError(
+            f"memory is {text!r}: write a size of 6m or more, such as 512m or 2g; an idle server "
+            "takes about 170m."
+        )
+    return size

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: the port through which SQL reaches a database, and its lock.
+
+Two transports implement it: mysql.py over a connection and data_api.py over HTTPS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+import typing as t
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
+
+Rows = t.List[t.Tuple[t.Any, ...]]
+
+_POLL_SECONDS = 1.0
+_NEAR = re.compile(r" near '.*", re.DOTALL)
+
+
+class SqlError(MlflowError):
+    """MySQL refused a statement; code is its number, reason its words without the statement."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        # A syntax error quotes the statement, which may hold what is nobody's business.
+        self.reason = " ".join(_NEAR.sub("", reason).split()).rstrip(".")
+        self.code = code
+        super().__init__(f"MySQL answered {code}: {self.reason}.")
+
+
+class Transport(t.Protocol):
+    """Sends statements to one database as its administrator.
+
+    where: names it in a sentence; waited: seconds that it was asleep or unreachable;
+    statements: number of statements sent so far.
+    """
+
+    where: str
+    waited: float
+    statements: int
+
+    def query(self, sql: str) -> Rows:
+        """Return the rows of a statement that changes nothing."""
+
+    def execute(self, sql: str) -> None:
+        """Carry out a statement; raises SqlError where MySQL refuses it."""
+
+    def hold(self, name: str, timeout: float) -> t.ContextManager[None]:
+        """Hold a lock of the database while the block runs; it ends with this process."""
+
+
+@contextlib.contextmanager
+def locked(ask: t.Callable[[str], Rows], name: str, timeout: float, where: str) -> t.Iterator[None]:
+    """Hold MySQL's lock of a name through a session that `ask` keeps using.
+
+    timeout bounds the wait in seconds; the error says who holds it.
+    """
+    lock = sql_text.literal(name)
+    deadline = time.monotonic() + timeout
+    while ask(f"SELECT GET_LOCK({lock}, 0)")[0][0] != 1:
+        if time.monotonic() > deadline:
+            raise MlflowError(
+                f"Another run is changing the schemas on {where} and has been for over {timeout:.0f} "
+                f"seconds ({_holder(ask, lock)}): wait for it to end, then run again."
+            )
+        time.sleep(_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        # The end of the session would free it too, so a broken one is no second error.
+        with contextlib.suppress(MlflowError):
+            ask(f"SELECT RELEASE_LOCK({lock})")
+
+
+def _holder(ask: t.Callable[[str], Rows], lock: str) -> str:
+    """Say which connection holds a lock."""
+    rows = ask(
+        "SELECT ID, USER, HOST, TIME FROM information_schema.PROCESSLIST "
+        f"WHERE ID = IS_USED_LOCK({lock})"
+    )
+    if not rows:
+        return "its connection is not shown to this user"
+    number, user, host, _seconds = rows[0]
+    return f"connection {number} of user {user} from {host} holds the lock"

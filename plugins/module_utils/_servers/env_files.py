@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: files that a person sources to use the server of a project.
+
+STATE/env/INSTANCE-NAME.env    export MLFLOW_TRACKING_URI=http://127.0.0.1:5001
+"""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import probe
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import Step
+
+
+class EnvFiles(t.NamedTuple):
+    """The folder of these files, and whose servers they are: inventories may share a folder."""
+
+    folder: Path
+    instance: str
+
+    def path(self, name: str) -> Path:
+        """Return the file of a project."""
+        return self.folder / f"{self.instance}-{name}.env"
+
+    def differing(self, steps: t.Iterable[Step]) -> dict[str, str | None]:
+        """Return what is to be written, None for a file that is to go, by project.
+
+        A server that runs when the steps are done has one; what is as it should be is left out.
+        """
+        wanted = {step.name: _text(step) for step in steps}
+        return {name: text for name, text in wanted.items() if self._found(name) != text}
+
+    def write(self, texts: t.Mapping[str, str | None]) -> None:
+        """Write and remove what `differing` returned."""
+        if texts:
+            files.make_folder(self.folder)
+        for name, text in texts.items():
+            if text is None:
+                self.path(name).unlink(missing_ok=True)
+            else:
+                files.write_private(self.path(name), text)
+
+    def _found(self, name: str) -> str | None:
+        """Return what a project's file holds, None where there is none."""
+        try:
+            return self.path(name).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+
+
+def _text(step: Step) -> str | None:
+    """Return what the file of one server holds, None where it does not run."""
+    if not step.runs or not step.wanted:
+        return None
+    return f"export MLFLOW_TRACKING_URI={probe.server_url(step.wanted.host, step.wanted.port)}\n"

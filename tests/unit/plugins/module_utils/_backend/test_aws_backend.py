@@ -1,0 +1,32 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backend record of kind aws, by the outputs of the stacks."""
+
+from __future__ import annotations
+
+import json
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import aws
+
+CONNECTION = aws.Connection("eu-central-1", "", "", "")
+
+
+def outputs(*names: str) -> dict[str, str]:
+    """Return the outputs of the projects stack."""
+    known = {key: f"arn:{key}" for key in ("runtime_secret", "migrator_secret")}
+    known["role"] = "arn:aws:iam::123456789012:role/mlflow/team/name"
+    return {
+        f"Project{number}": json.dumps({"name": name, **known}) for number, name in enumerate(names)
+    }
+
+
+def test_data_of_projects_without_an_entry_are_named() -> None:
+    """By what the stack knows; an entry that is absent names its own."""
+    records = [{"name": "demo", "state": "present"}, {"name": "over", "state": "absent"}]
+    stack = {"ArtifactRoot": "s3://bucket"}
+    made = aws.record(records, stack, outputs("demo", "over", "old-one"), CONNECTION)
+    assert made["kept"] == [
+        {"name": "old-one", "place": "schema mlflow_old_one, s3://bucket/projects/old-one"}
+    ]
+    assert aws.record(records, {}, {}, CONNECTION)["kept"] == []

@@ -1,0 +1,298 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of projects' schemas and users: what is done for each state found, and in which order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import plan as plans
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.plan import (
+    Credential,
+    Found,
+    FoundSchema,
+    FoundUser,
+    Grant,
+    Identity,
+    ProjectPlan,
+    Server,
+    Wanted,
+    obstacles,
+    plan,
+    require_sound,
+)
+
+NOW, RETAIN = 1_000_000, 3600
+SERVER = Server(now=NOW)
+PATTERN = r"mlflow\_a\_b"
+RIGHTS = {
+    "migrator": "ALTER, CREATE, DELETE, DROP, INDEX, INSERT, REFERENCES, SELECT, TRIGGER, UPDATE",
+    "runtime": "DELETE, INSERT, SELECT, UPDATE",
+}
+USERS = {"migrator": "mlflow_mg_a_b", "runtime": "mlflow_rt_a_b"}
+LIMITS = "REQUIRE SSL PASSWORD EXPIRE NEVER ACCOUNT UNLOCK"
+
+
+def wanted(**changes: Any) -> Wanted:
+    """Return the project a-b as wanted."""
+    identities = tuple(Identity(kind, user, f"secret-{kind}", "v1") for kind, user in USERS.items())
+    return Wanted("a-b", "mlflow_a_b", identities)._replace(**changes)
+
+
+def user(kind: str, **changes: Any) -> FoundUser:
+    """Return a user as it should be, but for the changes."""
+    mark = {"project": "a-b", "identity": kind, "version": "v1", "since": str(NOW - 10)}
+    good = FoundUser(
+        hosts=frozenset({"%"}),
+        tls=True,
+        usable=True,
+        expired=False,
+        plugin="caching_sha2_password",
+        mark=mark,
+        retained=False,
+    )
+    return good._replace(**changes)
+
+
+def grants(kind: str) -> frozenset[Grant]:
+    """Return the grants that a user should have."""
+    return frozenset(Grant("schema", PATTERN, word) for word in RIGHTS[kind].split(", "))
+
+
+def found(
+    schema: FoundSchema | None = None,
+    server: Server = SERVER,
+    users: dict[str, FoundUser] | None = None,
+    more: dict[str, set[Grant]] | None = None,
+) -> Found:
+    """Return a database in which all is as it should be, but for what is given by kind."""
+    by_kind = {kind: user(kind) for kind in USERS} | (users or {})
+    return Found(
+        server,
+        {"mlflow_a_b": schema or FoundSchema("utf8mb4_bin")},
+        {USERS[kind]: item for kind, item in by_kind.items()},
+        {USERS[kind]: grants(kind) | (more or {}).get(kind, set()) for kind in USERS},
+    )
+
+
+def only_plan(there: Found, project: Wanted | None = None, retain: int = RETAIN) -> ProjectPlan:
+    """Return the plan of the single project."""
+    (planned,) = plan([project or wanted()], there, retain)
+    return planned
+
+
+def statements(planned: ProjectPlan) -> list[str]:
+    """Return the SQL of a plan, with what stands for passwords filled in."""
+    return [
+        step.statement(Credential("HASH", "v9") if step.secret else None) for step in planned.steps
+    ]
+
+
+def test_nothing_is_there() -> None:
+    """All of it is made; the schema first and the grants last."""
+    planned = only_plan(plans.nothing_found())
+    mark = '{"mlops.mlflow_aws":{"identity":"%s","project":"a-b","since":"0","version":"v9"}}'
+    made = [
+        f"CREATE USER '{name}'@'%' IDENTIFIED WITH caching_sha2_password AS 'HASH' {LIMITS} "
+        f"ATTRIBUTE '{mark % kind}'"
+        for kind, name in USERS.items()
+    ]
+    granted = [
+        rf"GRANT {RIGHTS[kind]} ON `{PATTERN}`.* TO '{name}'@'%'" for kind, name in USERS.items()
+    ]
+    schema = "CREATE DATABASE IF NOT EXISTS `mlflow_a_b` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+    assert statements(planned) == [schema, *made, *granted]
+    assert planned.before == {}
+    assert planned.after["runtime"]["grants"] == [
+        rf"{word} on {PATTERN}" for word in RIGHTS["runtime"].split(", ")
+    ]
+
+
+def test_all_is_there() -> None:
+    """Nothing is done and nothing shown."""
+    assert only_plan(found()) == ProjectPlan(wanted(), (), {}, {})
+
+
+CHANGES: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("no TLS", {"tls": False}, [f"ALTER USER {{}} {LIMITS}"]),
+    ("locked", {"usable": False}, [f"ALTER USER {{}} {LIMITS}"]),
+    ("old one is young", {"retained": True}, []),
+    (
+        "old one is old",
+        {"retained": True, "mark": {"project": "a-b", "version": "v1", "since": str(NOW - RETAIN)}},
+        ["ALTER USER {} DISCARD OLD PASSWORD"],
+    ),
+    (
+        "old one of unknown age",
+        {"retained": True, "mark": {"project": "a-b", "version": "v1"}},
+        ["ALTER USER {} DISCARD OLD PASSWORD"],
+    ),
+]
+
+
+@pytest.mark.parametrize("kind", list(USERS))
+@pytest.mark.parametrize(("what", "changes", "sql"), CHANGES)
+def test_a_user_that_differs(what: str, changes: dict[str, Any], sql: list[str], kind: str) -> None:
+    """Only what differs is done, to that user alone."""
+    planned = only_plan(found(users={kind: user(kind, **changes)}))
+    assert statements(planned) == [text.format(f"'{USERS[kind]}'@'%'") for text in sql], what
+
+
+OUTDATED: dict[str, dict[str, Any]] = {
+    "another version": {"mark": {"project": "a-b", "version": "v0"}},
+    "no version": {"mark": {"project": "a-b"}},
+    "another plugin": {"plugin": "mysql_native_password"},
+    "expired": {"expired": True},
+}
+
+
+@pytest.mark.parametrize("retain", [0, RETAIN])
+@pytest.mark.parametrize("reason", list(OUTDATED))
+def test_a_password_is_set(reason: str, retain: int) -> None:
+    """The old one stays good beside it, unless that is not wanted."""
+    planned = only_plan(
+        found(users={"runtime": user("runtime", **OUTDATED[reason])}), retain=retain
+    )
+    (sql,) = statements(planned)
+    keep = " RETAIN CURRENT PASSWORD" if retain else ""
+    assert sql.startswith(
+        f"ALTER USER 'mlflow_rt_a_b'@'%' IDENTIFIED WITH caching_sha2_password AS 'HASH'{keep} {LIMITS} "
+        "ATTRIBUTE '{"
+    )
+    assert f'"since":"{NOW}"' in sql
+    assert planned.steps[0].secret == "secret-runtime"
+    assert planned.after["runtime"]["old_password"] is bool(retain)
+
+
+EXCESS: list[tuple[set[Grant], list[str]]] = [
+    ({Grant("global", "", "USAGE")}, []),
+    ({Grant("global", "", "PROCESS"), Grant("global", "", "FILE")}, ["FILE, PROCESS ON *.*"]),
+    ({Grant("global", "", "USAGE", True)}, ["GRANT OPTION ON *.*"]),
+    ({Grant("schema", "mlflow_a_b", "SELECT")}, ["SELECT ON `mlflow_a_b`.*"]),
+    ({Grant("schema", "%", "SELECT")}, ["SELECT ON `%`.*"]),
+    ({Grant("schema", r"mlflow\_a\_c", "SELECT")}, [r"SELECT ON `mlflow\_a\_c`.*"]),
+    ({Grant("schema", PATTERN, "DROP")}, [rf"DROP ON `{PATTERN}`.*"]),
+    ({Grant("schema", PATTERN, "SELECT", True)}, [rf"GRANT OPTION ON `{PATTERN}`.*"]),
+    ({Grant("table", "`mysql`.`user`", "SELECT")}, ["SELECT ON `mysql`.`user`"]),
+    (
+        {Grant("column", "`a`.`b`", "SELECT", column="c`d"), Grant("table", "`a`.`b`", "DELETE")},
+        ["SELECT (`c``d`) ON `a`.`b`", "DELETE ON `a`.`b`"],
+    ),
+    ({Grant("role", "`r`@`%`", "ROLE")}, ["`r`@`%`"]),
+]
+
+
+@pytest.mark.parametrize(("held", "sql"), EXCESS)
+def test_what_is_held_too_much_is_revoked(held: set[Grant], sql: list[str]) -> None:
+    """And told, with what it is on."""
+    planned = only_plan(found(more={"runtime": held}))
+    assert statements(planned) == [f"REVOKE {text} FROM 'mlflow_rt_a_b'@'%'" for text in sql]
+    for step in planned.steps:
+        assert step.action.startswith("revoke ")
+        assert step.action.endswith(" from user mlflow_rt_a_b")
+
+
+def test_a_server_that_takes_names_literally() -> None:
+    """The escaped pattern means another schema there: it goes, and the plain name comes."""
+    planned = only_plan(found(server=SERVER._replace(literal_names=True)))
+    sql = statements(planned)
+    assert rf"REVOKE {RIGHTS['runtime']} ON `{PATTERN}`.* FROM 'mlflow_rt_a_b'@'%'" in sql
+    assert f"GRANT {RIGHTS['runtime']} ON `mlflow_a_b`.* TO 'mlflow_rt_a_b'@'%'" in sql
+    assert len(sql) == 4
+
+
+OURS = frozenset({"experiments"})
+SCHEMAS: list[tuple[FoundSchema, list[str] | str]] = [
+    (FoundSchema("utf8mb4_bin", 65, frozenset({"utf8mb4_bin"}), OURS), []),
+    (FoundSchema("latin1_swedish_ci"), ["ALTER DATABASE"]),
+    (FoundSchema("utf8mb4_0900_ai_ci", 65, frozenset({"utf8mb4_bin"}), OURS), ["ALTER DATABASE"]),
+    (
+        FoundSchema("utf8mb4_bin", 65, frozenset({"utf8mb4_bin", "utf8mb4_0900_ai_ci"}), OURS),
+        "have the collation utf8mb4_0900_ai_ci, under which MLflow loses data",
+    ),
+    (FoundSchema("utf8mb4_bin", 3, frozenset({"utf8mb4_bin"})), "holds 3 tables that are not"),
+]
+
+
+@pytest.mark.parametrize(("schema", "expected"), SCHEMAS)
+def test_schemas(schema: FoundSchema, expected: list[str] | str) -> None:
+    """An empty one is altered; what is not MLflow's, or would lose data, is refused."""
+    if isinstance(expected, str):
+        with pytest.raises(MlflowError, match=expected) as caught:
+            only_plan(found(schema))
+        assert str(caught.value).startswith("Project 'a-b': ")
+        assert "nothing was done" in str(caught.value)
+        return
+    sql = statements(only_plan(found(schema)))
+    assert [text.partition(" `")[0] for text in sql] == expected
+
+
+STRANGERS: list[tuple[dict[str, Any], str]] = [
+    ({"mark": None}, "was not made by this collection"),
+    ({"mark": {"project": "other"}}, "belongs to project 'other'"),
+    ({"hosts": frozenset({"%", "10.%"})}, "also exists for the hosts 10.%"),
+    ({"hosts": frozenset({"localhost"})}, "also exists for the hosts localhost"),
+]
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize(("changes", "reason"), STRANGERS)
+def test_somebody_elses_user_is_refused(changes: dict[str, Any], reason: str, state: str) -> None:
+    """It is neither changed nor dropped."""
+    with pytest.raises(MlflowError, match="mlflow_rt_a_b") as caught:
+        only_plan(found(users={"runtime": user("runtime", **changes)}), wanted(state=state))
+    assert reason in str(caught.value)
+
+
+def test_absent() -> None:
+    """Users go, data only where it is named, and before the users that its triggers name."""
+    gone = wanted(state="absent")
+    dropped = [f"DROP USER IF EXISTS '{name}'@'%'" for name in USERS.values()]
+    planned = only_plan(found(), gone)
+    assert statements(planned) == dropped
+    assert planned.after == {"schema": planned.before["schema"]}
+    planned = only_plan(found(), gone._replace(force_drop="mlflow_a_b"))
+    assert statements(planned) == ["DROP DATABASE IF EXISTS `mlflow_a_b`", *dropped]
+    assert planned.after == {}
+    assert only_plan(plans.nothing_found(), gone).steps == ()
+
+
+UNSOUND: list[tuple[list[Wanted], str]] = [
+    ([wanted(force_drop="mlflow_a_b")], "goes with 'state: absent' only"),
+    ([wanted(state="absent", force_drop="mlflow_a-b")], "the schema is mlflow_a_b: write that"),
+    ([wanted(state="absent", force_drop="MLFLOW_A_B")], "the schema is mlflow_a_b: write that"),
+    ([wanted(schema="mysql")], "does not start with mlflow_"),
+    ([wanted(schema="mlflow_a`b")], "is no name"),
+    ([wanted(identities=(Identity("runtime", "root", "x"),))], "does not start with mlflow_"),
+    ([wanted(identities=(wanted().identities[0],) * 2)], "are one user"),
+    ([wanted(), wanted(name="c")], "Projects 'a-b' and 'c' share the name mlflow_a_b"),
+]
+
+
+@pytest.mark.parametrize(("projects", "reason"), UNSOUND)
+def test_what_cannot_be_meant(projects: list[Wanted], reason: str) -> None:
+    """Refused before anything is read."""
+    with pytest.raises(MlflowError, match=reason):
+        require_sound(projects)
+    require_sound([wanted(), wanted(name="c", schema="mlflow_c", identities=())])
+
+
+OBSTACLES: list[tuple[Server, FoundSchema, list[str]]] = [
+    (Server(), FoundSchema("utf8mb4_bin"), []),
+    (Server(binary_log=True), FoundSchema("utf8mb4_bin"), []),
+    (Server(binary_log=True, trusts_creators=False), FoundSchema("utf8mb4_bin"), ["1419"]),
+    (Server(trusts_creators=False), FoundSchema("utf8mb4_bin"), []),
+    (Server(), FoundSchema("utf8mb4_bin", 1, frozenset({"latin1_bin"})), ["latin1_bin"]),
+]
+
+
+@pytest.mark.parametrize(("server", "schema", "words"), OBSTACLES)
+def test_obstacles(server: Server, schema: FoundSchema, words: list[str]) -> None:
+    """What would break a migration off is known before."""
+    told = obstacles(schema, server)
+    assert len(told) == len(words)
+    for text, word in zip(told, words, strict=True):
+        assert word in text
