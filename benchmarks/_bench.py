@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from ansible_collections.mlops.mlflow_aws.tests.parts import server_program
+
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = ROOT / ".venvs"
 ANSWER_SECONDS = 120
@@ -35,10 +37,15 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 @dataclass(frozen=True)
 class Kinds:
-    """The two ways to serve: `ours` by docker/mlflow_entry.py, `stock` by `mlflow server`."""
+    """The Pythons of the two ways to serve: `ours` by mlflow_entry.py, `stock` by `mlflow server`."""
 
     ours: Path
     stock: Path
+
+    @property
+    def entry(self) -> str:
+        """Return the installed mlflow_entry.py."""
+        return str(self.ours.parents[2] / "mlflow_entry.py")
 
 
 def environments(*, drivers: bool = False) -> Kinds:
@@ -48,7 +55,8 @@ def environments(*, drivers: bool = False) -> Kinds:
     them in an environment of its own, at our versions.
     """
     state = ENVIRONMENTS / "benchmark-state"
-    runtime = module("mlflow_runtime", {**runtime_files(), "state_dir": str(state)})["runtime"]
+    options = {**server_program.installation_files(), "state_dir": str(state)}
+    made = module("mlflow_installation", options)["installation"]
     folder = ENVIRONMENTS / ("full-drivers" if drivers else "full")
     locks = [ROOT / "requirements/full.txt"]
     if drivers:
@@ -56,19 +64,7 @@ def environments(*, drivers: bool = False) -> Kinds:
         locks.append(ROOT / "docker/requirements.txt")
     command = [sys.executable, str(ROOT / "scripts/_venv.py"), str(folder), *map(str, locks)]
     subprocess.run(command, check=True, stdout=sys.stderr)
-    return Kinds(Path(runtime["python"]), folder / "bin" / "python")
-
-
-def runtime_files() -> dict[str, object]:
-    """Return the options of the module mlflow_runtime that hold the collection's files."""
-    docker = ROOT / "docker"
-    programs = [*docker.glob("entry_*.py"), docker / "mlflow_entry.py", docker / "mlflow.json"]
-    return {
-        "requirements": [
-            (docker / name).read_text() for name in ("requirements.txt", "process.txt")
-        ],
-        "programs": {path.name: path.read_text() for path in programs},
-    }
+    return Kinds(Path(made["python"]), folder / "bin" / "python")
 
 
 def module(name: str, options: Mapping[str, object]) -> dict[str, dict[str, str]]:
@@ -86,7 +82,7 @@ def database(kinds: Kinds, folder: Path) -> Path:
     """Make a database at the head revision, as both kinds find one that is in use."""
     path = folder / "mlflow.db"
     request = json.dumps({"uri": f"sqlite:///{path}"})
-    command = [str(kinds.ours), "-I", str(ROOT / "docker/mlflow_entry.py"), "migrate"]
+    command = [str(kinds.ours), "-I", kinds.entry, "migrate"]
     subprocess.run(command, input=request, text=True, check=True, capture_output=True)
     return path
 
@@ -115,7 +111,7 @@ def command(kind: str, kinds: Kinds, folder: Path, template: Path, port: int) ->
             }
         )
     )
-    return [str(kinds.ours), "-I", str(ROOT / "docker/mlflow_entry.py"), "serve", str(settings)]
+    return [str(kinds.ours), "-I", kinds.entry, "serve", str(settings)]
 
 
 @contextlib.contextmanager

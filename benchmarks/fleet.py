@@ -53,7 +53,7 @@ def main() -> None:
             "state_dir": str(folder / "state"),
             "servers": servers(folder, template, count),
             "python": str(kinds.ours),
-            "entrypoint": str(kinds.ours.parents[2] / "mlflow_entry.py"),
+            "entrypoint": kinds.entry,
         }
         try:
             began = time.monotonic()

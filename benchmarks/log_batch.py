@@ -4,7 +4,7 @@
 """Requests that log ten metrics, per second, against `mlflow server` with its defaults on one MySQL.
 
 The database is the twin's: a real MySQL in a container, over TLS, whose commits wait for the
-disk. All servers use the same schema as the same user. Ours is docker/mlflow_entry.py with one
+disk. All servers use the same schema as the same user. Ours is mlflow_entry.py with one
 worker, which takes its password from a secret; for eight clients also with as many workers as
 there are processors. Beside it all of MLflow with the drivers that it needs, and no setting but
 where its database is.
@@ -101,9 +101,8 @@ class Place:
         options = self.folder / "my.cnf"
         options.touch(0o600)
         options.write_text(f"[client]\nuser={USER}\npassword={self.password}\n")
-        entry = str(_bench.ROOT / "docker/mlflow_entry.py")
         request = json.dumps({"uri": self.full_uri})
-        command = [str(self.kinds.ours), "-I", entry, "migrate"]
+        command = [str(self.kinds.ours), "-I", self.kinds.entry, "migrate"]
         subprocess.run(command, input=request, text=True, check=True, capture_output=True)
 
     def command(self, kind: str, port: int) -> list[str]:
@@ -127,8 +126,7 @@ class Place:
             "aws": self.aws.options(),
         }
         path.write_text(json.dumps(settings))
-        entry = str(_bench.ROOT / "docker/mlflow_entry.py")
-        return [str(self.kinds.ours), "-I", entry, "serve", str(path)]
+        return [str(self.kinds.ours), "-I", self.kinds.entry, "serve", str(path)]
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Removes from the environment that it runs in what a server in an image never reads.
+"""Remove from its own environment what a server in an image never reads.
 
 The Dockerfile runs it once; the tests of the image then let a server do everything.
 """
@@ -12,10 +12,10 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-# The AWS services whose descriptions botocore keeps: artifacts, the project's secret and
-# role, tokens for a database, and what profiles with single sign-on and `aws login` ask.
+# The AWS services whose descriptions botocore keeps: artifacts, the project's secret, key and
+# role, tokens for a database, and what profiles with single sign-on and `aws login` call.
 SERVICES = ("rds", "s3", "secretsmanager", "signin", "ssm", "sso", "sso-oidc", "sts")
-# Tests of packages that are known to run without.
+# Packages that are known to run without their tests.
 TESTED = ("numpy", "pandas")
 INSTALLERS = ("_distutils_hack", "distutils-precedence.pth", "pip", "pkg_resources", "setuptools")
 

@@ -164,9 +164,11 @@ def mysql_image(engine: Engine) -> str:
 
 
 @pytest.fixture(scope="session")
-def server_image(engine: Engine, base_image: str) -> Iterator[str]:
+def server_image(
+    engine: Engine, base_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """Return the image of docker/, built by the classic builder."""
-    from ansible_collections.mlops.mlflow_aws.tests.parts import base_images
+    from ansible_collections.mlops.mlflow_aws.tests.parts import base_images, server_program
 
     name = f"mlflow-image-test:{uuid.uuid4().hex[:12]}"
     command = ["docker", "build", "--network", "host", "--tag", name]
@@ -175,7 +177,7 @@ def server_image(engine: Engine, base_image: str) -> Iterator[str]:
     # Another lane may build the same, and then this one finds all layers.
     with base_images.alone():
         support.run(
-            [*command, str(support.CHECKOUT / "docker")],
+            [*command, str(server_program.make_context(tmp_path_factory.mktemp("image")))],
             cwd=support.CHECKOUT,
             env=os.environ | engine.environment | {"DOCKER_BUILDKIT": "0"},
             timeout=1800,

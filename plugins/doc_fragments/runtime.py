@@ -8,16 +8,16 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """An installed MLflow, as mlflow_runtime returns it."""
+    """An installed MLflow, as mlflow_installation returns it."""
 
     DOCUMENTATION = r"""
 options:
   python:
-    description: The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+    description: The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_installation).
     type: path
     required: true
   entrypoint:
-    description: Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+    description: Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_installation).
     type: path
     required: true
 """

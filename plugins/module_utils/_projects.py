@@ -252,7 +252,7 @@ def _kind(value: t.Any) -> str:
     return next((word for kind, word in kinds if isinstance(value, kind)), "of an unknown type")
 
 
-# Those of docker/entry_mysql.py, which a project may have of its own.
+# Those of programs/server/mlflow_aws_server/mysql.py, which a project may have of its own.
 _LIMITS = (
     "MLFLOW_AWS_DATABASE_TIMEOUT",
     "MLFLOW_AWS_DATABASE_WAIT",

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to mlops.mlflow_aws: keeps one tunnel from a host's loopback to the database.
 
-A program of its own keeps it (mlflow_tunnel.py of the role mlflow_database_tunnel), under
+A program of its own keeps it (programs/tunnel/mlflow_tunnel.py), under
 Supervisor as servers are, whatever runs those.
 """
 
@@ -53,7 +53,7 @@ _GREETING_SECONDS = 60.0
 _POLL_SECONDS = 0.2
 # Attempts after which a tunnel that does not come up is told, before all time is over.
 _ATTEMPTS = 3
-_FAILED = "It is built again"
+_FAILED = "Reopening it in"
 # How ssh says of a connection that its far end went no further.
 _NOT_REACHED = "open failed: connect failed"
 _PLUGIN = "session-manager-plugin"

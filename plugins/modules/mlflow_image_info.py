@@ -29,6 +29,12 @@ options:
       - The folder that the image is built from, with C(Dockerfile) and C(mlflow.json).
       - Without it only the repository is looked for.
     type: path
+  programs:
+    description:
+      - Path to the folder with the server's program, C(programs/server) of the collection, which the image is built
+        from as well, as C(server) in O(path). Files that O(path) has itself in C(server) replace it.
+      - If unset, O(path) is all that the image is built from.
+    type: path
   repository:
     description: Name of the ECR repository.
     type: str
@@ -64,6 +70,7 @@ EXAMPLES = r"""
 - name: Look for the image in ECR
   mlops.mlflow_aws.mlflow_image_info:
     path: docker
+    programs: programs/server
     repository: mlflow
   register: found
 """
@@ -140,6 +147,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path"},
+            "programs": {"type": "path"},
             "repository": {"type": "str", "required": True},
             "registry": {"type": "str", "default": ""},
             "build_args": {"type": "dict", "default": {}},
@@ -185,6 +193,8 @@ def _wanted(params: dict[str, t.Any]) -> tuple[tags.Description, str]:
     folder = Path(params["path"])
     described = tags.describe(folder)
     files = tags.read_context(folder)
+    if params["programs"]:
+        files = {**tags.read_programs(Path(params["programs"])), **files}
     tag = tags.image_tag(described.version, files, params["build_args"], params["platforms"])
     return described, tag
 

@@ -62,10 +62,10 @@ options:
     type: int
     default: 60
   python:
-    description: The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+    description: The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_installation).
     type: path
   entrypoint:
-    description: Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+    description: Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_installation).
     type: path
   image:
     description: The image that the servers' containers run.

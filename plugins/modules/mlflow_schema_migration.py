@@ -128,12 +128,12 @@ options:
     version_added: 0.2.0
   python:
     description:
-      - The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+      - The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_installation).
       - Required for O(runtime=process).
     type: path
   entrypoint:
     description:
-      - Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+      - Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_installation).
       - Required for O(runtime=process).
     type: path
   timeout:

@@ -29,7 +29,7 @@ author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 seealso:
   - module: mlops.mlflow_aws.mlflow_server_info
-  - module: mlops.mlflow_aws.mlflow_runtime
+  - module: mlops.mlflow_aws.mlflow_installation
   - module: mlops.mlflow_aws.mlflow_image_pull
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
@@ -217,12 +217,12 @@ options:
     default: process
   python:
     description:
-      - The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+      - The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_installation).
       - Required for O(runtime=process), except with O(look).
     type: path
   entrypoint:
     description:
-      - Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_runtime).
+      - Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_installation).
       - Required for O(runtime=process), except with O(look).
     type: path
   memory:
@@ -255,12 +255,13 @@ options:
     version_added: 0.2.0
     suboptions:
       runtime_files:
-        description: What the runtime is made of, as P(mlops.mlflow_aws.mlflow_runtime_files#filter) returns it. With
-          O(runtime=process) the runtime is found by it.
+        description: Digest of the files of MLflow's installation, as returned by
+          P(mlops.mlflow_aws.mlflow_installation_files#filter). With O(runtime=process) the installation is found by it.
         type: str
         default: ""
       base_python:
-        description: The interpreter that the runtime is made from, as O(mlops.mlflow_aws.mlflow_runtime#module:python).
+        description: The interpreter that the installation is made with, as
+          O(mlops.mlflow_aws.mlflow_installation#module:python).
         type: str
         default: ""
       experiment:
@@ -564,7 +565,7 @@ def _looked(params: dict[str, Any], state: Path) -> up_to_date.Looked:
         if not _has_image(params):
             return up_to_date.Looked("the image is not there")
     elif params["state"] == "present":
-        installed = installation.installed_runtime(
+        installed = installation.find(
             files.runtimes_folder(state), options["runtime_files"], options["base_python"]
         )
         if installed is None:

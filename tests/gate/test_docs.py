@@ -28,7 +28,7 @@ MINUTES = 60
 RECORDS = {
     "Project record": ("filter", "mlflow_project_records", "_value"),
     "Backend record": ("module", "mlflow_local_backend", "backend"),
-    "Runtime record": ("module", "mlflow_runtime", "runtime"),
+    "Runtime record": ("module", "mlflow_installation", "installation"),
     "Schema record": ("module", "mlflow_schema_migration", "schemas"),
     "Server record": ("module", "mlflow_server", "servers"),
     "Run record": ("module", "mlflow_run", "runs"),
@@ -185,7 +185,7 @@ def test_errors_are_explained(collection_root: Path) -> None:
     page = " ".join((collection_root / "docs/troubleshooting.md").read_text().split())
     files = [
         path
-        for folder in ("plugins", "docker", "scripts")
+        for folder in ("plugins", "docker", "programs", "scripts")
         for path in (collection_root / folder).rglob("*.py")
     ]
     quoted = {text.strip(" :")[:QUOTED].strip() for path in files for text in messages(path)}

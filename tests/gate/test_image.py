@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine, Problem
+from ansible_collections.mlops.mlflow_aws.tests.parts.server_program import PACKAGE, SERVER
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     clean_environment,
@@ -41,8 +42,8 @@ CONFINED = (
 SEED = """
 import json, sys
 sys.path.insert(0, "/opt/mlflow")
-import mlflow_entry
-mlflow_entry.migrate("sqlite:////var/lib/mlflow/mlflow.db")
+from mlflow_aws_server import revisions
+revisions.migrate("sqlite:////var/lib/mlflow/mlflow.db")
 settings = {
     "configuration": "0123456789abcdef",
     "host": "0.0.0.0",
@@ -214,6 +215,7 @@ print(json.dumps({
     "compiled": os.path.exists(packages + "/mlflow/server/__pycache__"),
     "writable": writable,
     "beside": sorted(os.listdir("/opt/mlflow")),
+    "package": os.listdir("/opt/mlflow/mlflow_aws_server"),
     "places": [[p, oct(os.stat(p).st_mode & 0o777), os.stat(p).st_uid]
                for p in ("/", "/var", "/run", "/home", "/var/lib/mlflow", "/run/mlflow")],
 }))
@@ -225,9 +227,9 @@ print(json.dumps({
     assert len(told["services"]) < 10
     assert told["compiled"]
     assert told["writable"] == []
-    wanted = {"__pycache__", "mlflow.json", "mlflow_entry.py", "rds-ca.pem", "venv"}
-    wanted |= {path.name for path in DOCKER.glob("entry_*.py")}
-    assert set(told["beside"]) == wanted
+    assert told["beside"] == [PACKAGE, "mlflow.json", "mlflow_entry.py", "rds-ca.pem", "venv"]
+    sources = {path.name for path in (SERVER / PACKAGE).glob("*.py")}
+    assert set(told["package"]) == {*sources, "__pycache__"}
     assert told["places"] == [
         ["/", "0o755", 0], ["/var", "0o755", 0], ["/run", "0o755", 0], ["/home", "0o755", 0],
         ["/var/lib/mlflow", "0o700", 65532], ["/run/mlflow", "0o700", 65532],

@@ -16,6 +16,7 @@ from typing import Any
 import ansible
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
+from ansible_collections.mlops.mlflow_aws.tests.parts import server_program
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     Host,
     Installation,
@@ -41,21 +42,8 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Modules:
 
 @pytest.fixture(scope="session")
 def runtime_files() -> dict[str, Any]:
-    """Return the options of mlflow_runtime that name what is installed, as the role gives them.
-
-    Ansible's lookup takes a file without the white space at its end.
-    """
-    docker = CHECKOUT / "docker"
-    return {
-        "requirements": [
-            (docker / name).read_text().rstrip() for name in ("requirements.txt", "process.txt")
-        ],
-        "programs": {
-            path.name: path.read_text().rstrip()
-            for pattern in ("*entry*.py", "mlflow.json")
-            for path in docker.glob(pattern)
-        },
-    }
+    """Return the options of mlflow_installation that name what is installed."""
+    return server_program.installation_files()
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +70,7 @@ def installation(
 @pytest.fixture(scope="session")
 def runtime(installation: Installation) -> dict[str, Any]:
     """Return the record of the MLflow that was installed for this session."""
-    record: dict[str, Any] = installation.results[0]["runtime"]
+    record: dict[str, Any] = installation.results[0]["installation"]
     return record
 
 

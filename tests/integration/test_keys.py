@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.docker import entry_keys
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
+    keys as server_keys,
+)
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     Host,
     actions,
@@ -106,12 +108,16 @@ def test_the_key_is_kept_with_the_data_and_shown_nowhere(served: Host, received:
     root = path.read_text().strip()
     assert len(base64.b64decode(root)) == 32
     settings = {"key_file": str(path), "environment": {}}
-    keys = entry_keys.variables(settings, None)
-    assert set(keys) == {entry_keys.WEBHOOKS, entry_keys.PASSPHRASE, entry_keys.PASSPHRASE_VERSION}
+    keys = server_keys.variables(settings, None)
+    assert set(keys) == {
+        server_keys.WEBHOOKS,
+        server_keys.PASSPHRASE,
+        server_keys.PASSPHRASE_VERSION,
+    }
     assert len({root, *keys.values()}) == 4
     done = served.converge(served.server("demo", workers=2), how={"diff": True, "verbosity": 4})
     assert actions(done) == {"demo": "restart"}
-    for secret in (root, keys[entry_keys.WEBHOOKS], keys[entry_keys.PASSPHRASE]):
+    for secret in (root, keys[server_keys.WEBHOOKS], keys[server_keys.PASSPHRASE]):
         assert traces(secret) == []
         assert secret not in json.dumps(done)
         told = [path for path in served.folder.rglob("*") if path.is_file()]
@@ -125,7 +131,7 @@ def test_the_key_is_kept_with_the_data_and_shown_nowhere(served: Host, received:
 def test_a_key_of_ones_own_wins(served: Host, received: Receiver) -> None:
     """What server.environment sets is what MLflow gets."""
     own = base64.urlsafe_b64encode(b"k" * 32).decode()
-    url = start(served, environment=ENVIRONMENT | {entry_keys.WEBHOOKS: own})
+    url = start(served, environment=ENVIRONMENT | {server_keys.WEBHOOKS: own})
     new_webhook(served, url, received)
     ((sealed,),) = rows(served, "SELECT secret FROM webhooks")
     assert Fernet(own).decrypt(sealed.encode())
@@ -168,10 +174,10 @@ def decrypted(host: Host) -> dict[str, str]:
     """Return what a process with the server's keys reads of all secrets, by MLflow's own store."""
     program = (
         "import json, os, sys; sys.path.insert(0, sys.argv[1])\n"
-        "import entry_keys\n"
+        "from mlflow_aws_server import keys\n"
         "settings = {'key_file': sys.argv[2], 'environment': {}}\n"
-        "os.environ.update(entry_keys.variables(settings, None))\n"
-        "entry_keys.read_older(settings)\n"
+        "os.environ.update(keys.variables(settings, None))\n"
+        "keys.read_older(settings)\n"
         "from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore\n"
         "store = SqlAlchemyStore(sys.argv[3], sys.argv[4])\n"
         "found = store.list_secret_infos()\n"

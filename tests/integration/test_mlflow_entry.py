@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docker/mlflow_entry.py does what `mlflow server` and `mlflow db upgrade` do.
+"""programs/server/mlflow_entry.py does what `mlflow server` and `mlflow db upgrade` do.
 
 Both run side by side from the same packages and copies of the same database, get the same
 requests in the same order, and must answer alike: for the release of MLflow that we serve,
@@ -29,12 +29,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.docker.mlflow_entry import (
-    CONFIGURATION_HEADER,
-    LEAN_DEFAULTS,
-    _answer_at_once,
-)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _projects
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.environment import (
+    LEAN_DEFAULTS,
+)
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.server import (
+    CONFIGURATION_HEADER,
+    answer_at_once,
+)
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     Done,
@@ -45,7 +47,6 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
 # The first test may have to install MLflow twice.
 pytestmark = pytest.mark.timeout(900)
 
-ENTRY = CHECKOUT / "docker" / "mlflow_entry.py"
 CLIENT = CHECKOUT / "tests" / "parts" / "mlflow_client.py"
 CONFIGURATION = "0123456789abcdef"
 START_SECONDS = 120
@@ -173,9 +174,10 @@ SETUPS = {
 
 @dataclass(frozen=True)
 class Release:
-    """One installed MLflow, and an empty HOME."""
+    """One installed MLflow, the program that serves it, and an empty HOME."""
 
     python: Path
+    entry: Path
     home: Path
 
     @property
@@ -199,14 +201,14 @@ class Release:
 
     def ask(self, script: str, *arguments: str | Path) -> Any:
         """Run a script with mlflow_entry.py at hand; return what it prints last, which is JSON."""
-        more = LEAN_DEFAULTS | {"PYTHONPATH": str(ENTRY.parent)}
+        more = LEAN_DEFAULTS | {"PYTHONPATH": str(self.entry.parent)}
         done = self.run("-c", script, *arguments, more=more)
         return json.loads(done.output.splitlines()[-1])
 
     def migrate(self, database: Path) -> None:
         """Bring a database to the head by mlflow_entry.py."""
         subprocess.run(
-            [self.python, ENTRY, "migrate"],
+            [self.python, self.entry, "migrate"],
             input=json.dumps({"uri": f"sqlite:///{database}"}),
             env=self.environment,
             cwd=self.home,
@@ -261,8 +263,10 @@ def releases(
     """Return the MLflow that we serve, as our module installs it, and the one before."""
     previous = environment("previous") / "python"
     pythons = {"served": Path(runtime["python"]), "previous": previous}
+    entry = Path(runtime["entrypoint"])
     return {
-        name: Release(python, tmp_path_factory.mktemp("home")) for name, python in pythons.items()
+        name: Release(python, entry, tmp_path_factory.mktemp("home"))
+        for name, python in pythons.items()
     }
 
 
@@ -344,7 +348,7 @@ def our_command(release: Release, folder: Path, settings: Mapping[str, Any]) -> 
     """Return the command that Supervisor runs."""
     path = folder / "settings.json"
     path.write_text(json.dumps(settings))
-    return [release.python, ENTRY, "serve", path]
+    return [release.python, release.entry, "serve", path]
 
 
 def their_command(release: Release, folder: Path, port: int, setup: Setup) -> list[str | Path]:
@@ -556,8 +560,8 @@ def test_the_environment_handed_over_is_the_same(pair: Pair) -> None:
     """The application gets MLflow's internal variables from us as it does from `mlflow server`."""
     theirs = handed_over(pair)
     script = (
-        "import json, sys, mlflow_entry;"
-        "print(json.dumps(mlflow_entry._internal_environment(json.loads(sys.argv[1]))))"
+        "import json, sys; from mlflow_aws_server import application;"
+        "print(json.dumps(application.internal_environment(json.loads(sys.argv[1]))))"
     )
     ours = pair.release.ask(script, json.dumps(pair.settings))
     for variables in (ours, theirs):
@@ -571,12 +575,12 @@ def test_the_settings_handed_over_are_the_same(pair: Pair) -> None:
     """Of public variables, the application has from us what it has from `mlflow server`."""
     theirs = {name: value for name, value in handed_over(pair).items() if name[0] != "_"}
     script = (
-        "import json, os, mlflow_entry; mlflow_entry.application();"
+        "import json, os; from mlflow_aws_server import application; application.build();"
         "print(json.dumps({n: v for n, v in os.environ.items() if n.startswith('MLFLOW_')}))"
     )
     path = pair.release.home / "settings.json"
     path.write_text(json.dumps(pair.settings))
-    more = {"MLFLOW_AWS_SETTINGS": str(path), "PYTHONPATH": str(ENTRY.parent)}
+    more = {"MLFLOW_AWS_SETTINGS": str(path), "PYTHONPATH": str(pair.release.entry.parent)}
     ours = json.loads(pair.release.run("-c", script, more=more).output.splitlines()[-1])
     del ours["MLFLOW_AWS_SETTINGS"]
     theirs |= {name: value for name, value in LEAN_DEFAULTS.items() if name.startswith("MLFLOW_")}
@@ -644,7 +648,7 @@ def test_describe_says_what_mlflow_says(release: Release) -> None:
         " sorted(script.revision for script in scripts.walk_revisions())]))"
     )
     version, head, revisions = release.ask(script)
-    told = json.loads(release.run(ENTRY, "describe").output.splitlines()[-1])
+    told = json.loads(release.run(release.entry, "describe").output.splitlines()[-1])
     assert told["version"] == version
     assert told["head"] == head
     assert sorted(told["revisions"]) == revisions
@@ -653,7 +657,7 @@ def test_describe_says_what_mlflow_says(release: Release) -> None:
 
 def test_describe_leaves_nothing_in_home(release: Release, tmp_path: Path) -> None:
     """A question leaves no trace of telemetry."""
-    release.run(ENTRY, "describe", more={"HOME": str(tmp_path)})
+    release.run(release.entry, "describe", more={"HOME": str(tmp_path)})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -752,7 +756,7 @@ def test_serve_refuses_another_schema(
     path = tmp_path / "settings.json"
     # It ends before it would listen.
     path.write_text(json.dumps(settings_of(tmp_path, 1, SETUPS["served"])))
-    done = release.run(ENTRY, "serve", path, check=False)
+    done = release.run(release.entry, "serve", path, check=False)
     assert done.code == 2, done.output
     loaded, told = done.output.splitlines()
     assert loaded.startswith("mlflow_entry loads MLflow ")
@@ -781,7 +785,7 @@ def test_workers_share_a_socket_that_answers_at_once() -> None:
             listener.bind(("127.0.0.1", 0))
             return listener
 
-    _answer_at_once(Config)
+    answer_at_once(Config)
     with Config().bind_socket() as listener:
         listener.listen()
         with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:

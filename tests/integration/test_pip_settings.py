@@ -25,7 +25,7 @@ from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, Done, r
 
 pytestmark = pytest.mark.timeout(600)
 
-# In place of docker/mlflow_entry.py: what it imports must be there.
+# In place of programs/server/mlflow_entry.py: what it imports must be there.
 ENTRY = """
 import sys
 import mlflow, mlflow_helper
@@ -98,7 +98,7 @@ class User:
         return run(command, cwd=self.home, env=environment, timeout=200, check=False)
 
     def options(self) -> dict[str, Any]:
-        """Return the options of mlflow_runtime for these packages."""
+        """Return the options of mlflow_installation for these packages."""
         return {
             "state_dir": str(self.home / "state"),
             "requirements": self.locks,
@@ -142,18 +142,18 @@ def test_nothing_moves_a_checkouts_environment(user: User, setting: str) -> None
 def test_nothing_moves_a_runtime(user: User, modules: Modules) -> None:
     """A host's MLflow is in its own folder, whatever its pip.conf says; a broken one is repaired."""
     how = user.settings(LINES, **VARIABLES) | {"PYTHONPATH": str(modules.path)}
-    made = modules.call("mlflow_runtime", user.options(), **how)
+    made = modules.call("mlflow_installation", user.options(), **how)
     assert made["changed"] is True
-    assert packages(Path(made["runtime"]["path"]) / "venv") == BOTH
+    assert packages(Path(made["installation"]["path"]) / "venv") == BOTH
     assert not user.elsewhere.exists()
     assert any(path.endswith(".whl") for path in user.index.asked)
-    assert modules.call("mlflow_runtime", user.options(), **how)["changed"] is False
-    (helper,) = Path(made["runtime"]["path"]).glob("venv/lib/*/site-packages/mlflow_helper.py")
+    assert modules.call("mlflow_installation", user.options(), **how)["changed"] is False
+    (helper,) = Path(made["installation"]["path"]).glob("venv/lib/*/site-packages/mlflow_helper.py")
     helper.unlink()
-    foretold = modules.call("mlflow_runtime", user.options(), check=True, **how)
+    foretold = modules.call("mlflow_installation", user.options(), check=True, **how)
     assert foretold["changed"] is True
     assert not helper.exists()
-    assert modules.call("mlflow_runtime", user.options(), **how)["changed"] is True
+    assert modules.call("mlflow_installation", user.options(), **how)["changed"] is True
     assert helper.is_file()
 
 
@@ -193,7 +193,7 @@ def test_a_file_that_pip_cannot_read_is_named(user: User, modules: Modules) -> N
     assert last.startswith("Installing home/lock.txt failed: pip's settings cannot be read (")
     assert str(conf) in last
     how = environment | {"PYTHONPATH": str(modules.path)}
-    sentence = modules.refuse("mlflow_runtime", user.options(), **how)
+    sentence = modules.refuse("mlflow_installation", user.options(), **how)
     assert sentence.startswith("MLflow could not be installed: pip's settings cannot be read (")
     assert str(conf) in sentence
     assert "s3cr3t" not in done.output + sentence

@@ -25,7 +25,7 @@ from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_e
 # The first test of a run installs MLflow.
 pytestmark = pytest.mark.timeout(600)
 
-TUNNEL = CHECKOUT / "roles" / "mlflow_database_tunnel" / "files" / "mlflow_tunnel.py"
+TUNNEL = CHECKOUT / "programs" / "tunnel" / "mlflow_tunnel.py"
 UNEXPECTED = """
 import sys
 from ansible.module_utils.basic import AnsibleModule

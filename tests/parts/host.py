@@ -151,7 +151,7 @@ def end_group(process: subprocess.Popen[str]) -> None:
 
 @dataclass(frozen=True)
 class Installation:
-    """What the runs of mlflow_runtime returned, and what was there when one was killed."""
+    """What the runs of mlflow_installation returned, and what was there when one was killed."""
 
     options: dict[str, Any]
     foretold: dict[str, Any]
@@ -162,20 +162,20 @@ class Installation:
     @property
     def folder(self) -> Path:
         """Return the folder of the runtime."""
-        return Path(self.foretold["runtime"]["path"])
+        return Path(self.foretold["installation"]["path"])
 
 
 def install(modules: Modules, options: dict[str, Any]) -> Installation:
     """Install MLflow; a first run is killed at work, and what it started goes on for itself."""
-    foretold = modules.call("mlflow_runtime", options, check=True)
+    foretold = modules.call("mlflow_installation", options, check=True)
     nothing_made = not Path(options["state_dir"]).exists()
-    folder = Path(foretold["runtime"]["path"])
-    killed = modules.start("mlflow_runtime", options)
+    folder = Path(foretold["installation"]["path"])
+    killed = modules.start("mlflow_installation", options)
     await_((folder / "venv" / "pyvenv.cfg").exists, "no environment was made")
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait(timeout=30)
-    half = modules.call("mlflow_runtime", options, check=True)
-    both = [modules.start("mlflow_runtime", options) for _number in range(2)]
+    half = modules.call("mlflow_installation", options, check=True)
+    both = [modules.start("mlflow_installation", options) for _number in range(2)]
     results = [modules.finish(process, seconds=400) for process in both]
     end_group(killed)
     for result in results:

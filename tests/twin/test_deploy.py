@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pymysql
 import pytest
-from ansible_collections.mlops.mlflow_aws.docker import entry_keys
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import keys
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import ask, await_, experiments
 from ansible_collections.mlops.mlflow_aws.tests.parts.webhooks import WEBHOOKS
 from ansible_collections.mlops.mlflow_aws.tests.twin._team import (
@@ -125,9 +125,9 @@ def derived_keys(team: Team) -> list[str]:
     for key in team.keys().values():
         path = team.twin.folder / "key"
         path.write_text(key)
-        derived = entry_keys.variables({"key_file": str(path), "environment": {}}, None)
+        derived = keys.variables({"key_file": str(path), "environment": {}}, None)
         path.unlink()
-        found += [key, derived[entry_keys.WEBHOOKS], derived[entry_keys.PASSPHRASE]]
+        found += [key, derived[keys.WEBHOOKS], derived[keys.PASSPHRASE]]
     assert len(set(found)) == 6
     return found
 

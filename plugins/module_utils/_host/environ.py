@@ -14,7 +14,7 @@ import os
 # Who and where the program is.
 _KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER")
 # What a program needs besides that talks to AWS: whose credentials, by which way. XDG_RUNTIME_DIR
-# is in memory, MLFLOW_AWS_* are limits of docker/mlflow_entry.py.
+# is in memory, MLFLOW_AWS_* are limits of programs/server/mlflow_entry.py.
 _AWS = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE")
 _AWS_MORE = ("SSL_CERT_DIR", "SSL_CERT_FILE", "XDG_RUNTIME_DIR")
 _AWS_PREFIXES = ("AWS_", "MLFLOW_AWS_")

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import typing as t
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
@@ -21,13 +20,13 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files as host_files
 
 STAMP = "installed.json"
-_ENTRYPOINT = "mlflow_entry.py"
+_LAUNCHER = "mlflow_entry.py"
 _WHAT = "MLflow"
 _AGAIN = "run the deploy playbook, which installs it again"
 _DESCRIPTION = {"version": str, "head": str, "revisions": list}
 
 
-class Runtime(t.NamedTuple):
+class Installation(t.NamedTuple):
     """One MLflow on a host: its folder, which also identifies it, and MLflow's version."""
 
     folder: Path
@@ -42,73 +41,76 @@ class Runtime(t.NamedTuple):
     @property
     def entrypoint(self) -> Path:
         """Return the copy of mlflow_entry.py that belongs to this MLflow."""
-        return self.folder / _ENTRYPOINT
+        return self.folder / _LAUNCHER
 
     def is_installed(self) -> bool:
-        """Say whether it was installed to the end, and is still whole."""
-        # An unreadable stamp is none.
+        """Return whether it was installed to the end, and is still complete."""
+        # An unreadable stamp counts as none.
         if read_stamp(self.folder / STAMP, check_mode=True) is None:
             return False
         return venv.is_whole(self.folder)
 
 
-def wanted_runtime(
+def wanted(
     folder: Path,
     requirements: t.Sequence[str],
     programs: t.Mapping[str, str],
     python: str | None,
-) -> Runtime:
-    """Return the runtime made of these files: the same files and Python give the same folder."""
+) -> Installation:
+    """Return the installation of these files: the same files and Python give the same folder."""
     _require_programs(programs)
     base, version = venv.base_python(python)
     digest = venv.digest([version, venv.files_digest(requirements, programs)])
     pinned = re.search(r"^mlflow==([^\s;\\]+)", "\n".join(requirements), re.MULTILINE)
     if not pinned:
         raise MlflowError(
-            "The requirements pin no mlflow: pass the collection's docker/requirements.txt."
+            "The requirements pin no mlflow; pass the collection's docker/requirements.txt."
         )
-    return Runtime(folder / f"{pinned.group(1)}-{digest}", pinned.group(1), base)
+    return Installation(folder / f"{pinned.group(1)}-{digest}", pinned.group(1), base)
 
 
-def installed_runtime(folder: Path, files: str, python: str | None) -> Runtime | None:
-    """Return the runtime made of the files of this digest, or None where it is not installed."""
+def find(folder: Path, files: str, python: str | None) -> Installation | None:
+    """Return the installation of the files with this digest, or None if it is not there."""
     base, version = venv.base_python(python)
     for path in folder.glob(f"*-{venv.digest([version, files])}"):
-        runtime = Runtime(path, path.name.rpartition("-")[0], base)
-        if runtime.is_installed():
-            return runtime
+        found = Installation(path, path.name.rpartition("-")[0], base)
+        if found.is_installed():
+            return found
     return None
 
 
 def install(
-    runtime: Runtime, requirements: t.Sequence[str], programs: t.Mapping[str, str], timeout: float
+    target: Installation,
+    requirements: t.Sequence[str],
+    programs: t.Mapping[str, str],
+    timeout: float,
 ) -> bool:
-    """Install the runtime unless it is there; returns whether anything changed.
+    """Install MLflow unless it is there; returns whether anything changed.
 
-    A half installed one, of a run that was killed, is made anew. Runs of the same time wait
-    for each other. timeout is in seconds for the wait and for each step of the installation.
+    What a killed run left unfinished is installed again. Concurrent runs wait for each other.
+    timeout is in seconds for the wait and for each step of the installation.
     """
-    if runtime.is_installed():
+    if target.is_installed():
         return False
-    host_files.make_folder(runtime.folder.parent)
-    with host_files.exclusive(runtime.folder.parent / ".lock", timeout, "installing MLflow"):
-        if runtime.is_installed():
+    host_files.make_folder(target.folder.parent)
+    with host_files.exclusive(target.folder.parent / ".lock", timeout, "installing MLflow"):
+        if target.is_installed():
             return False
-        venv.install(runtime.folder, runtime.base_python, requirements, programs, timeout, _WHAT)
+        venv.install(target.folder, target.base_python, requirements, programs, timeout, _WHAT)
         # Compiles just what a server imports, once, rather than in each server's first start.
-        entry = interpreter.isolated(str(runtime.python), str(runtime.entrypoint))
+        entry = interpreter.isolated(str(target.python), str(target.entrypoint))
         venv.run([*entry, "warm"], timeout, _WHAT)
-        # What MLflow tells of its schema revisions is kept, as asking it takes seconds.
-        told = venv.run([*entry, "describe"], timeout, _WHAT)
-        what = f"What MLflow in {runtime.folder} tells of itself"
-        description = commands.document(told, what, "run again", _DESCRIPTION)
-        host_files.write_private(runtime.folder / STAMP, json.dumps(description) + "\n")
-        _drop_old(runtime)
+        # MLflow's schema revisions are kept, since asking for them takes seconds.
+        described = venv.run([*entry, "describe"], timeout, _WHAT)
+        what = f"The description of MLflow in {target.folder}"
+        description = commands.document(described, what, "rerun", _DESCRIPTION)
+        host_files.write_private(target.folder / STAMP, json.dumps(description) + "\n")
+        _drop_old(target)
     return True
 
 
 def read_stamp(path: Path, *, check_mode: bool = False) -> dict[str, t.Any] | None:
-    """Return what an installed MLflow told of itself, None where it is not installed.
+    """Return how an installed MLflow describes itself, None if it is not installed.
 
     One that was cut short is refused; not in check mode, as a real run installs it again first.
     """
@@ -124,30 +126,38 @@ def read_stamp(path: Path, *, check_mode: bool = False) -> dict[str, t.Any] | No
 
 
 def newest(folder: Path) -> dict[str, str] | None:
-    """Return folder, interpreter and entry point of the runtime installed last, or None."""
+    """Return folder, interpreter and entry point of the newest installation, or None."""
     stamps = sorted(folder.glob(f"*/{STAMP}"), key=lambda path: path.stat().st_mtime)
     if not stamps:
         return None
-    runtime = Runtime(stamps[-1].parent, "", "")
+    found = Installation(stamps[-1].parent, "", "")
     return {
-        "path": str(runtime.folder),
-        "python": str(runtime.python),
-        "entrypoint": str(runtime.entrypoint),
+        "path": str(found.folder),
+        "python": str(found.python),
+        "entrypoint": str(found.entrypoint),
     }
 
 
 def _require_programs(programs: t.Mapping[str, str]) -> None:
-    """Refuse what is no set of files beside each other with the entry point among them."""
-    odd = [name for name in programs if os.path.basename(name) != name or name in ("", ".", "..")]
-    if odd or _ENTRYPOINT not in programs:
+    """Refuse files outside of the installation's folder, and a set without the launcher."""
+    odd = [name for name in programs if not _is_inside(name)]
+    if odd or _LAUNCHER not in programs:
         raise MlflowError(
-            f"The programs are {', '.join(programs) or 'none'}: pass {_ENTRYPOINT} and the files "
-            "beside it in the collection's folder docker, each by its plain name."
+            f"The programs are {', '.join(programs) or 'none'}; pass {_LAUNCHER} and the files that it "
+            "needs, each by its path relative to the collection's folder programs/server."
         )
 
 
-def _drop_old(current: Runtime) -> None:
-    """Delete runtimes but this one and the one before it, which servers may still be leaving."""
+def _is_inside(name: str) -> bool:
+    """Return whether a relative path stays inside of its folder, and is written plainly."""
+    path = PurePosixPath(name)
+    return (
+        bool(path.parts) and str(path) == name and path.parts[0] != "/" and ".." not in path.parts
+    )
+
+
+def _drop_old(current: Installation) -> None:
+    """Delete all but this installation and the one before, which servers may still be leaving."""
     others = [
         path.parent
         for path in current.folder.parent.glob(f"*/{STAMP}")

@@ -5,7 +5,7 @@
 
 Isolated, so that it loads what is installed in its own environment: PYTHONPATH, PYTHONHOME, packages
 of the user's own and the current folder would put another MLflow, or another module of any name,
-before it. docker/entry_private.py says the same for what those programs start.
+before it. programs/server/mlflow_aws_server/installation.py says the same for what those programs start.
 """
 
 from __future__ import annotations

@@ -66,6 +66,7 @@ def install(
     files.make_folder(folder)
     files.write_private(folder / _REQUIREMENTS, "\n".join(requirements))
     for name, text in programs.items():
+        files.make_folder((folder / name).parent)
         files.write_private(folder / name, text)
     python = str(interpreter(folder))
     run(isolation.isolated(base, "-m", "venv", str(folder / "venv")), timeout, what)

@@ -21,6 +21,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import Ml
 DESCRIPTION = "mlflow.json"
 _DOCKERFILE = "Dockerfile"
 _IGNORE = ".dockerignore"
+# Name of the folder with the server's program: see docker/Dockerfile.
+_PROGRAMS = "server"
 # How packages are come by does not change which ones: their hashes are locked.
 _NETWORK_ARGUMENT = re.compile(r"(?i)(all|ftp|http|https|no)_proxy|PIP_\w+|SSL_CERT_FILE")
 _VERSION = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,100}")
@@ -76,6 +78,17 @@ def read_context(folder: Path) -> dict[str, bytes]:
         raise MlflowError(
             f"{folder} holds no {_DOCKERFILE}: name the collection's docker folder, or one like it."
         )
+    return files
+
+
+def read_programs(folder: Path) -> dict[str, bytes]:
+    """Return the server's program as a build sees it: in a folder of its own, beside the Dockerfile."""
+    files = {
+        f"{_PROGRAMS}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+        for path in folder.rglob("*.py")
+    }
+    if not files:
+        raise MlflowError(f"{folder} holds no program; restore the collection's programs/server.")
     return files
 
 

@@ -38,7 +38,7 @@ _NO_ANSWER = {2002, 2003, 2006, 2013}
 _TOO_MANY = {1040, 1203}
 _TLS = {2026, 3159}
 _BLOCKED = 1129
-# docker/entry_mysql.py says the same; neither can import the other.
+# programs/server/mlflow_aws_server/mysql.py says the same; neither can import the other.
 BLOCKED = (
     "has blocked this machine's address after too many broken connections ({reason}): find what opens "
     "connections there and drops them, such as a port scan or a load balancer's check; raise "

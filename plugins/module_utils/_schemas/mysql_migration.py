@@ -13,7 +13,7 @@ docker/mlflow.json. From these a schema is in one of the states
     unknown  nothing is known of it here; MLflow itself looks, when it migrates
 
 and anything else is refused, before any schema is touched. The migration itself is the verb
-migrate-all of docker/mlflow_entry.py, which looks again, under a lock: see entry_migrate.py.
+migrate-all of programs/server/mlflow_entry.py, which looks again, under a lock: see migrate_one.py.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.installatio
 
 EMPTY, CURRENT, BEHIND, UNKNOWN = "empty", "current", "behind", "unknown"
 _PREFIX = "sqlite:///"
-# How docker/mlflow_entry.py begins the line about its MLflow.
+# How programs/server/mlflow_entry.py begins the line about its MLflow.
 _TOLD = "mlflow_entry loads "
 
 

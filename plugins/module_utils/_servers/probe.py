@@ -12,7 +12,7 @@ import re
 import time
 import typing as t
 
-# docker/mlflow_entry.py sends it with each answer.
+# programs/server/mlflow_entry.py sends it with each answer.
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
 _SEARCH = "/api/2.0/mlflow/experiments/search"
 # What a conversation can end with; something else than MLflow answers in other forms.

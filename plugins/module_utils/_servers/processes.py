@@ -226,7 +226,7 @@ class ProcessRuntime:
         """Return Supervisor's configuration file for these servers."""
         pidfile = self._folder / "supervisord.pid"
         # Each thread's own arena would cost tens of MiB for nothing here. By the pid file a
-        # server knows whose end is its own: see docker/mlflow_entry.py.
+        # server knows whose end is its own: see programs/server/mlflow_entry.py.
         environment = f'MALLOC_ARENA_MAX="2",MLFLOW_AWS_SUPERVISOR="{pidfile}"'
         sections: dict[str, dict[str, t.Any]] = {
             "unix_http_server": {"file": self._supervisor.path, "chmod": "0700"},

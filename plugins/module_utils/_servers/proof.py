@@ -13,7 +13,7 @@ import urllib.parse
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import probe
 
-# docker/entry_proof.py writes it.
+# programs/server/mlflow_aws_server/verification.py writes it.
 _KEY_TAG = "mlflow_aws.key"
 _API = "/api/2.0/mlflow"
 _PAUSE_SECONDS = 2.0

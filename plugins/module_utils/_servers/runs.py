@@ -4,7 +4,7 @@
 """Private to mlops.mlflow_aws: has the proof runs that servers lack logged.
 
 That takes the MLflow client, which a Prover finds in an installed runtime or in the image;
-docker/entry_proof.py does it there.
+programs/server/mlflow_aws_server/verification.py does it there.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Prover(t.Protocol):
     def prove(
         self, requests: t.Sequence[Request], experiment: str, timeout: int
     ) -> dict[str, t.Any]:
-        """Log a run through each server; returns runs and failures, see docker/entry_proof.py."""
+        """Log a run through each server; returns runs and failures, see verification.py of programs/server."""
 
 
 class Outcome(t.NamedTuple):
@@ -167,7 +167,7 @@ class ContainerProver:
 
 
 def _document(requests: t.Sequence[Request], experiment: str, timeout: int) -> str:
-    """Return the request of docker/entry_proof.py."""
+    """Return the request of programs/server/mlflow_aws_server/verification.py."""
     return json.dumps(
         {
             "servers": [request._asdict() for request in requests],
@@ -178,7 +178,7 @@ def _document(requests: t.Sequence[Request], experiment: str, timeout: int) -> s
 
 
 def _answer(code: int, output: str, errors: str) -> dict[str, t.Any]:
-    """Return what docker/entry_proof.py printed."""
+    """Return what programs/server/mlflow_aws_server/verification.py printed."""
     if code != 0 or not output.strip():
         reason = commands.reason(errors, output)
         raise MlflowError(f"The MLflow client failed ({reason}): {_REMEDY}.")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The entry point of docker/ as a process, at a real MySQL and an emulated Secrets Manager."""
+"""The server's program as a process, at a real MySQL and an emulated Secrets Manager."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import (
 )
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
 
-ENTRY = CHECKOUT / "docker" / "mlflow_entry.py"
 KNOWN = json.loads((CHECKOUT / "docker" / "mlflow.json").read_text())
 HEAD = KNOWN["head"]
 AWKWARD = "%/@:?#&\"'\\ ; =x"
@@ -74,6 +73,7 @@ class Place:
     """The parts that stay up for all tests, and every password that was ever in use."""
 
     python: Path
+    entry: Path
     database: Mysql
     aws: Ministack
     folder: Path
@@ -173,7 +173,7 @@ class Place:
         path = self.folder / f"request-{uuid.uuid4().hex}.json"
         path.write_text(json.dumps({**request, **more}))
         return subprocess.Popen(
-            [self.python, ENTRY, "migrate-all", path],
+            [self.python, self.entry, "migrate-all", path],
             env=self.environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -234,7 +234,7 @@ class Place:
         self.logs.append(log)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [self.python, ENTRY, "serve", path],
+                [self.python, self.entry, "serve", path],
                 env=self.environment(**(environment or {})),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -269,7 +269,7 @@ class Place:
     def call(self, verb: str, path: Path, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a verb of the entry point to its end."""
         done = subprocess.run(
-            [self.python, ENTRY, verb, path],
+            [self.python, self.entry, verb, path],
             env=self.environment(**more),
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docker/mlflow_entry.py against a real MySQL that takes TLS alone, and a Secrets Manager.
+"""programs/server/mlflow_entry.py against a real MySQL that takes TLS alone, and a Secrets Manager.
 
 The password of every identity is in the emulated Secrets Manager; the entry point gets its
 name. The last test looks for all of them where none may be.
@@ -27,11 +27,10 @@ from urllib.parse import quote, quote_plus
 from urllib.request import Request
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.docker import entry_keys
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.probe import probe
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import keys
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     AWKWARD,
-    ENTRY,
     HEAD,
     KNOWN,
     MIGRATOR,
@@ -80,8 +79,8 @@ def place(
         database_server(mysql_image, free_ports(1)[0]) as database,
         ministack(free_ports(1)[0], tmp_path_factory.mktemp("aws")) as aws,
     ):
-        python = Path(runtime["python"])
-        yield Place(python, database, aws, tmp_path_factory.mktemp("place"), free_ports)
+        program = (Path(runtime["python"]), Path(runtime["entrypoint"]))
+        yield Place(*program, database, aws, tmp_path_factory.mktemp("place"), free_ports)
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +250,7 @@ def test_health_remembers_that_the_last_request_failed(
     """A server that lost its database is not well though nobody uses it, until a request succeeds."""
     port = free_ports(1)[0]
     with database_server(mysql_image, port) as database:
-        own = Place(place.python, database, place.aws, place.folder, place.new_port)
+        own = Place(place.python, place.entry, database, place.aws, place.folder, place.new_port)
         made = own.new_schema("mlflow_stopped")
         (record,) = own.migrate(made)
         assert record["error"] == ""
@@ -586,8 +585,8 @@ def test_every_host_has_the_same_key(place: Place, schema: dict[str, Any]) -> No
         assert [path.name for path in held] == ["root-key"] * 2
         assert {stat.S_IMODE(path.stat().st_mode) for path in held} == {0o400}
         (folder, _other) = folders
-        derived = entry_keys.variables(settings[0], folder)
-        for secret in (root, derived[entry_keys.WEBHOOKS], derived[entry_keys.PASSPHRASE]):
+        derived = keys.variables(settings[0], folder)
+        for secret in (root, derived[keys.WEBHOOKS], derived[keys.PASSPHRASE]):
             assert traces(secret) == []
             place.passwords.append(secret)
 
@@ -673,7 +672,7 @@ def guarded(
         iam.put_role_policy(RoleName="project", PolicyName="all", PolicyDocument=told[1])
         where = {"LocationConstraint": REGION}
         aws.client("s3").create_bucket(Bucket="artifacts", CreateBucketConfiguration=where)
-        other = Place(place.python, place.database, aws, tmp_path, place.new_port)
+        other = Place(place.python, place.entry, place.database, aws, tmp_path, place.new_port)
         yield Guarded(other, clock, f"arn:aws:iam::{ACCOUNT}:role/project")
         place.passwords += other.passwords
         # Its folder goes before the last test reads them.
@@ -888,7 +887,7 @@ def test_the_binary_log(
 ) -> None:
     """It is found before a migration; one that broke off on it is repaired where nothing is lost."""
     with database_server(mysql_image, free_ports(1)[0], "--log-bin=binlog") as database:
-        other = Place(place.python, database, place.aws, place.folder, place.new_port)
+        other = Place(place.python, place.entry, database, place.aws, place.folder, place.new_port)
         schema = other.new_schema("mlflow_logged")
         place.passwords += other.passwords
         (record,) = other.migrate(schema)
@@ -925,7 +924,7 @@ def break_off(place: Place, schema: dict[str, Any]) -> None:
     (folder / "my.cnf").write_text(f'[client]\nuser="{user}"\npassword="{password}"\n')
     uri = f"{schema['uri']}?read_default_file={folder}/my.cnf&ssl_ca={folder}/ca.pem"
     done = subprocess.run(
-        [place.python, ENTRY, "migrate"],
+        [place.python, place.entry, "migrate"],
         input=json.dumps({"uri": uri}),
         env=place.environment(),
         capture_output=True,

@@ -29,7 +29,7 @@ from urllib.parse import parse_qs
 
 import pymysql
 import pytest
-from ansible_collections.mlops.mlflow_aws.docker import entry_mysql
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import option_file
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     RUNTIME,
     Place,
@@ -52,7 +52,7 @@ DATABASE = "database.mlflow.invalid"
 # The address is how this test asks the database itself.
 NAMES = (DATABASE, "127.0.0.1")
 SCHEMA = "mlflow_far"
-FILES = CHECKOUT / "roles" / "mlflow_database_tunnel" / "files"
+FILES = CHECKOUT / "programs" / "tunnel"
 TOKEN = "token-of-a-session"
 CUT_SECONDS = 60
 # What stands for the plugin: it forwards the port to where the stand-in of AWS says.
@@ -159,8 +159,8 @@ def laptop(
         sshd(tmp_path_factory.mktemp("sshd"), free_ports(1)[0]) as bastion,
         short_folder() as state,
     ):
-        python = Path(runtime["python"])
-        place = Place(python, database, aws, tmp_path_factory.mktemp("place"), free_ports)
+        program = (Path(runtime["python"]), Path(runtime["entrypoint"]))
+        place = Place(*program, database, aws, tmp_path_factory.mktemp("place"), free_ports)
         made = Laptop(modules, state, place, bastion, free_ports(1)[0])
         yield made
         made.close()
@@ -367,12 +367,12 @@ def test_a_connection_through_it_says_when_it_is_not_open() -> None:
     """As an error of the driver that is worth another try, with the tunnel's address."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    opened = entry_mysql.opener({"tunnel": f"127.0.0.1:{port}"})
+    opened = option_file.opener({"tunnel": f"127.0.0.1:{port}"})
     with pytest.raises(pymysql.err.OperationalError) as raised:
         opened(host="db.invalid", user="u", password="p", connect_timeout=5)
     assert raised.value.args[0] == 2003
     assert f"the tunnel at 127.0.0.1:{port} is not open" in raised.value.args[1]
-    assert entry_mysql.opener({}) is pymysql.connect
+    assert option_file.opener({}) is pymysql.connect
 
 
 def test_faults_are_one_sentence(laptop: Laptop, free_ports: Callable[[int], list[int]]) -> None:

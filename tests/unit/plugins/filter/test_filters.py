@@ -12,11 +12,11 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.mlops.mlflow_aws.plugins.filter import (
     mlflow_any_host,
     mlflow_fleet_table,
+    mlflow_installation_files,
     mlflow_inventory_ports,
     mlflow_play_limit,
     mlflow_project_records,
     mlflow_run_requests,
-    mlflow_runtime_files,
     mlflow_server_options,
     mlflow_server_table,
     mlflow_verdict,
@@ -29,7 +29,7 @@ PLUGINS = (
     mlflow_play_limit,
     mlflow_project_records,
     mlflow_run_requests,
-    mlflow_runtime_files,
+    mlflow_installation_files,
     mlflow_server_options,
     mlflow_server_table,
     mlflow_verdict,
@@ -306,7 +306,7 @@ def test_a_play_with_a_limit_ends_at_the_first_failure(percentage: Any, limit: i
 
 def test_a_runtime_is_known_by_its_files() -> None:
     """By few characters, which another file changes."""
-    digest = FILTERS["mlflow_runtime_files"]
+    digest = FILTERS["mlflow_installation_files"]
     files = {"mlflow_entry.py": "code"}
     assert digest(["mlflow==3.17.2"], files) == digest(["mlflow==3.17.2"], dict(files))
     assert (

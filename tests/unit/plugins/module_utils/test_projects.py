@@ -11,10 +11,10 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.docker import entry_mysql
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _projects
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import project_records
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import mysql as program
 
 KEYS = ["name", "port", "description", "owner", "state", "artifact_retention_days", "server"]
 
@@ -354,7 +354,7 @@ def test_a_variable_without_effect_names_what_to_use(name: str, remedy: str) -> 
     )
 
 
-@pytest.mark.parametrize("name", sorted(entry_mysql.LIMITS))
+@pytest.mark.parametrize("name", sorted(program.LIMITS))
 def test_a_limit_of_the_servers_own(name: str) -> None:
     """A project may have its own, if it is a number of seconds."""
     assert name in _projects._LIMITS

@@ -27,7 +27,7 @@ OPTIONS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def keeper() -> ModuleType:
     """Load the program that keeps tunnels."""
-    path = ROOT / "roles" / "mlflow_database_tunnel" / "files" / "mlflow_tunnel.py"
+    path = ROOT / "programs" / "tunnel" / "mlflow_tunnel.py"
     spec = importlib.util.spec_from_file_location("mlflow_tunnel", path)
     assert spec
     assert spec.loader

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.docker import entry_private
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import environ
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
+    environment as program,
+)
 
 OWN = {"HOME": "/home/ada", "PATH": "/usr/bin", "LC_ALL": "C.UTF-8"}
 AWS = {
@@ -51,4 +53,4 @@ def test_a_program_that_asks_aws_knows_the_way() -> None:
 
 def test_programs_keep_what_they_are_given() -> None:
     """Neither side can import the other; an image alone says how it takes its memory."""
-    assert set(entry_private._KEPT) - {"MALLOC_ARENA_MAX"} == set(environ._KEPT)
+    assert set(program.KEPT) - {"MALLOC_ARENA_MAX"} == set(environ._KEPT)

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import installation, venv
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.installation import Runtime
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.installation import (
+    Installation,
+)
 
 FOLDER = Path("/s/runtimes")
 REQUIREMENTS = [
@@ -26,7 +28,7 @@ VERSION = sys.version_info[:2]
 def folder(requirements: list[str], **programs: str) -> Path:
     """Return the folder of the runtime made of these; a program is named without its ending."""
     files = PROGRAMS | {f"{name}.py": text for name, text in programs.items()}
-    return installation.wanted_runtime(FOLDER, requirements, files, sys.executable).folder
+    return installation.wanted(FOLDER, requirements, files, sys.executable).folder
 
 
 def program(path: Path, text: str) -> str:
@@ -47,14 +49,14 @@ def test_a_runtime_is_known_by_all_that_goes_into_it() -> None:
         folder(["supervisor==4.3.0\n", *REQUIREMENTS]),
         folder([REQUIREMENTS[0].replace("sha256:00", "sha256:22")]),
         folder(REQUIREMENTS, mlflow_entry="other code"),
-        folder(REQUIREMENTS, entry_more="code"),
+        folder(REQUIREMENTS, more="code"),
     }
     assert len(others | {same}) == 6
 
 
 def test_its_files_lie_in_its_folder() -> None:
     """An interpreter and a copy of the entry point."""
-    runtime = installation.wanted_runtime(FOLDER, REQUIREMENTS, PROGRAMS, sys.executable)
+    runtime = installation.wanted(FOLDER, REQUIREMENTS, PROGRAMS, sys.executable)
     assert runtime.version == "3.17.2"
     assert runtime.python == runtime.folder / "venv" / "bin" / "python"
     assert runtime.entrypoint == runtime.folder / "mlflow_entry.py"
@@ -72,12 +74,19 @@ def test_requirements_without_mlflow_are_refused(requirements: list[str]) -> Non
 
 @pytest.mark.parametrize(
     "programs",
-    [{}, {"entry.py": ""}, {"mlflow_entry.py": "", "../x.py": ""}, {"mlflow_entry.py": "", "": ""}],
+    [
+        {},
+        {"entry.py": ""},
+        *(
+            {"mlflow_entry.py": "", name: ""}
+            for name in ("../x.py", "", "/x.py", "a/../x.py", "./x.py")
+        ),
+    ],
 )
-def test_programs_are_files_beside_the_entry_point(programs: dict[str, str]) -> None:
+def test_programs_lie_in_the_folder_of_the_entry_point(programs: dict[str, str]) -> None:
     """None of them may lie elsewhere."""
     with pytest.raises(MlflowError, match=r"pass mlflow_entry\.py and the files"):
-        installation.wanted_runtime(FOLDER, REQUIREMENTS, programs, sys.executable)
+        installation.wanted(FOLDER, REQUIREMENTS, programs, sys.executable)
 
 
 def test_this_python_will_do() -> None:
@@ -102,7 +111,7 @@ def test_a_given_python_that_will_not_do_is_named(text: str, tmp_path: Path) -> 
     """With what is needed, how to get it, and the variable."""
     python = program(tmp_path / "python", text)
     with pytest.raises(MlflowError) as caught:
-        installation.wanted_runtime(FOLDER, REQUIREMENTS, PROGRAMS, python)
+        installation.wanted(FOLDER, REQUIREMENTS, PROGRAMS, python)
     assert str(caught.value) == (
         f"{python} is not a Python 3.11 or newer with venv and ensurepip: install one (on Debian "
         "and Ubuntu the package python3-venv) or name it in mlflow_server_base_python."
@@ -116,7 +125,7 @@ def test_a_host_without_a_usable_python(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", program(tmp_path / "old", "echo 3.9"))
     with pytest.raises(MlflowError) as caught:
-        installation.wanted_runtime(FOLDER, REQUIREMENTS, PROGRAMS, None)
+        installation.wanted(FOLDER, REQUIREMENTS, PROGRAMS, None)
     assert str(caught.value).startswith(
         "No interpreter on this host is a Python 3.11 or newer with venv and ensurepip: "
     )
@@ -130,7 +139,7 @@ def test_a_broken_python_on_the_path_is_passed_over(
     (tmp_path / "python3").symlink_to(sys.executable)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", program(tmp_path / "old", "echo 3.9"))
-    runtime = installation.wanted_runtime(FOLDER, REQUIREMENTS, PROGRAMS, None)
+    runtime = installation.wanted(FOLDER, REQUIREMENTS, PROGRAMS, None)
     assert runtime.base_python == str(tmp_path / "python3")
 
 
@@ -149,10 +158,10 @@ def test_the_python_that_runs_this_is_not_asked(
 def test_a_runtime_is_found_by_what_it_is_made_of(tmp_path: Path) -> None:
     """Once it is installed to the end, for the same files and the same Python."""
     files = venv.files_digest(REQUIREMENTS, PROGRAMS)
-    wanted = installation.wanted_runtime(tmp_path, REQUIREMENTS, PROGRAMS, sys.executable)
+    wanted = installation.wanted(tmp_path, REQUIREMENTS, PROGRAMS, sys.executable)
     wanted.python.parent.mkdir(parents=True)
     wanted.python.symlink_to(sys.executable)
-    find = installation.installed_runtime
+    find = installation.find
     assert find(tmp_path, files, sys.executable) is None
     (wanted.folder / "requirements.txt").write_text("\n".join(REQUIREMENTS))
     packages = [package(wanted.folder, name) for name in ("alembic", "mlflow")]
@@ -211,5 +220,5 @@ def test_old_runtimes_go(tmp_path: Path) -> None:
     """The new one and the one before stay, as servers may still be leaving that one."""
     folders = [installed(tmp_path / name, age) for name, age in (("a", 30), ("b", 20), ("c", 10))]
     current = installed(tmp_path / "new", 0)
-    installation._drop_old(Runtime(current, "3.17.2", sys.executable))
+    installation._drop_old(Installation(current, "3.17.2", sys.executable))
     assert [path.exists() for path in (*folders, current)] == [False, False, True, True]

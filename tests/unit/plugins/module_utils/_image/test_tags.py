@@ -117,9 +117,11 @@ def test_what_python_leaves_behind_never_counts(tmp_path: Path) -> None:
 
 def test_the_shipped_folder_has_a_tag() -> None:
     """Its description and its files are there, and the lock is among them."""
-    folder = Path(__file__).resolve().parents[5] / "docker"
-    files = tags.read_context(folder)
-    assert {"Dockerfile", "requirements.txt", "mlflow_entry.py"} <= set(files)
+    root = Path(__file__).resolve().parents[5]
+    folder = root / "docker"
+    files = tags.read_context(folder) | tags.read_programs(root / "programs" / "server")
+    assert {"Dockerfile", "requirements.txt", "server/mlflow_entry.py"} <= set(files)
+    assert "server/mlflow_aws_server/cli.py" in files
     version = tags.describe(folder).version
     assert f"mlflow=={version} ".encode() in files["requirements.txt"]
 

@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import pymysql
-from ansible_collections.mlops.mlflow_aws.docker import entry_mysql
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import mysql
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import mysql as program
 
 HOST = "Host '10.0.0.7' is blocked because of many connection errors"
 
 
 def test_both_sides_say_the_same_of_a_blocked_host() -> None:
     """Neither can import the other, so each has the text."""
-    assert mysql.BLOCKED == entry_mysql.BLOCKED
+    assert mysql.BLOCKED == program.BLOCKED
     error = pymysql.err.OperationalError(1129, f"{HOST}.")
     database = {"user": "u", "secret": "s"}
-    told = entry_mysql.sentence(error, "mysql+pymysql://db.example:3306/demo", database)
+    told = program.sentence(error, "mysql+pymysql://db.example:3306/demo", database)
     text = mysql.BLOCKED.format(reason=HOST)
     assert told == f"The database at db.example:3306 {text}"
     transport = mysql.MysqlTransport.__new__(mysql.MysqlTransport)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Part of mlflow_entry.py: what tells whether the server on this machine is well."""
+"""Whether the server on this machine is well, without keeping its database awake."""
 
 from __future__ import annotations
 
@@ -9,37 +9,33 @@ import contextlib
 import http.client
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING or __package__:
-    from ansible_collections.mlops.mlflow_aws.docker.entry_private import private_base, private_name
-else:
-    from entry_private import private_base, private_name
+from .private import private_base, private_name
 
-# Sent with our own question, which is no use of the server.
+# Sent with our own request, which does not count as use of the server.
 PROBE_HEADER = "mlflow-aws-probe"
-# A database that nobody used for so long is let sleep.
+# A database that has been idle for so long may sleep.
 USED_SECONDS = 60
 PROBE_SECONDS = 10
-# How seldom a database that fails is asked at the end, while nobody uses it.
+# The longest pause between two requests to a failing database that is not in use.
 RETRY_SECONDS = 3600
 # Calls that do not read the database.
 IDLE_PATHS = ("/health", "/metrics", "/version")
-# Calls whose answer tells how the database is; those for artifacts do not.
+# Calls whose answer shows the state of the database; those for artifacts do not.
 DATABASE_PATHS = ("/api/", "/ajax-api/", "/graphql", "/v1/")
 ARTIFACTS = "/mlflow-artifacts/"
 
 
 def health(settings: dict[str, Any], settings_path: Path) -> int:
-    """Ask the running server, through its API for its database; returns 0 where all is well.
+    """Ask the running server, through its API for its database; returns 0 if all is well.
 
-    A database that is paid by the hour sleeps while nobody uses it, and must not be kept
-    awake by this question: once it was answered, it is only asked again of a server that
-    somebody used within the last minute, and an idle one is asked whether it lives.
+    A database that is billed by the hour sleeps while it is idle, and must not be kept awake
+    by this probe: after its first success, it asks the database only of a server that was used
+    within the last minute, and an idle one only whether it runs.
 
-    Where the last request failed the server is not well until one succeeds: somebody's, or this
-    question. It is then asked at growing intervals, as a login that is refused wakes the
-    database too.
+    If the last request failed, the server is not well until one succeeds: a user's, or this
+    probe. It then asks at growing intervals, as a login that is refused wakes the database too.
     """
     notes = None
     if settings.get("database"):
@@ -56,10 +52,10 @@ def health(settings: dict[str, Any], settings_path: Path) -> int:
 
 
 class Notes:
-    """Files in the server's private folder by which `health` and its processes know of each other.
+    """Files in the server's private folder through which `health` and the workers share what they saw.
 
-    proved: the database has answered since the start; used: when it was asked for last; failed:
-    since when requests fail, absent where the last one succeeded; asked: when `health` tried again.
+    proved: the database has answered since the start; used: time of the last use; failed: since
+    when requests fail, absent if the last one succeeded; asked: when `health` last retried.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,12 +64,12 @@ class Notes:
         self.failed, self.asked = folder / "failed", folder / "asked"
 
     def is_due(self) -> bool:
-        """Say whether to try again: each pause is as long as it has failed before."""
+        """Return whether to retry: each pause is as long as it has failed before."""
         asked, failed = _changed(self.asked), _changed(self.failed)
         return time.time() - asked >= min(max(asked - failed, 0), RETRY_SECONDS)
 
     def answered(self, healthy: bool) -> None:
-        """Note what became of our own question."""
+        """Note the outcome of our own request."""
         with contextlib.suppress(OSError):
             if healthy:
                 self.proved.touch()
@@ -96,7 +92,7 @@ class Notes:
 
 
 class Noted:
-    """An ASGI application that notes when it was used last and whether it failed, for `health`."""
+    """An ASGI application that notes its last use and whether it failed, for `health`."""
 
     def __init__(self, application: Any, folder: Path) -> None:
         """Take the application, and the private folder for the notes."""
@@ -105,7 +101,7 @@ class Noted:
         self._noted = 0.0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Hand the request on."""
+        """Pass the request on."""
         if scope["type"] != "http" or not _is_use(scope):
             await self._application(scope, receive, send)
             return
@@ -122,7 +118,7 @@ class Noted:
         await self._application(scope, receive, sent if _reads_database(scope) else send)
 
     def _note(self, status: int) -> None:
-        """Note how a request ended; one that was refused for itself tells nothing."""
+        """Note how a request ended; one that was refused for its own faults says nothing."""
         if status >= 500:
             self._notes.fail()
         elif status < 400:
@@ -130,31 +126,31 @@ class Noted:
 
 
 def _is_use(scope: Any) -> bool:
-    """Say whether a request may need the database, and is not our own question."""
+    """Return whether a request may need the database, and is not our own."""
     names = [name for name, _value in scope["headers"]]
     return scope["path"] not in IDLE_PATHS and PROBE_HEADER.encode() not in names
 
 
 def _reads_database(scope: Any) -> bool:
-    """Say whether the answer tells how the database is."""
+    """Return whether the answer shows the state of the database."""
     path = scope["path"]
     return path.startswith(DATABASE_PATHS) and ARTIFACTS not in path
 
 
 def _changed(path: Path) -> float:
-    """Return when the file was changed, 0 where there is none."""
+    """Return when the file was changed, 0 if there is none."""
     with contextlib.suppress(OSError):
         return path.stat().st_mtime
     return 0.0
 
 
 def _is_recent(path: Path) -> bool:
-    """Say whether the file was changed within the last minute."""
+    """Return whether the file was changed within the last minute."""
     return time.time() - _changed(path) < USED_SECONDS
 
 
 def _ask(settings: dict[str, Any], method: str, path: str, body: str | None = None) -> bool:
-    """Ask the server on this machine; says whether it answered 200."""
+    """Send a request to the server on this machine; returns whether it answered 200."""
     host, port = settings["host"], settings["port"]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
     allowed = [name for name in settings["allowed_hosts"] if "*" not in name]

@@ -4,21 +4,24 @@
 """Keep a tunnel from this host's loopback to the database open; Supervisor runs it.
 
     python -I mlflow_tunnel.py serve SETTINGS.json    keep it open
-    python -I mlflow_tunnel.py end FOLDER             end what a killed keeper has left behind
+    python -I mlflow_tunnel.py end FOLDER             end what a killed process has left behind
 
 The settings file (JSON, mode 0600) holds:
 
     configuration   text, which tells one configuration from another
     kind            ssh or ssm
-    host, port      where the tunnel begins on this host
-    database        `host` and `port` of the database, as the tunnel's far end names it
+    host, port      the local end of the tunnel
+    database        `host` and `port` of the database, as the tunnel's far end resolves them
     ssh             `bastion`, a destination as ssh takes it; `options`, further arguments of ssh
     ssm             `region`, `profile` and `endpoint_url` (empty for AWS's own), `group`, the relay's
-                    Auto Scaling group, and `document`, the session document that allows this
-                    database alone
+                    Auto Scaling group, and `document`, the session document that allows only this
+                    database
 
-What carries the tunnel, ssh or AWS's session-manager-plugin, is started again whenever it ends. It
-is asked for nothing meanwhile, since a question would wake a database that sleeps.
+What carries the tunnel, ssh or AWS's session-manager-plugin, is restarted whenever it ends. No probe
+goes through it, since that would wake up a sleeping database.
+
+It is one file, in an environment without the server's packages. What it shares with
+programs/server is held equal by tests/unit/programs.
 """
 
 from __future__ import annotations
@@ -36,13 +39,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-# After so many seconds a tunnel that ends has been a good one, and is built again at once.
+# A tunnel that ends after so many seconds was a good one, and is reopened at once.
 STEADY_SECONDS = 30.0
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 10.0
 STOP_SECONDS, PS_SECONDS = 5.0, 10.0
-# An instance of the relay takes a minute or two until Systems Manager knows it.
+# An instance of the relay takes a minute or two until Systems Manager lists it.
 RELAY_SECONDS, RELAY_POLL_SECONDS = 300.0, 5.0
-# A line that says nothing for so long is cut off, as by a bastion that is gone.
+# A connection that is silent for so long is closed, as when the bastion is gone.
 ALIVE_SECONDS, ALIVE_COUNT = 5, 3
 CHILD = "child.json"
 # From here a plugin reads the session's token, which would stand in its arguments otherwise.
@@ -50,18 +53,18 @@ RESPONSE = "AWS_SSM_START_SESSION_RESPONSE"
 
 
 class TunnelError(Exception):
-    """One sentence that says what failed and what to do."""
+    """One sentence for the log: what failed and what to do."""
 
 
 class Carrier(NamedTuple):
-    """A program that carries the tunnel, and what it gets on top of this one's environment."""
+    """A program that carries the tunnel, and its variables on top of this process's environment."""
 
     command: list[str]
     environment: dict[str, str]
 
 
 def main(arguments: list[str]) -> int:
-    """Keep the tunnel until told to stop, or end one."""
+    """Keep the tunnel until stopped, or end one."""
     if len(arguments) != 2 or arguments[0] not in ("serve", "end"):
         say("Usage: mlflow_tunnel.py serve SETTINGS.json | end FOLDER")
         return 2
@@ -74,8 +77,8 @@ def main(arguments: list[str]) -> int:
     except TunnelError as error:
         say(str(error))
         return 2
-    signal.signal(signal.SIGTERM, _stop)
-    _end_with_parent()
+    signal.signal(signal.SIGTERM, stop)
+    end_with_parent(os.getppid())
     keep(settings, path.parent)
     return 0
 
@@ -86,14 +89,14 @@ def read_settings(path: Path) -> dict[str, Any]:
         settings = json.loads(path.read_text(encoding="utf-8"))
         if settings["kind"] in CARRIERS and isinstance(settings[settings["kind"]], dict):
             return dict(settings)
-        reason = "its kind is not known"
+        reason = "its kind is unknown"
     except (OSError, ValueError, LookupError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
     raise TunnelError(f"{path} cannot be read ({reason}); run the servers playbook.")
 
 
 def keep(settings: dict[str, Any], folder: Path) -> None:
-    """Build the tunnel again whenever it ends."""
+    """Reopen the tunnel whenever it ends."""
     _end_left_behind(folder)
     pause = PAUSE_SECONDS
     while True:
@@ -106,7 +109,7 @@ def keep(settings: dict[str, Any], folder: Path) -> None:
             say(str(error))
         steady = time.monotonic() - began > STEADY_SECONDS
         pause = PAUSE_SECONDS if steady else min(pause * 2, LONGEST_PAUSE_SECONDS)
-        say(f"It is built again in {pause:.0f} seconds.")
+        say(f"Reopening it in {pause:.0f} seconds.")
         time.sleep(pause)
 
 
@@ -116,7 +119,7 @@ def through_bastion(settings: dict[str, Any]) -> Carrier:
     options = {
         "BatchMode": "yes",
         "ConnectTimeout": "10",
-        # Of one that is shared the forwarding would outlive this process.
+        # The forwarding of a shared connection would outlive this process.
         "ControlMaster": "no",
         "ControlPath": "none",
         "ExitOnForwardFailure": "yes",
@@ -151,7 +154,7 @@ def through_relay(settings: dict[str, Any]) -> Carrier:
         told = {key: answer[key] for key in ("SessionId", "StreamUrl", "TokenValue")}
     except (BotoCoreError, ClientError, KeyError) as error:
         raise TunnelError(
-            f"AWS opens no session with the relay ({error}): check the credentials of this host, "
+            f"AWS opens no session with the relay ({error}); check the credentials of this host, "
             "and that they have the policy RelayUserPolicyArn of the stack."
         ) from None
     command = ["session-manager-plugin", RESPONSE, aws.region_name, "StartSession"]
@@ -171,7 +174,7 @@ def say(text: str) -> None:
 
 
 def _relay(aws: Any, group: str, endpoint: str | None) -> str:
-    """Return the relay's instance; start one, and wait until Systems Manager knows it."""
+    """Return the relay's instance; start one, and wait until Systems Manager lists it."""
     scaling = aws.client("autoscaling", endpoint_url=endpoint)
     ssm = aws.client("ssm", endpoint_url=endpoint)
     deadline = time.monotonic() + RELAY_SECONDS
@@ -180,7 +183,7 @@ def _relay(aws: Any, group: str, endpoint: str | None) -> str:
         found = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])
         if not found["AutoScalingGroups"]:
             raise TunnelError(
-                f"There is no relay {group}: run the backend playbook with the stack's parameter "
+                f"There is no relay {group}; run the backend playbook with the stack's parameter "
                 "Relay set to true."
             )
         [state] = found["AutoScalingGroups"]
@@ -193,21 +196,21 @@ def _relay(aws: Any, group: str, endpoint: str | None) -> str:
                 return instance
         if time.monotonic() > deadline:
             raise TunnelError(
-                f"The relay {group} did not come up in {RELAY_SECONDS:.0f} seconds: see the "
+                f"The relay {group} did not come up in {RELAY_SECONDS:.0f} seconds; see the "
                 "activity of that Auto Scaling group."
             )
         time.sleep(RELAY_POLL_SECONDS)
 
 
 def _in_service(group: dict[str, Any]) -> list[str]:
-    """Return the instances of an Auto Scaling group that serve."""
+    """Return the instances of an Auto Scaling group that are in service."""
     return [
         str(one["InstanceId"]) for one in group["Instances"] if one["LifecycleState"] == "InService"
     ]
 
 
 def _is_online(ssm: Any, instance: str) -> bool:
-    """Say whether Systems Manager reaches an instance."""
+    """Return whether Systems Manager reaches an instance."""
     filters = [{"Key": "InstanceIds", "Values": [instance]}]
     known = ssm.describe_instance_information(Filters=filters)["InstanceInformationList"]
     return any(one["PingStatus"] == "Online" for one in known)
@@ -221,7 +224,7 @@ def _carry(carrier: Carrier, folder: Path) -> int:
         )
     except OSError as error:
         raise TunnelError(
-            f"{carrier.command[0]} cannot be run ({error.strerror}): install it on this host."
+            f"{carrier.command[0]} cannot be run ({error.strerror}); install it on this host."
         ) from None
     try:
         _note(folder, process.pid, carrier)
@@ -234,19 +237,19 @@ def _carry(carrier: Carrier, folder: Path) -> int:
 
 
 def _note(folder: Path, pid: int, carrier: Carrier) -> None:
-    """Write down what runs, for a keeper that follows one that was killed."""
+    """Record what runs, for the process that follows one that was killed."""
     path = folder / CHILD
     path.touch(mode=0o600)
     path.write_text(json.dumps({"pid": pid, "words": carrier.command[:5]}), encoding="utf-8")
 
 
 def _end_left_behind(folder: Path) -> None:
-    """End what a killed keeper has left, which still holds the port."""
+    """End what a killed process has left behind, which still holds the port."""
     try:
         left = json.loads((folder / CHILD).read_text(encoding="utf-8"))
         left = {"pid": int(left["pid"]), "words": [str(word) for word in left["words"]]}
     except (OSError, ValueError, LookupError, TypeError):
-        # It was cut short, so nothing tells whose that process is.
+        # It was cut short, so nothing identifies that process.
         return
     if not _runs(left):
         return
@@ -260,18 +263,18 @@ def _end_left_behind(folder: Path) -> None:
 
 
 def _runs(left: dict[str, Any]) -> bool:
-    """Say whether a process that was written down runs, and no other has its number."""
+    """Return whether a recorded process runs, and no other has its number."""
     return " ".join(left["words"]) in _arguments(left["pid"])
 
 
 def _arguments(pid: int) -> str:
-    """Return the command line of a process, empty where there is none."""
+    """Return the command line of a process, empty if there is none."""
     if Path("/proc/self/cmdline").exists():
         with contextlib.suppress(OSError):
             words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
             return words.replace("\0", " ")
         return ""
-    # macOS has ps alone, a slim Linux none.
+    # macOS has only ps, a slim Linux not even that.
     command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=PS_SECONDS, check=False)
@@ -280,9 +283,11 @@ def _arguments(pid: int) -> str:
     return done.stdout.decode("utf-8", "replace")
 
 
-def _end_with_parent() -> None:
-    """Stop this process when its Supervisor is gone, so that nothing holds the port unowned."""
-    parent = os.getppid()
+# programs/server/mlflow_aws_server/processes.py says the two below too.
+
+
+def end_with_parent(parent: int) -> None:
+    """Stop this process when its parent is gone, so that nothing holds the port unowned."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -292,8 +297,8 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
-    """End this process by an exception, so that it takes the tunnel with it."""
+def stop(number: int, _frame: FrameType | None) -> None:
+    """End this process by an exception, so that it cleans up."""
     sys.exit(128 + number)
 
 

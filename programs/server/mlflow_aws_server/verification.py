@@ -1,12 +1,13 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Logs one small run through servers with the MLflow client and reads all of it back.
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Log one small run through servers with the MLflow client and read all of it back.
 
-`mlflow_entry.py prove REQUEST.json` takes
+The request of `prove` (JSON) holds:
 
     servers     list of: name (the project), url, key (kept in a tag; may be empty)
-    experiment  name of the experiment that holds the runs; made where it is missing
-    timeout     seconds that one request may take
+    experiment  name of the experiment that holds the runs; created if it is missing
+    timeout     timeout in seconds for each request
 
 and prints one JSON document: `runs`, a list of name, run_id, experiment_id and seconds (of
 create, log and read), and `failures`, a list of name and reason.
@@ -34,18 +35,18 @@ _VALUES = (0.5, 0.25, 0.125)
 _ARTIFACT = "proof.txt"
 
 
-class ProofError(Exception):
-    """What came back otherwise than it was sent."""
+class VerificationError(Exception):
+    """Something came back other than it was sent."""
 
 
 def prove(request_path: Path) -> None:
-    """Log one run through each server of the request, all at once, and print what came of it."""
+    """Log one run through each server of the request, all at once, and print the outcome."""
     request: dict[str, Any] = json.loads(request_path.read_text(encoding="utf-8"))
     servers = request["servers"]
     with tempfile.TemporaryDirectory() as home:
         _configure_client(request["timeout"], home)
         with concurrent.futures.ThreadPoolExecutor(max(1, len(servers))) as pool:
-            futures = [pool.submit(_prove, server, request["experiment"]) for server in servers]
+            futures = [pool.submit(_verify, server, request["experiment"]) for server in servers]
     runs, failures = [], []
     for server, future in zip(servers, futures, strict=True):
         error = future.exception()
@@ -58,14 +59,14 @@ def prove(request_path: Path) -> None:
 
 
 def _configure_client(timeout: int, home: str) -> None:
-    """Set the client up, before it is imported, to fail in time and to fetch through the server.
+    """Set up the client, before it is imported, to fail in time and to fetch through the server.
 
-    The rest of its environment is clean: see mlflow_entry.py.
+    The rest of its environment is clean: see environment.py.
     """
     os.environ.update(
         # Without the passwords of ~/.netrc and ~/.mlflow/credentials, which are for other servers.
         HOME=home,
-        # macOS knows proxies without a variable.
+        # macOS has proxies without a variable.
         NO_PROXY="*",
         MLFLOW_HTTP_REQUEST_TIMEOUT=str(timeout),
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="2",
@@ -78,11 +79,11 @@ def _configure_client(timeout: int, home: str) -> None:
     )
 
 
-def _prove(server: dict[str, str], experiment: str) -> dict[str, Any]:
+def _verify(server: dict[str, str], experiment: str) -> dict[str, Any]:
     """Log a run and compare what comes back."""
     from mlflow.tracking import MlflowClient
 
-    # Nothing of it is global.
+    # Without global state.
     client = MlflowClient(tracking_uri=server["url"], registry_uri=server["url"])
     seconds: dict[str, float] = {}
     parameters = {"project": server["name"], "client": platform.python_version()}
@@ -93,20 +94,20 @@ def _prove(server: dict[str, str], experiment: str) -> dict[str, Any]:
             tags={KEY_TAG: server["key"]},
         )
     run_id = run.info.run_id
-    proof = f"{server['name']} {run_id}\n"
+    content = f"{server['name']} {run_id}\n"
     with _timed(seconds, "log"):
         for name, text in parameters.items():
             client.log_param(run_id, name, text)
         for step, value in enumerate(_VALUES):
             client.log_metric(run_id, _METRIC, value, step=step)
-        client.log_text(run_id, proof, _ARTIFACT)
+        client.log_text(run_id, content, _ARTIFACT)
     with _timed(seconds, "read"):
         found = _read_back(client, run_id)
-    wanted = (parameters, list(enumerate(_VALUES)), proof)
+    wanted = (parameters, list(enumerate(_VALUES)), content)
     for what, sent, got in zip(("parameters", "metric", "artifact"), wanted, found, strict=True):
         if sent != got:
-            raise ProofError(f"its {what} came back as {got!r} instead of {sent!r}")
-    # Only a run that came back whole counts as proof at the next search.
+            raise VerificationError(f"its {what} came back as {got!r} instead of {sent!r}")
+    # Only a run that came back whole counts as verified at the next search.
     client.set_terminated(run_id)
     return {
         "name": server["name"],
@@ -117,7 +118,7 @@ def _prove(server: dict[str, str], experiment: str) -> dict[str, Any]:
 
 
 def _experiment_id(client: MlflowClient, name: str) -> str:
-    """Return the experiment's id, making it where it is missing."""
+    """Return the experiment's id; create it if it is missing."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
@@ -125,7 +126,7 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
         try:
             return str(client.create_experiment(name))
         except MlflowException:
-            # Another host made it meanwhile; where it did not, the next line says so.
+            # Another host has created it meanwhile; if not, the next line raises.
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
@@ -149,7 +150,7 @@ def _read_back(
 
 @contextmanager
 def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Put the seconds that a block takes into a dictionary."""
+    """Record the seconds that a block takes."""
     start = time.monotonic()
     yield
     seconds[name] = round(time.monotonic() - start, 3)

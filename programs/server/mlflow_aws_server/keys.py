@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Part of mlflow_entry.py: the keys with which MLflow encrypts what it keeps in its database.
+"""The keys with which MLflow encrypts what it keeps in its database.
 
-Unless it is given them, MLflow makes up the key of webhooks' secrets in each process, so that
+Unless they are set, MLflow makes up the key of webhooks' secrets in each process, so that
 neither the next process nor the other workers can read what one wrote, and encrypts the
-gateway's secrets by a passphrase that is printed in its source. All of them are derived from one
-root key of the project: a file beside its database, or a parameter at AWS that is the same for
-all hosts. They get into the server's environment after it has started, where neither its
+gateway's secrets with a passphrase that is printed in its source. All of them are derived from
+one root key of the project: a file beside its database, or a parameter at AWS that is the same
+for all hosts. They get into the server's environment after it has started, where neither its
 arguments, nor `docker inspect`, nor /proc show them.
 """
 
@@ -20,33 +20,26 @@ import secrets
 import threading
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING or __package__:
-    from ansible_collections.mlops.mlflow_aws.docker.entry_aws import read_parameter
-    from ansible_collections.mlops.mlflow_aws.docker.entry_private import (
-        EntryError,
-        say,
-        write_private,
-    )
-else:
-    from entry_aws import read_parameter
-    from entry_private import EntryError, say, write_private
+from .aws import read_parameter
+from .errors import EntryError, say
+from .private import write_private
 
 WEBHOOKS = "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"
 PASSPHRASE, PASSPHRASE_VERSION = "MLFLOW_CRYPTO_KEK_PASSPHRASE", "MLFLOW_CRYPTO_KEK_VERSION"
-# A key that a later MLflow needs is one more name: each is derived by its own.
+# A key that a later MLflow needs is one more name: each is derived by its name.
 DERIVED = (WEBHOOKS, PASSPHRASE)
-# Secrets of version 1 were encrypted by the passphrase in MLflow's source.
+# Secrets of version 1 were encrypted with the passphrase in MLflow's source.
 _OWN_VERSION = "2"
 _BYTES = 32
 _NAME = "root-key"
 
 
 def make_ready(settings: dict[str, Any], folder: Path | None) -> None:
-    """See that the root key of the settings, if they name one, is where the server reads it.
+    """Make the root key of the settings, if they name one, available to the server.
 
-    A file is made where there is none; a parameter is read into the private folder.
+    A missing file is created; a parameter is read into the private folder.
     """
     aws = settings.get("aws") or {}
     if settings.get("key_file"):
@@ -57,7 +50,7 @@ def make_ready(settings: dict[str, Any], folder: Path | None) -> None:
 
 
 def variables(settings: dict[str, Any], folder: Path | None) -> dict[str, str]:
-    """Return the keys as MLflow's variables, but those that the settings give themselves."""
+    """Return the keys as MLflow's variables, except those that the settings set themselves."""
     root = _root(settings, folder)
     if root is None:
         return {}
@@ -69,21 +62,21 @@ def variables(settings: dict[str, Any], folder: Path | None) -> dict[str, str]:
 
 
 def read_older(settings: dict[str, Any]) -> None:
-    """Let MLflow read what was written before the project had a key of its own."""
+    """Let MLflow read what was written before the project had its own key."""
     if not _source(settings, Path()):
         return
-    _bear_lost_secrets()
+    _tolerate_lost_secrets()
     if PASSPHRASE not in settings["environment"]:
         version = settings["environment"].get(PASSPHRASE_VERSION, "1")
         if not version.isdecimal():
-            raise EntryError(f"{PASSPHRASE_VERSION} is {version}: write a whole number.")
+            raise EntryError(f"{PASSPHRASE_VERSION} is {version!r}; set it to a whole number.")
         _try_builtin_passphrase(int(version))
 
 
 def _try_builtin_passphrase(version: int) -> None:
-    """Decrypt the gateway's secrets by the passphrase in MLflow's source where ours does not fit.
+    """Decrypt the gateway's secrets with the passphrase in MLflow's source if ours does not fit.
 
-    They are left as they are, so that hosts that still run an older release can read them too.
+    They are not rewritten, so that hosts that still run an older release can read them too.
     """
     from mlflow.exceptions import MlflowException
     from mlflow.utils import crypto
@@ -105,28 +98,28 @@ def _try_builtin_passphrase(version: int) -> None:
     crypto.unwrap_dek = unwrap_dek
 
 
-def _bear_lost_secrets() -> None:
-    """Let a webhook whose secret nobody can decrypt be listed, changed and deleted.
+def _tolerate_lost_secrets() -> None:
+    """Let a webhook whose secret cannot be decrypted be listed, changed and deleted.
 
     Such a row is left by a process that made up its key. It would fail each request that reads
-    webhooks, and the delivery of all others. What is delivered for it is signed by a secret that
-    nobody knows, so that it is never taken for genuine.
+    webhooks, and the delivery of all others. What is delivered for it is signed with a random
+    secret, so that it never passes for genuine.
     """
     from cryptography.fernet import InvalidToken
     from mlflow.store.model_registry.dbmodels.models import EncryptedString
 
     decrypt = EncryptedString.process_result_value
-    told: set[str] = set()
+    logged: set[str] = set()
 
     def process_result_value(self: Any, value: Any, dialect: Any) -> Any:
         try:
             return decrypt(self, value, dialect)
         except InvalidToken:
-            if value not in told:
-                told.add(value)
+            if value not in logged:
+                logged.add(value)
                 say(
-                    "The secret of a webhook was encrypted by a key that is lost; give the webhook "
-                    "its secret again."
+                    "The secret of a webhook was encrypted with a key that is lost; set the webhook's "
+                    "secret again."
                 )
             return secrets.token_urlsafe(_BYTES)
 
@@ -134,7 +127,7 @@ def _bear_lost_secrets() -> None:
 
 
 def _root(settings: dict[str, Any], folder: Path | None) -> bytes | None:
-    """Return the root key, None where the settings name none."""
+    """Return the root key, None if the settings name none."""
     path = _source(settings, folder)
     if path is None:
         return None
@@ -169,7 +162,7 @@ def _derive(root: bytes, name: str) -> str:
 
 
 def _make_file(path: Path) -> None:
-    """Make a file with a new key where there is none; it is never there in part."""
+    """Create a file with a new key if there is none; it is never there in part."""
     if path.exists():
         return
     new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
@@ -178,7 +171,7 @@ def _make_file(path: Path) -> None:
             stream.write(base64.b64encode(secrets.token_bytes(_BYTES)).decode("ascii") + "\n")
             stream.flush()
             os.fsync(stream.fileno())
-        # Where another process was faster, its key stays.
+        # If another process was faster, its key stays.
         with contextlib.suppress(FileExistsError):
             os.link(new, path)
     except OSError as error:

@@ -8,15 +8,16 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: mlflow_runtime
-short_description: Install MLflow's locked set in a folder of its own
-version_added: 0.1.0
+module: mlflow_installation
+short_description: Install MLflow in a folder of its own
+version_added: 0.2.0
 description:
-  - Makes a virtual environment in the state folder and installs locked, hashed requirements into it, so
+  - Creates a virtual environment in the state folder and installs locked, hashed requirements into it, so
     that servers can run as processes on a host without Docker.
-  - The folder's name carries MLflow's version and a hash of everything that goes into it. Other requirements
-    give another folder; the one before stays until the next installation, older ones are deleted.
-  - An installation that was interrupted is made anew, and two runs at once wait for each other.
+  - The folder's name holds MLflow's version and a hash of everything that goes into it. Other requirements
+    give another folder; the previous one stays until the next installation, older ones are deleted.
+  - An interrupted installation is started over, and concurrent runs wait for each other.
+  - Until 0.1.0 the module was named C(mlflow_runtime). That name keeps working until 1.0.0.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 requirements:
@@ -36,44 +37,46 @@ options:
     elements: str
     required: true
   programs:
-    description: Contents of the collection's C(docker/mlflow_entry.py) and of the files beside it that it needs, by
-      name.
+    description:
+      - Contents of the collection's C(programs/server/mlflow_entry.py) and of the files that it needs, by their path
+        relative to that folder.
+      - P(mlops.mlflow_aws.mlflow_programs#lookup) reads them.
     type: dict
     required: true
   python:
     description:
-      - The interpreter that makes the environment.
-      - Without it, the first that works of the one that runs the module and those on the path.
+      - Path to, or name of, the interpreter that creates the environment.
+      - If unset, the first usable one of the interpreter that runs the module and those on the path.
     type: str
   timeout:
-    description: Seconds that the wait for another run, and each step of the installation, may take.
+    description: Timeout in seconds for the wait for another run, and for each step of the installation.
     type: int
     default: 900
 """
 
 EXAMPLES = r"""
 - name: Install MLflow
-  mlops.mlflow_aws.mlflow_runtime:
+  mlops.mlflow_aws.mlflow_installation:
     requirements:
-      - "{{ lookup('ansible.builtin.file', 'requirements.txt') }}"
-    programs:
-      mlflow_entry.py: "{{ lookup('ansible.builtin.file', 'mlflow_entry.py') }}"
+      - "{{ lookup('ansible.builtin.file', collection ~ '/docker/requirements.txt') }}"
+      - "{{ lookup('ansible.builtin.file', collection ~ '/programs/server/process.txt') }}"
+    programs: "{{ lookup('mlops.mlflow_aws.mlflow_programs', collection ~ '/programs/server') }}"
 """
 
 RETURN = r"""
-runtime:
-  description: The runtime record.
+installation:
+  description: The installation.
   returned: success
   type: dict
   contains:
     path:
-      description: Folder of the runtime; its name identifies it.
+      description: Path to the folder; its name identifies the installation.
       type: str
     python:
-      description: The interpreter that has MLflow installed.
+      description: Path to the interpreter that has MLflow installed.
       type: str
     entrypoint:
-      description: Path of C(mlflow_entry.py) in the runtime.
+      description: Path to C(mlflow_entry.py) in the folder.
       type: str
     version:
       description: MLflow's version.
@@ -81,6 +84,10 @@ runtime:
     installed:
       description: Whether it is there; V(false) only in check mode.
       type: bool
+runtime:
+  description: The same as RV(installation). Its name until 0.1.0, which will be removed in 1.0.0.
+  returned: success
+  type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -94,6 +101,8 @@ def main() -> None:
         argument_spec={
             "state_dir": {"type": "path"},
             "requirements": {"type": "list", "elements": "str", "required": True},
+            # As arguments: the files are 110 KB, and a folder of theirs costs the copy module 12 s on each
+            # host, over 0.3 s each; compressed in the module they take 0.1 s. See benchmarks/README.md.
             "programs": {"type": "dict", "required": True},
             "python": {"type": "str"},
             "timeout": {"type": "int", "default": 900},
@@ -104,34 +113,34 @@ def main() -> None:
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
-    """Install the runtime, or say that it would be."""
+    """Install MLflow, or report that it would be installed."""
     params = module.params
     state = files.state_folder(params["state_dir"])
     folder = files.runtimes_folder(state)
     files.require_writable(folder, "choose another mlflow_state_dir or change its owner")
-    runtime = installation.wanted_runtime(
+    target = installation.wanted(
         folder, params["requirements"], params["programs"], params["python"]
     )
     if module.check_mode:
-        changed = not runtime.is_installed()
+        changed = not target.is_installed()
     else:
         changed = installation.install(
-            runtime, params["requirements"], params["programs"], params["timeout"]
+            target, params["requirements"], params["programs"], params["timeout"]
         )
-    installed = not (changed and module.check_mode)
     record = {
-        "path": str(runtime.folder),
-        "python": str(runtime.python),
-        "entrypoint": str(runtime.entrypoint),
-        "version": runtime.version,
-        "installed": installed,
+        "path": str(target.folder),
+        "python": str(target.python),
+        "entrypoint": str(target.entrypoint),
+        "version": target.version,
+        "installed": not (changed and module.check_mode),
     }
-    before = {} if changed else {"runtime": runtime.folder.name}
+    before = {} if changed else {"installation": target.folder.name}
     return {
         "changed": changed,
+        "installation": record,
         "runtime": record,
-        "diff": {"before": before, "after": {"runtime": runtime.folder.name}},
-        # The contents are some thousand lines of hashes.
+        "diff": {"before": before, "after": {"installation": target.folder.name}},
+        # The contents are thousands of lines.
         "invocation": {"module_args": {**params, "requirements": "...", "programs": "..."}},
     }
 

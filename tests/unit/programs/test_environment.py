@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docker/mlflow_entry.py: the environment that a server gets stays out of its children's."""
+"""The environment that a server gets stays out of its children's."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-DOCKER = Path(__file__).resolve().parents[2] / "docker"
+SERVER = Path(__file__).resolve().parents[3] / "programs" / "server"
 # As a server does it: its settings first, then a library that asks for the processor.
-SERVER = """
+PROGRAM = """
 import platform, sys
 sys.path.append(sys.argv[1])
-import mlflow_entry
-mlflow_entry._set_environment({"environment": {"TOKEN": "s3cr3t"}})
-assert mlflow_entry.os.environ["TOKEN"] == "s3cr3t"
+from mlflow_aws_server import environment
+environment.apply({"environment": {"TOKEN": "s3cr3t"}})
+assert environment.os.environ["TOKEN"] == "s3cr3t"
 assert platform.processor() == "a-processor"
 """
 
@@ -28,7 +28,7 @@ def test_no_child_inherits_what_the_settings_hold(tmp_path: Path) -> None:
     program.write_text(f"#!/bin/sh\nenv >>'{seen}'\necho a-processor\n")
     program.chmod(0o755)
     environment = dict(os.environ) | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    command = [sys.executable, "-c", SERVER, str(DOCKER)]
+    command = [sys.executable, "-c", PROGRAM, str(SERVER)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "PATH=" in seen.read_text()

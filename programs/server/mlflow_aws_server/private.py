@@ -1,82 +1,29 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Part of mlflow_entry.py: what it starts from: its own packages, a clean environment, private files."""
+"""Files and folders that only this user can read."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import hashlib
-import importlib.metadata
-import importlib.util
 import os
 import shutil
 import stat
-import sys
-import sysconfig
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-_PRIVATE_PREFIX = "mlflow-aws-"
-# What these programs start by their own Python is isolated as they are: see require_own_mlflow().
-ISOLATED = (sys.executable, "-I")
-# All that a program needs to know that asks nobody but our own servers and databases.
-_KEPT = (
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LOGNAME",
-    "MALLOC_ARENA_MAX",
-    "PATH",
-    "TMPDIR",
-    "TZ",
-    "USER",
-)
+from .errors import EntryError
 
-
-class EntryError(Exception):
-    """One sentence for the log: what is wrong and what to do."""
-
-
-def say(sentence: str) -> None:
-    """Write one line to the log."""
-    print(f"mlflow_entry: {sentence}", file=sys.stderr, flush=True)
-
-
-def require_own_mlflow() -> str:
-    """Return version and place of the MLflow that this Python loads, refusing one of elsewhere.
-
-    PYTHONPATH and the like can put another one before it, which would make another schema.
-    """
-    spec = importlib.util.find_spec("mlflow")
-    if spec is None or not spec.origin:
-        raise EntryError("MLflow is not installed for this Python; run the deploy playbook.")
-    place = Path(spec.origin).resolve().parent
-    own = [Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")]
-    if place.parent not in own:
-        raise EntryError(
-            f"MLflow would be loaded from {place} instead of {own[0]}; start this program isolated, as "
-            "python -I."
-        )
-    return f"MLflow {importlib.metadata.version('mlflow')} from {place}"
-
-
-def keep_clean_environment() -> None:
-    """Forget what a person, a shell, an engine or an image put into this process's environment.
-
-    Proxies, certificates, credentials and MLflow's own variables are meant for other servers.
-    """
-    for name in set(os.environ).difference(_KEPT):
-        del os.environ[name]
+_PREFIX = "mlflow-aws-"
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only this user can read; it takes the old one's place in one step."""
+    """Write a file that only this user can read; it replaces the old one in one step."""
     new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
@@ -87,14 +34,14 @@ def write_private(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def private_folder(owner: Path) -> Iterator[Path]:
-    """Give a folder that only this user can read, in memory where there is such a place.
+    """Yield a folder that only this user can read, in memory where possible.
 
-    Its name follows from the settings file's, so that a server finds what it left behind
+    Its name is derived from the settings file's, so that a server finds what it left behind
     when it was killed, and `health` finds the server's.
     """
     base = private_base()
-    for other in base.glob(f"{_PRIVATE_PREFIX}{os.geteuid()}-*"):
-        # One that nobody holds was left behind.
+    for other in base.glob(f"{_PREFIX}{os.geteuid()}-*"):
+        # One that no process holds was left behind.
         with contextlib.suppress(OSError, EntryError), _lock(other, seconds=0):
             shutil.rmtree(other)
     folder = base / private_name(owner)
@@ -105,35 +52,35 @@ def private_folder(owner: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except BlockingIOError:
-        raise EntryError(f"Another process serves by {owner}; end it first.") from None
+        raise EntryError(f"Another process uses {owner}; stop it first.") from None
 
 
 def private_name(owner: Path) -> str:
     """Return the name of the private folder that belongs to a settings file."""
     digest = hashlib.sha256(os.fsencode(owner.resolve())).hexdigest()
-    return f"{_PRIVATE_PREFIX}{os.geteuid()}-{digest[:16]}"
+    return f"{_PREFIX}{os.geteuid()}-{digest[:16]}"
 
 
 def private_base() -> Path:
-    """Return the first place that can be written: those in memory come first."""
+    """Return the first folder that can be written: those in memory come first."""
     places = ["/run/mlflow", os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm", tempfile.gettempdir()]
     for place in filter(None, places):
         # The specification of XDG has relative ones ignored.
         if os.path.isabs(place) and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK):
             return Path(place)
-    raise EntryError("No folder for temporary files can be written; mount one at /run/mlflow.")
+    raise EntryError("No folder for temporary files is writable; mount one at /run/mlflow.")
 
 
 @contextlib.contextmanager
 def _lock(folder: Path, seconds: float) -> Iterator[None]:
-    """Make a private folder where there is none, and hold it; it may vanish while we wait."""
+    """Create a private folder if there is none, and hold it; it may vanish while we wait."""
     deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(FileExistsError):
             folder.mkdir(0o700)
         found = folder.lstat()
         if found.st_uid != os.geteuid() or not stat.S_ISDIR(found.st_mode):
-            raise EntryError(f"{folder} belongs to somebody else; remove it.")
+            raise EntryError(f"{folder} belongs to another user; remove it.")
         try:
             descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except FileNotFoundError:
@@ -152,7 +99,7 @@ def _lock(folder: Path, seconds: float) -> Iterator[None]:
 
 
 def _is_file(path: Path, descriptor: int) -> bool:
-    """Say whether the open file is still the one with this path."""
+    """Return whether the open file is still the one with this path."""
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     return False

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docker/entry_health.py: which answers tell how the database is, and how often it is asked."""
+"""The health check: which answers show the state of the database, and how often it is asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.docker.entry_health import (
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.health import (
     PROBE_HEADER,
     RETRY_SECONDS,
     Noted,

@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Part of mlflow_entry.py: the server's AWS identity, and the secret that it may read.
+"""The server's AWS identity, and the calls that it makes with it.
 
-A server whose settings name a role acts as that role and nothing else. The entry point
-writes an AWS configuration into its private folder, whose `credential_process` is this
-program's verb `credentials`: it takes on the role with the identity that the server was
-started with. So every AWS client in the server, MLflow's own for S3 included, asks for
-new credentials before the old ones end. What the server was started with is kept in a
-file beside the configuration, for that verb alone.
+A server whose settings name a role acts as that role and nothing else. It writes an AWS
+configuration into its private folder, whose `credential_process` is this program's verb
+`credentials`: it assumes the role with the identity that the server was started with. So
+every AWS client in the server, MLflow's own for S3 included, gets new credentials before the
+old ones expire. What the server was started with is kept in a file beside the configuration,
+for that verb alone.
 """
 
 from __future__ import annotations
@@ -18,19 +18,14 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING or __package__:
-    from ansible_collections.mlops.mlflow_aws.docker.entry_private import (
-        ISOLATED,
-        EntryError,
-        write_private,
-    )
-else:
-    from entry_private import ISOLATED, EntryError, write_private
+from . import installation
+from .errors import NAME, EntryError
+from .private import write_private
 
 BASE_VARIABLE = "MLFLOW_AWS_BASE"
-# What makes an AWS client choose an identity; botocore's documentation names them.
+# What makes an AWS client choose an identity: see the documentation of botocore.
 IDENTITY = (
     "AWS_ACCESS_KEY_ID",
     "AWS_CONFIG_FILE",
@@ -49,7 +44,7 @@ IDENTITY = (
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_WEBIDENTITY_TOKEN_FILE",
 )
-# How AWS is reached from where a proxy stands between; libraries differ in which spelling they read.
+# How AWS is reached through a proxy; libraries differ in which spelling they read.
 _PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 REACHED_BY = (
     *_PROXIES,
@@ -60,14 +55,14 @@ REACHED_BY = (
     "SSL_CERT_FILE",
 )
 _SESSION_NAME = re.compile(r"[^\w+=,.@-]")
-_PROCESS_ERROR = re.compile(r"custom-process: (?:mlflow_entry: )?(.*)", re.DOTALL)
+_PROCESS_ERROR = re.compile(rf"custom-process: (?:{NAME}: )?(.*)", re.DOTALL)
 _UNKNOWN_KEY = (
     "InvalidClientTokenId",
     "InvalidSignatureException",
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 )
-# What AWS says of a signature that was made by a wrong clock.
+# How AWS describes a signature that was made with a wrong clock.
 _SKEWED = ("Signature expired", "Signature not yet current")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
@@ -83,20 +78,19 @@ class Secret(NamedTuple):
 def use_identity(
     aws: dict[str, Any], environment: dict[str, str], settings_path: Path, folder: Path
 ) -> None:
-    """Make the role or profile of the settings this process's own AWS identity."""
+    """Make the role or profile of the settings this process's AWS identity."""
     region, endpoint = aws.get("region") or "", aws.get("endpoint_url") or ""
     variables = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL": endpoint}
     if aws.get("role_arn"):
         base = {name: os.environ.pop(name) for name in IDENTITY if name in os.environ}
         base |= {name: text for name, text in environment.items() if name in IDENTITY}
         write_private(folder / "aws-base.json", json.dumps(base))
-        entry = Path(__file__).with_name("mlflow_entry.py")
-        command = shlex.join([*ISOLATED, str(entry), "credentials", str(settings_path)])
+        command = shlex.join(installation.command("credentials", settings_path))
         lines = ["[default]", f"credential_process = {command}"]
         write_private(folder / "aws-config", "\n".join(lines) + "\n")
         variables[BASE_VARIABLE] = str(folder / "aws-base.json")
         variables["AWS_CONFIG_FILE"] = str(folder / "aws-config")
-        # Not there: otherwise the one in the home folder would come first.
+        # It does not exist: otherwise the one in the home folder would come first.
         variables["AWS_SHARED_CREDENTIALS_FILE"] = str(folder / "aws-credentials")
     elif aws.get("profile"):
         variables["AWS_PROFILE"] = aws["profile"]
@@ -104,7 +98,7 @@ def use_identity(
 
 
 def credentials(settings: dict[str, Any], settings_path: Path) -> str:
-    """Take on the role with the base identity; return what a credential_process prints."""
+    """Assume the role with the base identity; return what a credential_process prints."""
     base = os.environ.pop(BASE_VARIABLE, "")
     if base:
         for name in IDENTITY:
@@ -119,12 +113,12 @@ def credentials(settings: dict[str, Any], settings_path: Path) -> str:
         aws,
         "sts",
         "assume_role",
-        f"The role {role} cannot be taken on",
+        f"The role {role} cannot be assumed",
         RoleArn=role,
         RoleSessionName=_SESSION_NAME.sub("-", f"mlflow-{schema}")[:64],
     )["Credentials"]
-    told = {name: answer[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
-    return json.dumps({"Version": 1, **told, "Expiration": answer["Expiration"].isoformat()})
+    part = {name: answer[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
+    return json.dumps({"Version": 1, **part, "Expiration": answer["Expiration"].isoformat()})
 
 
 def read_secret(secret: str, aws: dict[str, Any]) -> Secret:
@@ -146,7 +140,7 @@ def read_secret(secret: str, aws: dict[str, Any]) -> Secret:
 
 
 def read_parameter(name: str, aws: dict[str, Any]) -> str:
-    """Return the value of a parameter that is encrypted."""
+    """Return the value of an encrypted parameter."""
     what = f"The project's key {name} cannot be read"
     answer = _call(aws, "ssm", "get_parameter", what, Name=name, WithDecryption=True)
     return str(answer["Parameter"]["Value"])
@@ -179,18 +173,18 @@ def _call(aws: dict[str, Any], service: str, method: str, what: str, **request: 
 
 
 def _refusal(error: dict[str, str], aws: dict[str, Any], request: dict[str, str]) -> str:
-    """Say why AWS refused a call, and the remedy."""
+    """Return why AWS refused a call, and the remedy."""
     code, message = error.get("Code", ""), " ".join(error.get("Message", "").split())
     region = aws.get("region") or "its region"
     if code in ("ResourceNotFoundException", "ParameterNotFound"):
-        return f"there is none in {region}; run the projects playbook, which makes it."
+        return f"there is none in {region}; run the projects playbook, which creates it."
     if code == "InvalidRequestException" and "delet" in message:
         return (
             "it is scheduled for deletion; restore it with `aws secretsmanager restore-secret "
             f"--secret-id {request.get('SecretId')}`, or run the projects playbook."
         )
     if code in _DENIED:
-        # The stacks allow a project's role to read what is its own.
+        # The stacks allow a project's role to read what belongs to it.
         stacks = "" if "RoleArn" in request else "run the projects playbook, or "
         return f"AWS denies it ({message}); {stacks}allow this action to the server's identity."
     if code in _EXPIRED:
@@ -203,7 +197,7 @@ def _refusal(error: dict[str, str], aws: dict[str, Any], request: dict[str, str]
 
 
 def _failure(error: Exception, aws: dict[str, Any]) -> str:
-    """Say why a call did not come to an answer, and the remedy."""
+    """Return why a call got no answer, and the remedy."""
     kind, message = type(error).__name__, " ".join(str(error).split())
     if kind == "CredentialRetrievalError":
         match = _PROCESS_ERROR.search(message)

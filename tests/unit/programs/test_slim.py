@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the image leaves out is nothing that its programs call."""
+"""The image leaves out nothing that its program calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def calls(path: Path, name: str) -> Iterator[ast.Call]:
@@ -31,7 +31,7 @@ def test_every_service_that_a_program_calls_is_kept() -> None:
     """Botocore fails for any other only when a container calls it."""
     called = {
         ast.literal_eval(call.args[1])
-        for path in (ROOT / "docker").glob("*.py")
+        for path in (ROOT / "programs" / "server").rglob("*.py")
         for call in calls(path, "_call")
     }
     assert {"secretsmanager", "ssm", "sts"} <= called

@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs as an MLflow server, and beside one: the one place that touches MLflow's internals.
+
+    cli             the verbs of mlflow_entry.py
+    server          serve: from the settings file to uvicorn
+    application     MLflow's ASGI application, made ready in each worker
+    settings        the settings file
+    environment     the variables of a process: what it keeps, and what a server gets
+    access          what settings name by reference, made ready in a private folder
+    aws             the server's AWS identity, and the calls that it makes
+    mysql           limits, waits and sentences for a MySQL database
+    option_file     the MySQL option file, which follows the secret
+    keys            the keys by which MLflow encrypts
+    health          whether the server on this machine is well
+    processes       a server ends with the process that started it
+    revisions       the schema revisions that this MLflow knows
+    schema_check    a server refuses a schema that is not this MLflow's
+    schema_state    in which state a schema is, and whether it can be migrated
+    migrate_all     many MySQL schemas, several at once
+    migrate_one     one MySQL schema, under its lock
+    verification    log a run through servers and read it back
+    installation    where this program lies, and whose MLflow it loads
+    private         files and folders that only this user can read
+    errors          EntryError, and the log
+
+It imports nothing of the collection's plugins, which are not there where it runs.
+tests/unit/programs holds what is said on both sides equal.
+"""

@@ -1,0 +1,45 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the settings name by reference, made ready in a private folder: AWS identity, password, metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import aws
+from .environment import PRIVATE_VARIABLE
+from .option_file import OptionFile, require_plain
+from .private import private_folder
+
+
+@contextlib.contextmanager
+def access(settings: dict[str, Any], settings_path: Path) -> Iterator[OptionFile | None]:
+    """Make ready what the settings name by reference, in a private folder while it lasts."""
+    identity = settings.get("aws") or {}
+    if not (any(identity.values()) or settings.get("database") or settings.get("metrics")):
+        yield None
+        return
+    if PRIVATE_VARIABLE in os.environ:
+        yield option_file(settings)
+        return
+    with private_folder(settings_path) as folder:
+        os.environ[PRIVATE_VARIABLE] = str(folder)
+        aws.use_identity(identity, settings["environment"], settings_path, folder)
+        options = option_file(settings)
+        if options:
+            options.refresh()
+        yield options
+
+
+def option_file(settings: dict[str, Any]) -> OptionFile | None:
+    """Return the option file of the settings' database, if they name one by reference."""
+    database = settings.get("database")
+    if not database:
+        return None
+    require_plain(settings["backend_store_uri"])
+    return OptionFile(database, settings.get("aws") or {}, Path(os.environ[PRIVATE_VARIABLE]))

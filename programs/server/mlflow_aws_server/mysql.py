@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A MySQL database: limits, waiting until it is awake, and why it did not serve, in one sentence."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from .errors import EntryError, say
+
+# Variables that change limits, and their defaults in seconds.
+POLL, TIMEOUT, WAIT = (
+    "MLFLOW_AWS_SECRET_POLL",
+    "MLFLOW_AWS_DATABASE_TIMEOUT",
+    "MLFLOW_AWS_DATABASE_WAIT",
+)
+# A frozen database gives an error after a time that is longer than a cluster takes to wake.
+LIMITS = {POLL: 300, TIMEOUT: 90, WAIT: 180}
+MOST_SECONDS = 86400
+DENIED, BLOCKED_ADDRESS, NOT_REACHED = 1045, 1129, 2003
+# plugins/module_utils/_schemas/mysql.py says the same; neither can import the other.
+BLOCKED = (
+    "has blocked this machine's address after too many broken connections ({reason}): find what opens "
+    "connections there and drops them, such as a port scan or a load balancer's check; raise "
+    "max_connect_errors, and unblock by restarting the database or, from another address, by FLUSH HOSTS "
+    "(from MySQL 8.4 on TRUNCATE TABLE performance_schema.host_cache)."
+)
+# Cannot connect, gone, lost, too many connections, shutting down, its out-of-memory kin.
+_PASSING = (1040, 1053, NOT_REACHED, 2006, 2013)
+
+
+def limit(name: str) -> float:
+    """Return a limit in seconds; raises EntryError if its variable holds no such number."""
+    text = os.environ.get(name, str(LIMITS[name]))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= MOST_SECONDS:
+        raise EntryError(f"{name} is {text!r}; set it to a number of seconds up to {MOST_SECONDS}.")
+    return seconds
+
+
+def wait_awake(attempt: Any, uri: str, seconds: float) -> Any:
+    """Return what attempt() returns, once the database is awake; log that it is not.
+
+    Raises the last error of the database if it does not answer in time, or refuses.
+    """
+    place = urlsplit(uri)
+    where = f"{place.hostname}:{place.port or 3306}"
+    notice = threading.Timer(
+        5,
+        say,
+        [f"Waiting for the database at {where}, up to {seconds:.0f} seconds; it may be asleep."],
+    )
+    notice.daemon = True
+    notice.start()
+    deadline = time.monotonic() + seconds
+    try:
+        while True:
+            try:
+                return attempt()
+            except Exception as error:
+                if not _passing(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(1)
+    finally:
+        notice.cancel()
+
+
+def sentence(error: Exception, uri: str, database: dict[str, Any]) -> str:
+    """Return in one sentence why the database did not serve, and what to do."""
+    place = urlsplit(uri)
+    code, message = reason(error)
+    where = f"The database at {place.hostname}:{place.port or 3306}"
+    user, secret, schema = database["user"], database["secret"], place.path.strip("/")
+    if code == DENIED:
+        return (
+            f"{where} refuses the user {user} with the password in {secret}; run the projects "
+            "playbook, which sets it, and creates the user again if another inventory with this backend "
+            "has removed it (state: absent)."
+        )
+    if code == BLOCKED_ADDRESS:
+        return f"{where} {BLOCKED.format(reason=message)}"
+    if "certificate verify failed" in message.lower():
+        detail = re.sub(
+            r"\s*\(_ssl\.c:\d+\)", "", message.partition("certificate verify failed")[2]
+        )
+        return (
+            f"{where} shows a certificate that is not trusted ({detail.strip(' :)') or message}); "
+            "check the CA that is set for it and the host name."
+        )
+    if code == 2026:
+        return f"{where} does not offer TLS ({message}); turn TLS on there."
+    if code in (1044, 1049, 1142):
+        return (
+            f"{where} does not let the user {user} into the schema {schema} ({message}); run the "
+            "projects playbook, which creates it."
+        )
+    if code in _PASSING:
+        return f"{where} does not answer ({message}); check that it runs and is reachable."
+    return f"{where} fails ({message or type(error).__name__}); see its log."
+
+
+def denied(user: str) -> str:
+    """Return what is behind a refused user, for clients of MLflow too, which cut off long texts."""
+    return (
+        f"Access denied for user '{user}': another inventory with this backend has removed it (state: "
+        "absent), or its password was changed: run the projects playbook"
+    )
+
+
+def _passing(error: Exception) -> bool:
+    """Return whether a retry may help: the database may be waking up or restarting."""
+    code, message = reason(error)
+    never = ("certificate verify failed", "Name or service not known")
+    return code in _PASSING and not any(text in message for text in never)
+
+
+def reason(error: Exception) -> tuple[int, str]:
+    """Return MySQL's error number, 0 if there is none, and its text on one line."""
+    cause = getattr(error, "orig", None) or error
+    number = cause.args[0] if cause.args and isinstance(cause.args[0], int) else 0
+    text = str(cause.args[-1]) if cause.args else str(cause)
+    return number, " ".join(text.split()).rstrip(".")
