@@ -9,9 +9,6 @@ import os
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import environ
-from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
-    environment as program,
-)
 
 OWN = {"HOME": "/home/ada", "PATH": "/usr/bin", "LC_ALL": "C.UTF-8"}
 AWS = {
@@ -49,8 +46,3 @@ def test_a_program_knows_who_and_where_it_is() -> None:
 def test_a_program_that_asks_aws_knows_the_way() -> None:
     """The identity and the network of whoever runs the module, but no settings of MLflow's."""
     assert environ.clean_for_aws() == OWN | AWS
-
-
-def test_programs_keep_what_they_are_given() -> None:
-    """Neither side can import the other; an image alone says how it takes its memory."""
-    assert set(program.KEPT) - {"MALLOC_ARENA_MAX"} == set(environ._KEPT)
