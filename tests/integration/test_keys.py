@@ -153,7 +153,7 @@ def test_a_secret_that_is_lost_breaks_nothing_else(served: Host, received: Recei
     # The one whose secret is lost is signed, and by nobody's secret.
     assert sorted(received.verified) == [False, True]
     log = (served.folder / "demo" / "server.log").read_text()
-    assert log.count("encrypted by a key that is lost; give the webhook its secret again") == 1
+    assert log.count("encrypted with a key that is lost; set the webhook's secret again") == 1
 
 
 def test_secrets_of_the_gateway_stay_readable(served: Host) -> None:

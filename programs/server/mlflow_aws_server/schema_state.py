@@ -106,44 +106,41 @@ def refusal(state: str, found: Found, head: Head) -> str:
 
 def require_fit(schema: str, found: Found, grants: Grants) -> None:
     """Refuse to start a migration that would fail half way."""
-    fault = missing_rights(schema, grants) or unfit_collation(schema, found)
-    if fault:
-        raise EntryError(fault)
+    require_rights(schema, grants)
+    require_collation(schema, found)
 
 
-def missing_rights(schema: str, grants: Grants) -> str:
-    """Return why this identity would be stopped half way, else empty; one with roles is trusted."""
+def require_rights(schema: str, grants: Grants) -> None:
+    """Refuse an identity that would be stopped half way; one with roles is trusted."""
     if grants.role != "NONE":
-        return ""
+        return
     missing = [privilege for privilege in PRIVILEGES if privilege not in grants.held]
     if missing:
-        return (
+        raise EntryError(
             f"The user {grants.user} lacks {', '.join(missing)} on {schema}, without which a migration "
             "breaks off half way; run the projects playbook, which grants them."
         )
     if grants.logged and not grants.trusted and "SUPER" not in grants.held:
-        return (
+        raise EntryError(
             "The database keeps a binary log and log_bin_trust_function_creators is off, so a "
             "migration would break off half way with error 1419; set "
             "log_bin_trust_function_creators to 1 in its parameter group, or turn the log off."
         )
-    return ""
 
 
-def unfit_collation(schema: str, found: Found) -> str:
-    """Return why MLflow's tables do not fit the collations, else empty."""
+def require_collation(schema: str, found: Found) -> None:
+    """Refuse collations that MLflow's tables do not fit."""
     wrong = {table: text for table, text in found.tables.items() if text != found.collation}
     if not found.tables and found.collation != COLLATION:
-        return (
+        raise EntryError(
             f"The schema {schema} has the collation {found.collation}, with which names that "
             f"differ only in case clash; ALTER DATABASE `{schema}` CHARACTER SET utf8mb4 COLLATE "
             f"{COLLATION}, then rerun."
         )
     if wrong or not found.collation.startswith("utf8mb4"):
         table = min(wrong or found.tables)
-        return (
+        raise EntryError(
             f"The table {table} has the collation {found.tables[table]} and the schema {schema} has "
             f"{found.collation}, so new tables could not refer to it; convert the tables and the "
             f"schema to {COLLATION}, then rerun."
         )
-    return ""

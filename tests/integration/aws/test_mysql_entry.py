@@ -144,7 +144,7 @@ def test_survives_a_secret_that_goes(place: Place, schema: dict[str, Any]) -> No
         server.await_ready()
         client = place.aws.client("secretsmanager")
         client.delete_secret(SecretId=database["secret"])
-        server.await_text("goes on with the password")
+        server.await_text("continues with the password")
         assert experiments(server.url) == {"Default"}
         client.restore_secret(SecretId=database["secret"])
         place.change_secret(database["secret"], f"another {AWKWARD} {uuid.uuid4().hex}")
@@ -328,7 +328,7 @@ def test_refuses_a_limit_that_is_no_number(
     limits = {"MLFLOW_AWS_DATABASE_TIMEOUT": text}
     settings = place.settings(schema["name"], reader, environment=limits)
     assert place.refuse(settings) == (
-        f"MLFLOW_AWS_DATABASE_TIMEOUT is {text!r}: give it a number of seconds up to 86400."
+        f"MLFLOW_AWS_DATABASE_TIMEOUT is {text!r}; set it to a number of seconds up to 86400."
     )
 
 
@@ -540,7 +540,7 @@ def test_a_role_that_cannot_be_taken_on(
     role = "arn:aws:iam::000000000000:role/mlflow/test/project"
     content = place.settings(schema["name"], reader, aws=place.aws.options() | {"role_arn": role})
     sentence = place.refuse(content, {"HOME": str(place.folder / "nobody")})
-    assert f"The role {role} cannot be taken on: there are no AWS credentials" in sentence
+    assert f"The role {role} cannot be assumed: there are no AWS credentials" in sentence
 
 
 KEY = "/mlflow/test/main/key"
@@ -695,7 +695,7 @@ def test_a_session_that_ends_is_renewed(guarded: Guarded, schema: dict[str, Any]
         guarded.clock.set(61)
         assert put(server.url, "between") >= 400
         server.await_text(
-            f"The role {guarded.role} cannot be taken on: the AWS credentials have expired; log in "
+            f"The role {guarded.role} cannot be assumed: the AWS credentials have expired; log in "
         )
         assert experiments(server.url) == {"Default"}
         guarded.log_in()
@@ -727,7 +727,7 @@ def test_a_wrong_clock_is_told(
     guarded.clock.set(60)
     # The server goes by this machine's clock.
     sentence = place.refuse(content)
-    assert f"The role {guarded.role} cannot be taken on: this machine's clock is wrong" in sentence
+    assert f"The role {guarded.role} cannot be assumed: this machine's clock is wrong" in sentence
     guarded.clock.set(0)
     path = place.home / ".aws" / "credentials"
     path.write_text(path.read_text().replace("_key_id = ", "_key_id = A"))
@@ -801,7 +801,7 @@ def test_says_who_holds_the_lock(place: Place, schema: dict[str, Any]) -> None:
         cursor.execute("SELECT GET_LOCK(%s, 1)", (f"mlflow_aws:{schema['name']}",))
         (record,) = place.migrate(schema, timeout=40)
         (started,) = place.migrate(schema | {"name": "late"}, timeout=0)
-    assert "is being migrated by somebody else" in record["error"]
+    assert "Another run is migrating the schema " in record["error"]
     assert "within the time limit" in started["error"]
     assert [one["state"] for one in place.migrate(schema)] == ["current"]
 
@@ -814,7 +814,11 @@ def test_says_who_holds_the_lock(place: Place, schema: dict[str, Any]) -> None:
             "ahead",
             "a newer one wrote it",
         ),
-        (["DELETE FROM {}.alembic_version"], "half", "is half-migrated: it says revision none"),
+        (
+            ["DELETE FROM {}.alembic_version"],
+            "half",
+            "is half-migrated: it is marked with revision none",
+        ),
         (
             ["UPDATE {}.alembic_version SET version_num = '1bd49d398cd23'"],
             "half",
@@ -845,7 +849,7 @@ def test_leaves_a_foreign_schema(place: Place) -> None:
     place.database.query("CREATE TABLE mlflow_foreign.orders (id INT PRIMARY KEY)")
     (record,) = place.migrate(schema, repair=True)
     assert record["state"] == "foreign"
-    assert "1 tables of something else, orders" in record["error"]
+    assert "1 tables of something else, such as orders" in record["error"]
 
 
 def test_looks_before_it_begins(place: Place) -> None:
@@ -855,7 +859,7 @@ def test_looks_before_it_begins(place: Place) -> None:
     folded = place.new_schema("mlflow_folded")
     place.database.query("ALTER DATABASE mlflow_folded COLLATE utf8mb4_0900_ai_ci")
     records = place.migrate(lacking, folded)
-    assert "names that differ in case clash" in records[0]["error"]
+    assert "names that differ only in case clash" in records[0]["error"]
     assert "lacks REFERENCES, TRIGGER on mlflow_lacking" in records[1]["error"]
     for name in ("mlflow_lacking", "mlflow_folded"):
         assert not place.database.query(f"SHOW TABLES FROM `{name}`")
