@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation, Modules
+from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment, run
 
 # The first test has to install MLflow.
 pytestmark = pytest.mark.timeout(600)
@@ -112,3 +114,31 @@ def test_a_python_that_will_not_do(given: str, modules: Modules, options: dict[s
     sentence = modules.refuse("mlflow_installation", options | {"python": given})
     assert sentence.startswith(f"{given} is not a Python 3.11 or newer with venv and ensurepip: ")
     assert not Path(options["state_dir"]).exists()
+
+
+def test_the_former_name_still_works(modules: Modules, tmp_path: Path) -> None:
+    """Until 1.0.0, with a warning that says so and both names of what is returned."""
+    options = {
+        "state_dir": str(tmp_path / "state"),
+        "requirements": ["mlflow==1"],
+        "programs": {"mlflow_entry.py": ""},
+    }
+    tools = Path(sys.prefix) / "bin"
+    environment = clean_environment(tmp_path, tools)
+    command = [tools / "ansible", "localhost", "--inventory", "localhost,", "--connection", "local"]
+    command += ["--check", "--extra-vars", f"ansible_python_interpreter={sys.executable}"]
+    command += ["--module-name", "mlops.mlflow_aws.mlflow_runtime", "--args", json.dumps(options)]
+    done = run(
+        command,
+        cwd=tmp_path,
+        env=environment | {"ANSIBLE_COLLECTIONS_PATH": str(modules.path)},
+        timeout=120,
+    )
+    assert (
+        "Use mlops.mlflow_aws.mlflow_installation instead. This feature will be removed"
+        in done.output
+    )
+    assert "from collection 'mlops.mlflow_aws' version 1.0.0" in done.output
+    result = json.loads(done.output[done.output.index("{") : done.output.rindex("}") + 1])
+    assert result["runtime"] == result["installation"]
+    assert result["installation"]["version"] == "1"
