@@ -8,7 +8,7 @@
 
 The settings file (JSON, mode 0600) holds:
 
-    configuration   text, which tells one configuration from another
+    configuration   text, another one for each configuration
     kind            ssh or ssm
     host, port      the local end of the tunnel
     database        `host` and `port` of the database, as the tunnel's far end resolves them
@@ -151,7 +151,7 @@ def through_relay(settings: dict[str, Any]) -> Carrier:
         }
         ssm = aws.client("ssm", endpoint_url=endpoint)
         answer = ssm.start_session(**request)
-        told = {key: answer[key] for key in ("SessionId", "StreamUrl", "TokenValue")}
+        session = {key: answer[key] for key in ("SessionId", "StreamUrl", "TokenValue")}
     except (BotoCoreError, ClientError, KeyError) as error:
         raise TunnelError(
             f"AWS opens no session with the relay ({error}); check the credentials of this host, "
@@ -159,7 +159,7 @@ def through_relay(settings: dict[str, Any]) -> Carrier:
         ) from None
     command = ["session-manager-plugin", RESPONSE, aws.region_name, "StartSession"]
     command += [place["profile"], json.dumps(request), ssm.meta.endpoint_url]
-    return Carrier(command, {RESPONSE: json.dumps(told)})
+    return Carrier(command, {RESPONSE: json.dumps(session)})
 
 
 CARRIERS: dict[str, Callable[[dict[str, Any]], Carrier]] = {

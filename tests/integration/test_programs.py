@@ -181,4 +181,4 @@ def test_a_request_that_cannot_be_read_is_told(runtime: Mapping[str, Any], reque
     assert done.returncode == 2
     [loaded, line] = done.stderr.splitlines()
     assert "loads MLflow" in loaded
-    assert 'Standard input is no JSON object with a "uri" (' in line
+    assert 'Standard input is not a JSON object with a "uri" (' in line

@@ -130,7 +130,7 @@ def read_secret(secret: str, aws: dict[str, Any]) -> Secret:
     except (KeyError, TypeError, ValueError):
         password = None
     if not isinstance(password, str) or not password:
-        raise EntryError(f'{what}: it is no JSON object with a text "password"; correct it.')
+        raise EntryError(f'{what}: it is not a JSON object with a text "password"; fix it.')
     if not (password.isascii() and password.isprintable()):
         raise EntryError(
             f"{what}: its password holds a character that MySQL's option files cannot carry; "

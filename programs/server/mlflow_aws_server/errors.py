@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-# What reads the log tells our own lines from others by it.
+# Our own lines in the log begin with it.
 NAME = "mlflow_entry"
 
 

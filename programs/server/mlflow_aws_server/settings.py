@@ -62,5 +62,5 @@ def requested_uri(stream: TextIO) -> str:
         return str(json.load(stream)["uri"])
     except (ValueError, LookupError, TypeError) as error:
         raise EntryError(
-            f'Standard input is no JSON object with a "uri" ({error}); run the deploy playbook.'
+            f'Standard input is not a JSON object with a "uri" ({error}); run the deploy playbook.'
         ) from None

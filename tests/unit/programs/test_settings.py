@@ -51,6 +51,6 @@ def test_the_requested_database() -> None:
 @pytest.mark.parametrize("text", ["", "{", "{}", "[]", "7", "null", '"uri"'])
 def test_a_request_without_a_database(text: str) -> None:
     """One sentence instead of a traceback."""
-    sentence = re.escape('Standard input is no JSON object with a "uri" (')
+    sentence = re.escape('Standard input is not a JSON object with a "uri" (')
     with pytest.raises(EntryError, match=sentence + r".*; run the deploy playbook\.$"):
         settings.requested_uri(io.StringIO(text))
