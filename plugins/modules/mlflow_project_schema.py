@@ -221,58 +221,14 @@ statements:
   type: int
 """
 
-import functools
-
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module, _names
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
-    data_api,
-    manager,
-    mysql,
-    plan,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.secrets import Secrets
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import mysql, options
 
 
 def main() -> None:
     """Run the module."""
-    identity = {
-        "type": "dict",
-        "default": {},
-        "options": {
-            "user": {"type": "str"},
-            # The name of a secret, which is none.
-            "secret": {"type": "str", "default": "", "no_log": False},
-        },
-    }
-    project = {
-        "name": {"type": "str", "required": True},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "schema": {"type": "str"},
-        "force_drop": {"type": "str", "default": ""},
-        "runtime": identity,
-        "migrator": identity,
-    }
-    module = AnsibleModule(
-        argument_spec={
-            "projects": {"type": "list", "elements": "dict", "required": True, "options": project},
-            "transport": {"type": "str", "choices": ["mysql", "data_api"], "default": "mysql"},
-            "login_host": {"type": "str", "default": ""},
-            "login_port": {"type": "int", "default": 3306},
-            "login_user": {"type": "str", "default": ""},
-            "login_password": {"type": "str", "no_log": True},
-            "login_secret": {"type": "str", "default": "", "no_log": False},
-            "login_ca": {"type": "str", "default": ""},
-            "login_tls_name": {"type": "str", "default": ""},
-            "cluster_arn": {"type": "str", "default": ""},
-            "secret_tag_key": {"type": "str", "default": "mlflow-project", "no_log": False},
-            "retain_old_password": {"type": "int", "default": 3600, "no_log": False},
-            "timeout": {"type": "int", "default": 240},
-            **_aws.ARGUMENTS,
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=options.ARGUMENTS, supports_check_mode=True)
     if not _aws.HAS_BOTO3:
         module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.BOTO3_ERROR)
     if module.params["transport"] == "mysql" and not mysql.HAS_PYMYSQL:
@@ -281,94 +237,12 @@ def main() -> None:
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
-    """Converge the projects."""
-    params = module.params
-    wanted = [_wanted(options) for options in params["projects"]]
-    plan.require_sound(wanted)
-    secrets = Secrets(_aws.client(params, "secretsmanager"), params["secret_tag_key"])
-    exists = params["cluster_arn" if params["transport"] == "data_api" else "login_host"]
-    if not exists and not module.check_mode:
-        raise MlflowError(
-            "There is no database yet: run the backend playbook, or name it as "
-            f"{'cluster_arn' if params['transport'] == 'data_api' else 'login_host'}."
-        )
-    _require_secrets(wanted, module.check_mode)
+    """Bring the projects to their wanted state, and mask what was read from secrets."""
+    passwords: list[str] = []
     try:
-        wanted = secrets.with_versions(wanted)
-        transport = _transport(module, secrets) if exists else None
-        outcome = manager.converge(
-            transport,
-            wanted,
-            fetch=secrets.credentials,
-            retain=params["retain_old_password"],
-            timeout=params["timeout"],
-            check_mode=module.check_mode,
-        )
+        return options.converge_projects(module.params, passwords, check_mode=module.check_mode)
     finally:
-        _module.hide(module, secrets.passwords)
-    return {
-        "changed": outcome.changed,
-        "projects": outcome.projects,
-        "diff": outcome.diff,
-        "waited": round(transport.waited) if transport else 0,
-        "statements": transport.statements if transport else 0,
-    }
-
-
-def _wanted(options: dict[str, object]) -> plan.Wanted:
-    """Return one project as wanted from its options."""
-    name = str(options["name"])
-    users = {"migrator": _names.migrator_user, "runtime": _names.runtime_user}
-    given = {kind: functools.partial(dict.get, options[kind] or {}) for kind in users}
-    identities = tuple(
-        plan.Identity(
-            kind, str(given[kind]("user") or user(name)), str(given[kind]("secret") or "")
-        )
-        for kind, user in users.items()
-    )
-    return plan.Wanted(
-        name,
-        str(options["schema"] or _names.schema_name(name)),
-        identities,
-        str(options["state"]),
-        str(options["force_drop"] or ""),
-    )
-
-
-def _require_secrets(wanted: list[plan.Wanted], check_mode: bool) -> None:
-    """Refuse an identity without a secret; in check mode its stack may not exist yet."""
-    for project in wanted:
-        for identity in project.identities:
-            if project.state == "present" and not identity.secret and not check_mode:
-                raise MlflowError(
-                    f"Project '{project.name}': no secret is named for its {identity.kind}: run the backend "
-                    "playbook, which makes it."
-                )
-
-
-def _transport(
-    module: AnsibleModule, secrets: Secrets
-) -> mysql.MysqlTransport | data_api.DataApiTransport:
-    """Return the way to the database."""
-    params = module.params
-    if params["transport"] == "data_api":
-        client = _aws.client(params, "rds-data")
-        return data_api.DataApiTransport(
-            client, params["cluster_arn"], params["login_secret"], params["timeout"]
-        )
-    user, password = params["login_user"], params["login_password"] or ""
-    if params["login_secret"]:
-        named, password = secrets.login(params["login_secret"])
-        user = user or named
-    login = mysql.Login(
-        params["login_host"],
-        params["login_port"],
-        user,
-        password,
-        params["login_ca"],
-        params["login_tls_name"],
-    )
-    return mysql.MysqlTransport(login, params["timeout"])
+        _module.hide(module, passwords)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ import contextlib
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import records as _records
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import answers
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.events import event_record
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import Stack, stack_of
 
 _EVENT_PAGES = 50
 
@@ -36,7 +38,7 @@ class StackApi:
         with _aws.explained("ask AWS whose credentials these are", client):
             return str(client.get_caller_identity()["Account"])
 
-    def describe(self, stack: str) -> _records.Found | None:
+    def describe(self, stack: str) -> Stack | None:
         """Return a stack, or None where there is none."""
         with self._explained("read", stack):
             try:
@@ -45,7 +47,7 @@ class StackApi:
                 if _aws.error_code(error) == "ValidationError" and "does not exist" in str(error):
                     return None
                 raise
-        return _records.found(answer["Stacks"][0])
+        return stack_of(answer["Stacks"][0])
 
     def template(self, stack: str) -> t.Any:
         """Return a stack's template as it was sent, as text or, from JSON, as content."""
@@ -63,7 +65,7 @@ class StackApi:
                 for event in answer["StackEvents"]:
                     if event["EventId"] == seen:
                         return found[::-1]
-                    found.append(_records.event_record(event))
+                    found.append(event_record(event))
                 if not answer.get("NextToken"):
                     break
                 more = {"NextToken": answer["NextToken"]}
@@ -86,7 +88,7 @@ class StackApi:
         with self._explained("read what AWS objects to in", *of.values()):
             answer = describe(Filters={"FailedEvents": True}, **of)
         for event in answer.get("OperationEvents", []):
-            reason = _records.tidy(event.get("ValidationStatusReason"))
+            reason = answers.tidy(event.get("ValidationStatusReason"))
             if event.get("EventType") == "VALIDATION_ERROR" and reason:
                 resource = event.get("LogicalResourceId", "the template")
                 return f"{resource} ({event.get('ResourceType', '')}): {reason}"
@@ -167,6 +169,6 @@ class StackApi:
         try:
             yield
         except self._cloudformation.exceptions.ClientError as error:
-            if _records.is_overtaken(_aws.error_code(error), _aws.error_text(error)):
+            if answers.is_overtaken(_aws.error_code(error), _aws.error_text(error)):
                 raise OvertakenError(_aws.error_text(error)) from None
             raise

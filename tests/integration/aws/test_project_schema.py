@@ -23,12 +23,13 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
     manager,
-    plan,
-    sql_text,
+    model,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
     mysql as mysql_transport,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.results import SchemasResult
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.verifier import verifier
 from ansible_collections.mlops.mlflow_aws.tests.parts import emulator, rds
 from ansible_collections.mlops.mlflow_aws.tests.parts import mysql_server as twin
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import Modules
@@ -705,15 +706,15 @@ class Mortal(mysql_transport.MysqlTransport):
             raise Killed
 
 
-def wanted_projects(*names: str, version: str = "1") -> list[plan.Wanted]:
+def wanted_projects(*names: str, version: str = "1") -> list[model.ProjectSpec]:
     """Return projects as wanted, in the way of the module."""
     users = {"migrator": _names.migrator_user, "runtime": _names.runtime_user}
     return [
-        plan.Wanted(
+        model.ProjectSpec(
             name,
             _names.schema_name(name),
             tuple(
-                plan.Identity(kind, user(name), f"{name}-{kind}", version)
+                model.Identity(kind, user(name), f"{name}-{kind}", version)
                 for kind, user in users.items()
             ),
         )
@@ -722,16 +723,15 @@ def wanted_projects(*names: str, version: str = "1") -> list[plan.Wanted]:
 
 
 def converge(
-    transport: mysql_transport.MysqlTransport, wanted: list[plan.Wanted]
-) -> manager.Outcome:
+    transport: mysql_transport.MysqlTransport, wanted: list[model.ProjectSpec]
+) -> SchemasResult:
     """Bring projects to their state, each secret's version being its password."""
     versions = {item.secret: item.version for each in wanted for item in each.identities}
     return manager.converge(
         transport,
         wanted,
         fetch=lambda names: {
-            name: plan.Credential(sql_text.verifier(versions[name]), versions[name])
-            for name in names
+            name: model.Credential(verifier(versions[name]), versions[name]) for name in names
         },
         retain=3600,
         timeout=20,
@@ -880,9 +880,9 @@ def test_schemas_are_migrated(place: Place, runtime: dict[str, Any]) -> None:
         }
 
     how = place.how
-    foretold = place.modules.call("mlflow_schema_migration", options(), check=True, **how)
+    foretold = place.modules.call("mlflow_mysql_migration", options(), check=True, **how)
     assert foretold["changed"] is True
-    process = place.modules.start("mlflow_schema_migration", options(), **how)
+    process = place.modules.start("mlflow_mysql_migration", options(), **how)
     result = place.modules.finish(process, seconds=400)
     assert result["msg"].startswith("Project 'broken': ")
     assert result["changed"] is True
@@ -892,14 +892,14 @@ def test_schemas_are_migrated(place: Place, runtime: dict[str, Any]) -> None:
     head = result["schemas"][0]["head"]
     assert [record["revision"] for record in made] == [head, head, ""]
     assert made[0]["tables"] == 65
-    done = place.modules.call("mlflow_schema_migration", options(), **how)
+    done = place.modules.call("mlflow_mysql_migration", options(), **how)
     assert [record["state"] for record in done["schemas"]] == ["current", "current", "empty"]
     made = place.run(*projects)["projects"]
-    idle = place.modules.call("mlflow_schema_migration", options(), **how)
+    idle = place.modules.call("mlflow_mysql_migration", options(), **how)
     assert idle["changed"] is False
     place.unchanged(*projects)
     made[0]["revision"] = "ffffffffffff"
-    sentence = place.modules.refuse("mlflow_schema_migration", options(), **how)
+    sentence = place.modules.refuse("mlflow_mysql_migration", options(), **how)
     assert "a newer MLflow wrote it" in sentence
 
 

@@ -20,7 +20,7 @@ from urllib.request import Request
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.manager import converge
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.plan import Wanted
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model import StackSpec
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import Clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import clock as make_clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Problem
@@ -340,7 +340,7 @@ def test_what_a_faster_operator_made_is_read(stack: Stack, monkeypatch: pytest.M
     stack.make(template())
     extra = "  Extra: {Type: AWS::SQS::Queue}"
     body = template(extra) + "  Name:\n    Value: {'Fn::GetAtt': [Extra, QueueName]}\n"
-    wanted = Wanted(stack.name, stack.name, body, {}, {}, None, [])
+    wanted = StackSpec(stack.name, stack.name, body, {}, {}, None, [])
     outcome = converge(
         LateApi(stack, body),
         lambda: pytest.fail("no bucket is needed"),

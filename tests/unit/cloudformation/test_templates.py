@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.plan import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.projects import (
     MAX_PROJECTS,
     project_item,
 )

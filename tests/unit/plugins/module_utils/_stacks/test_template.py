@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import template
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.template import Parameter
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import (
+    evaluation,
+    parameters,
+    template,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.parameters import Parameter
 
 BODY = """
 Description: Größe
@@ -38,7 +42,7 @@ DEFINITIONS: dict[str, Any] = {
 
 def resolve(previous: dict[str, str] | None = None, **given: Any) -> dict[str, Parameter]:
     """Resolve the parameters above."""
-    return template.resolve(DEFINITIONS, {"Needed": "n", **given}, previous)
+    return parameters.resolve_parameters(DEFINITIONS, {"Needed": "n", **given}, previous)
 
 
 def test_values_and_where_they_come_from() -> None:
@@ -83,10 +87,10 @@ def test_refusals(given: dict[str, Any], expected: str) -> None:
 
 def test_what_is_known_later() -> None:
     """Only where that is said of the parameter, and only for a look."""
-    values = template.resolve(DEFINITIONS, {"Needed": None}, None, foresee=True)
+    values = parameters.resolve_parameters(DEFINITIONS, {"Needed": None}, None, foresee=True)
     assert values["Needed"] == Parameter("", "unknown")
     with pytest.raises(MlflowError, match="'Needed' of the template has no default"):
-        template.resolve(DEFINITIONS, {}, None, foresee=True)
+        parameters.resolve_parameters(DEFINITIONS, {}, None, foresee=True)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +110,8 @@ def test_what_is_known_later() -> None:
 )
 def test_same(other: Any, expected: bool) -> None:
     """What it does counts, not how it is written or told back."""
-    assert template.same(other, BODY) is expected
-    assert template.same(BODY, other) is expected
+    assert template.same_template(other, BODY) is expected
+    assert template.same_template(BODY, other) is expected
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_same(other: Any, expected: bool) -> None:
 def test_what_is_no_template(body: str, expected: str) -> None:
     """One sentence."""
     with pytest.raises(MlflowError) as caught:
-        template.parse(body)
+        template.parse_template(body)
     assert str(caught.value).startswith(expected)
     assert "\n" not in str(caught.value)
 
@@ -171,12 +175,15 @@ CONTENT: dict[str, Any] = {
 )
 def test_resources(values: dict[str, str], expected: set[str]) -> None:
     """Loops are unrolled, conditions decide, and what cannot be known counts as there."""
-    assert set(template.resources(CONTENT, values)) == {"Always", "Odd", "Region"} | expected
+    assert (
+        set(evaluation.template_resources(CONTENT, values))
+        == {"Always", "Odd", "Region"} | expected
+    )
 
 
 def test_a_loop_fills_in_its_item() -> None:
     """In what it makes, too."""
-    made = template.resources(CONTENT, {"Names": "a", "Size": "4", "Mode": "slow"})
+    made = evaluation.template_resources(CONTENT, {"Names": "a", "Size": "4", "Mode": "slow"})
     assert made["Ofa"]["Properties"] == {"Name": {"Fn::Sub": "x-a"}}
 
 
@@ -204,20 +211,20 @@ def test_rules(size: str, mode: str, passes: bool) -> None:
     """A rule that is broken is told in its own words; what cannot be known passes."""
     values = {"Size": size, "Mode": mode}
     if passes:
-        template.require_rules(RULES, values)
+        evaluation.require_rules(RULES, values)
         return
     with pytest.raises(
         MlflowError, match=r"^The parameters break .*: Fast needs a size of 4 or 8\.$"
     ):
-        template.require_rules(RULES, values)
+        evaluation.require_rules(RULES, values)
 
 
 def test_equal_values() -> None:
     """A list is the same however it is spaced; what AWS hides is never known to be the same."""
     listed, text = {"Type": "CommaDelimitedList"}, {"Type": "String"}
-    assert template.equal_value(listed, "a, b", "a,b")
-    assert not template.equal_value(text, "a, b", "a,b")
-    assert not template.equal_value(text, "****", "****")
+    assert parameters.equal_value(listed, "a, b", "a,b")
+    assert not parameters.equal_value(text, "a, b", "a,b")
+    assert not parameters.equal_value(text, "****", "****")
 
 
 def test_capabilities() -> None:
