@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
         return result
 
     def _play_become(self) -> bool:
-        """Say whether the module runs as another user, who could not write to our file."""
+        """Return whether the module runs as another user, who could not write to our file."""
         return bool(getattr(self._connection, "become", None))
 
 

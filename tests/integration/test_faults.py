@@ -142,7 +142,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "typo": (
         "servers",
         {"mlflow_projects": [DEMO, {"name": "churn", "prot": 5001}]},
-        r"^mlflow_projects\[1\] 'churn': unknown key 'prot': did you mean 'port'\?$",
+        r"^mlflow_projects\[1\] 'churn': unknown key 'prot'; did you mean 'port'\?$",
     ),
     "backend": (
         "deploy",
@@ -157,7 +157,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "base port": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_base_port": "50x1"},
-        "^mlflow_base_port is a text: write a whole number without quotes.$",
+        "^mlflow_base_port is a string; write an integer without quotes.$",
     ),
     "python": (
         "deploy",
@@ -172,7 +172,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "bad character": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_state_dir": "{folder}/home/a?b"},
-        r"^mlflow_state_dir holds the character '\?' \(.*/home/a\?b\): choose a path without it.$",
+        r"^mlflow_state_dir contains the character '\?' \(.*/home/a\?b\): choose a path without it.$",
     ),
     "too long": (
         "deploy",

@@ -193,7 +193,7 @@ def test_a_look_hides_no_mistake(fleet: Fleet) -> None:
     for variables, sentence in (
         (
             {"mlflow_projects": [{"name": "demo", "prot": 1}]},
-            "unknown key 'prot': did you mean 'port'?",
+            "unknown key 'prot'; did you mean 'port'?",
         ),
         (
             {"mlflow_backend": "cloud"},

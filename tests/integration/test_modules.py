@@ -348,7 +348,7 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: Host) -> No
         name = Path(f"/proc/{pid}/comm").read_text().strip()
         for check in (True, False):
             assert fleet.modules.refuse("mlflow_server", options, check=check) == (
-                f"Project 'b': port {port} is held by process {pid} ({name}): end it, or give the "
+                f"Project 'b': port {port} is in use by process {pid} ({name}): end it, or give the "
                 "project another 'port'."
             )
     assert fleet.pids() == pids
@@ -366,7 +366,7 @@ def test_a_port_of_another_inventory_s_server_is_refused_as_such(
     options = ours.options(ours.server("churn", port=port))
     for check in (True, False):
         sentence = ours.modules.refuse("mlflow_server", options, check=check)
-        assert sentence.startswith(f"Project 'churn': port {port} is held by process ")
+        assert sentence.startswith(f"Project 'churn': port {port} is in use by process ")
         assert sentence.endswith(
             ", the server of project 'demo' that another inventory or runtime started with mlflow_state_dir "
             f"{theirs.state}: stop that server there (mlflow_server_state=stopped), or give the project "

@@ -108,5 +108,5 @@ def test_a_step_that_takes_too_long_is_ended(modules: Modules, options: dict[str
 def test_a_python_that_will_not_do(given: str, modules: Modules, options: dict[str, Any]) -> None:
     """The variable and the remedy, before anything is made."""
     sentence = modules.refuse("mlflow_runtime", options | {"python": given})
-    assert sentence.startswith(f"{given} is not a Python 3.11 or newer with venv and ensurepip: ")
+    assert sentence.startswith(f"{given} is not a Python 3.11 or newer with venv and ensurepip; ")
     assert not Path(options["state_dir"]).exists()

@@ -45,7 +45,7 @@ class Runtime(t.NamedTuple):
         return self.folder / _ENTRYPOINT
 
     def is_installed(self) -> bool:
-        """Say whether it was installed to the end, and is still whole."""
+        """Return whether it was installed to the end, and is still whole."""
         # An unreadable stamp is none.
         if read_stamp(self.folder / STAMP, check_mode=True) is None:
             return False

@@ -22,7 +22,7 @@ _GRANT_OPTION = "GRANT OPTION"
 
 
 def grant_steps(project: ProjectSpec, identity: Identity, found: DatabaseState) -> list[Step]:
-    """Return what one user may do too much, then what it may not yet."""
+    """Return the steps that revoke what one user has beyond its rights, then grant what it lacks."""
     account = sql_text.account(identity.user)
     pattern = sql_text.pattern(project.schema, found.server.literal_names)
     rights = RIGHTS[identity.kind]

@@ -47,10 +47,10 @@ def converge(
     timeout: float,
     check_mode: bool,
 ) -> SchemasResult:
-    """Bring every project to its wanted state; in check mode only say how.
+    """Bring every project to its wanted state; in check mode only report how.
 
-    transport is None where the database does not exist yet, which only check mode allows.
-    fetch gives the credentials of secrets, by the project that owns each.
+    transport is None if the database does not exist yet, which only check mode allows.
+    fetch returns the credentials of secrets, by the project that owns each.
     """
     if transport is None:
         found = nothing_found()
@@ -64,7 +64,7 @@ def converge(
     versions = {secret: item.version for secret, item in credentials.items()}
     current = [replaced(project, versions) for project in wanted]
     with transport.hold(LOCK, timeout):
-        # Another run may have done it meanwhile.
+        # Another run may have done it in the meantime.
         found = read_state(transport)
         plans = plan(current, found, retain)
         owners = _owners(all_steps(plans))
@@ -81,7 +81,7 @@ def _apply(
     credentials: t.Mapping[str, Credential],
     found: DatabaseState,
 ) -> None:
-    """Carry out all steps; a failure tells what was done before it."""
+    """Carry out all steps; a failure reports what was done before it."""
     done: list[Step] = []
     for step in all_steps(plans):
         try:
@@ -89,7 +89,7 @@ def _apply(
         except MlflowError as error:
             outcome = result(plans, found, done)
             raise MlflowError(
-                f"Project '{step.project}': cannot {step.action} on {transport.where}: "
+                f"Project '{step.project}': failed to {step.action} on {transport.where}: "
                 f"{_decapitalized(str(error))}",
                 {"projects": outcome.projects, "changed": bool(done)},
             ) from None
@@ -97,7 +97,7 @@ def _apply(
 
 
 def _carry_out(transport: Transport, step: Step, credential: Credential | None) -> None:
-    """Carry out one step; where the old password cannot be kept, without that."""
+    """Carry out one step; if the old password cannot be kept, without keeping it."""
     sql = step.statement(credential)
     try:
         transport.execute(sql)
@@ -107,7 +107,7 @@ def _carry_out(transport: Transport, step: Step, credential: Credential | None) 
             return
         if error.code == _BAD_DEFINER:
             raise MlflowError(
-                "the schema's triggers need that user as long as they exist: grant the login "
+                "the schema's triggers need that user as long as they exist; grant the login "
                 "ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2), or drop the schema too."
             ) from None
         raise

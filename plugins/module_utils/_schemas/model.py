@@ -33,6 +33,8 @@ RIGHTS = {
     "migrator": _RUNTIME_RIGHTS | {"CREATE", "ALTER", "DROP", "INDEX", "REFERENCES", "TRIGGER"},
     "runtime": _RUNTIME_RIGHTS,
 }
+# What the two users are called in sentences.
+USER_TITLES = {"migrator": "migrator", "runtime": "server user"}
 USAGE = "USAGE"
 VERIFIER, VERSION = "<verifier>", "<version>"
 

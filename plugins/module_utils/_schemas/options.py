@@ -17,6 +17,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.database
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.manager import converge
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model import (
     PRESENT,
+    USER_TITLES,
     Identity,
     ProjectSpec,
 )
@@ -59,7 +60,6 @@ ARGUMENTS: dict[str, t.Any] = {
     **_aws.ARGUMENTS,
 }
 _USERS = {"migrator": _names.migrator_user, "runtime": _names.runtime_user}
-_PROSE = {"migrator": "migrator", "runtime": "server user"}
 
 
 def converge_projects(
@@ -117,7 +117,7 @@ def _require_secrets(wanted: t.Iterable[ProjectSpec]) -> None:
         for identity in project.identities:
             if project.state == PRESENT and not identity.secret:
                 raise MlflowError(
-                    f"Project '{project.name}': its {_PROSE[identity.kind]} has no secret; run the backend "
+                    f"Project '{project.name}': its {USER_TITLES[identity.kind]} has no secret; run the backend "
                     "playbook, which creates it."
                 )
 

@@ -27,8 +27,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.users im
 def plan(wanted: t.Iterable[ProjectSpec], found: DatabaseState, retain: int) -> list[ProjectPlan]:
     """Return what each project needs, in order.
 
-    retain is for how many seconds a replaced password stays good. Raises MlflowError, before
-    anything is done, for a schema or user that is somebody else's.
+    retain is the time in seconds that a replaced password stays valid. Raises MlflowError,
+    before anything is changed, for a schema or user that is not ours.
     """
     plans = []
     for project in wanted:
@@ -72,8 +72,8 @@ def _schema_steps(project: ProjectSpec, found: DatabaseState) -> list[Step]:
     if others:
         raise MlflowError(
             f"Project '{project.name}': tables of schema {project.schema} have the collation "
-            f"{', '.join(others)}, under which MLflow loses data: convert each with ALTER TABLE ... CONVERT "
-            f"TO {defaults}, or rename the project; nothing was done."
+            f"{', '.join(others)}, with which MLflow loses data; convert each with ALTER TABLE ... CONVERT "
+            f"TO {defaults}, or rename the project. Nothing was changed."
         )
     if schema.collation != COLLATION:
         action = f"set the collation of schema {project.schema} to {COLLATION}"
@@ -82,7 +82,7 @@ def _schema_steps(project: ProjectSpec, found: DatabaseState) -> list[Step]:
 
 
 def _absent_steps(project: ProjectSpec, found: DatabaseState) -> list[Step]:
-    """Return what is left of a project that is not wanted."""
+    """Return the steps that remove a project's users, and its schema if that is named."""
     steps = []
     # The schema first: a trigger names the migrator as its definer.
     if project.force_drop and project.schema in found.schemas:

@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model import (
+    USER_TITLES,
     Credential,
     Identity,
     ProjectSpec,
@@ -45,19 +46,21 @@ def listed_secret(
 
 
 def current_version(project: ProjectSpec, identity: Identity, known: ListedSecret | None) -> str:
-    """Return the current version of an identity's secret, or refuse."""
-    secret = f"Project '{project.name}': the {identity.kind}'s secret {identity.secret}"
+    """Return the current version of an identity's secret; refuse one that has none."""
+    secret = (
+        f"Project '{project.name}': the {USER_TITLES[identity.kind]}'s secret {identity.secret}"
+    )
     if known is None:
         raise MlflowError(
-            f"{secret} does not exist: run the backend playbook, which makes it anew; nothing was done."
+            f"{secret} does not exist; run the backend playbook, which creates it. Nothing was changed."
         )
     if known.deleted:
         raise MlflowError(
-            f"{secret} is deleted and in its recovery window: restore it with 'aws secretsmanager "
-            f"restore-secret --secret-id {identity.secret}'; nothing was done."
+            f"{secret} is deleted and in its recovery window; restore it with 'aws secretsmanager "
+            f"restore-secret --secret-id {identity.secret}'. Nothing was changed."
         )
     if not known.version:
-        raise MlflowError(f"{secret} has no current value: put one; nothing was done.")
+        raise MlflowError(f"{secret} has no current value; put one. Nothing was changed.")
     return known.version
 
 
@@ -75,23 +78,24 @@ def password_of(project: str, secret: str, text: str) -> str:
     content = content_of(text)
     if content.get("project", project) != project:
         raise MlflowError(
-            f"Project '{project}': secret {secret} belongs to project '{content['project']}': name the "
-            "right one; nothing was done."
+            f"Project '{project}': secret {secret} belongs to project '{content['project']}'; name this "
+            "project's secret. Nothing was changed."
         )
     password = content.get("password")
     if not isinstance(password, str):
         raise MlflowError(
-            f"Project '{project}': secret {secret} holds no text 'password' in a JSON object: put one; "
-            "nothing was done."
+            f"Project '{project}': secret {secret} is not a JSON object with a string 'password'; put one. "
+            "Nothing was changed."
         )
     return password
 
 
 def credential_of(project: str, secret: str, password: str, version: str) -> Credential:
-    """Return what MySQL is to be told of one password."""
+    """Return the verifier of one password, and the version of its secret."""
     try:
         return Credential(verifier(password), version)
     except MlflowError as error:
         raise MlflowError(
-            f"Project '{project}': the password in secret {secret} cannot be used: {error}; nothing was done."
+            f"Project '{project}': the password in secret {secret} cannot be used ({error}); put another "
+            "one. Nothing was changed."
         ) from None

@@ -39,7 +39,7 @@ _NO_BATCH = {
 
 
 class Secrets:
-    """Secrets Manager, as far as projects' passwords need it."""
+    """The secrets of Secrets Manager that projects' passwords are in."""
 
     def __init__(self, client: t.Any, tag_key: str, passwords: list[str]) -> None:
         """Use a client; tag_key is that of a tag by which the list is shortened, empty for none.
@@ -60,7 +60,7 @@ class Secrets:
             for project in wanted
             if project.state == "present"
             for identity in project.identities
-            # In check mode a secret may not be made yet.
+            # In check mode a secret may not exist yet.
             if identity.secret
         ]
         if not needed:
@@ -75,7 +75,7 @@ class Secrets:
         return [replaced(project, versions) for project in wanted]
 
     def credentials(self, owners: t.Mapping[str, str]) -> dict[str, Credential]:
-        """Return what MySQL is to be told of each secret; owners are the projects by secret."""
+        """Return the verifier of each secret's password; owners are the projects by secret."""
         names = list(owners)
         answers: list[t.Mapping[str, t.Any]] = []
         for start in range(0, len(names), _BATCH):
@@ -95,7 +95,7 @@ class Secrets:
         password = content.get("password")
         if not isinstance(password, str) or not password:
             raise MlflowError(
-                f"The database's secret {secret} holds no 'password': name the master secret of the cluster."
+                f"The database's secret {secret} has no key 'password'; name the master secret of the cluster."
             )
         self._passwords.append(password)
         return str(content.get("username", "")), password
@@ -146,7 +146,7 @@ class Secrets:
         return [found.get(name) or self._value(name, owners[name]) for name in names]
 
     def _value(self, name: str, project: str) -> t.Mapping[str, t.Any]:
-        """Return the current value of one secret, or the reason why it cannot be had."""
+        """Return the current value of one secret."""
         with _aws.explained(f"read secret {name} of project '{project}'", self._client):
             answer: t.Mapping[str, t.Any] = self._client.get_secret_value(SecretId=name)
         return answer

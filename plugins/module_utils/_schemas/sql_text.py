@@ -21,11 +21,11 @@ _PRIVILEGE = re.compile(r"[A-Z][A-Z_]*(?: [A-Z]+)*\Z")
 
 
 def name(text: str) -> str:
-    """Return a name of ours, unquoted, or refuse one that is not made as ours are."""
+    """Return a name of ours, unquoted; refuse any other."""
     if not _NAME.match(text):
         raise MlflowError(
-            f"{text!r} is no name for a schema or user of a project: use lower-case letters, digits and "
-            "underscores, a letter first, 64 characters at most."
+            f"{text!r} is not a valid name for a project's schema or user; use lower-case letters, digits "
+            "and underscores, starting with a letter, 64 characters at most."
         )
     return text
 
@@ -47,7 +47,7 @@ def pattern(text: str, literal_names: bool) -> str:
 def quoted(text: str) -> str:
     """Return any identifier that MySQL itself told us as SQL, a grant's pattern as it is stored."""
     if not text or any(letter < " " for letter in text):
-        raise MlflowError(f"MySQL holds a grant on the name {text!r}: revoke it by hand.")
+        raise MlflowError(f"MySQL has a grant on the name {text!r}; revoke it by hand.")
     return "`" + text.replace("`", "``") + "`"
 
 
@@ -59,7 +59,7 @@ def account(user: str) -> str:
 def literal(text: str) -> str:
     """Return a text as SQL: printable ASCII without quotes and backslashes."""
     if not all(" " <= letter <= "~" and letter not in "'\\" for letter in text):
-        raise MlflowError(f"{text!r} holds a character that has no place in a statement.")
+        raise MlflowError(f"{text!r} contains a character that is not allowed in a statement.")
     return f"'{text}'"
 
 
@@ -76,5 +76,5 @@ def privileges(words: t.Iterable[str]) -> str:
     listed = sorted(words)
     for word in listed:
         if not _PRIVILEGE.match(word):
-            raise MlflowError(f"MySQL names a privilege {word!r}: revoke it by hand.")
+            raise MlflowError(f"MySQL lists a privilege {word!r}; revoke it by hand.")
     return ", ".join(listed)

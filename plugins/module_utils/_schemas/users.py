@@ -54,7 +54,7 @@ def user_steps(
 
 
 def _outdated(identity: Identity, user: UserState) -> bool:
-    """Say whether the user's password must be set."""
+    """Return whether the user's password must be set."""
     recorded = (user.mark or {}).get("version")
     return user.expired or user.plugin != sql_text.PLUGIN or recorded != identity.version
 
@@ -62,7 +62,7 @@ def _outdated(identity: Identity, user: UserState) -> bool:
 def keeps_old_password(
     identity: Identity, user: UserState, server: MysqlSettings, retain: int
 ) -> bool:
-    """Say whether the password before the secret's stays good for now."""
+    """Return whether the password before the secret's stays good for now."""
     if _outdated(identity, user):
         return retain > 0
     return user.retained and server.now < _since(user) + retain

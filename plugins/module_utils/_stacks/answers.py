@@ -35,12 +35,12 @@ def tidy(reason: str | None) -> str:
 
 
 def is_unchanged(reason: str) -> bool:
-    """Say whether a change set failed only because there is nothing to change."""
+    """Return whether a change set failed only because there is nothing to change."""
     return _UNCHANGED.search(reason) is not None
 
 
 def is_overtaken(code: str, text: str) -> bool:
-    """Say whether AWS refused because somebody else changed the stack meanwhile."""
+    """Return whether AWS refused because somebody else changed the stack meanwhile."""
     return code in _OVERTAKEN_CODES or (
         code == "ValidationError" and _OVERTAKEN.search(text) is not None
     )

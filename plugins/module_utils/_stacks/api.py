@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: what CloudFormation is asked for a stack, one call a function."""
+"""Private to mlops.mlflow_aws: the calls to CloudFormation, one a method."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EVENT_PAGES = 50
 
 
 class OvertakenError(Exception):
-    """Somebody else changed the stack between a look at it and a call."""
+    """Somebody else changed the stack between our reading it and a call."""
 
 
 class StackApi:
@@ -33,9 +33,9 @@ class StackApi:
         self.region = str(self._cloudformation.meta.region_name)
 
     def account(self) -> str:
-        """Return the number of the account that the credentials belong to."""
+        """Return the ID of the account that the credentials belong to."""
         client = _aws.client(self._params, "sts")
-        with _aws.explained("ask AWS whose credentials these are", client):
+        with _aws.explained("look up the AWS account of these credentials", client):
             return str(client.get_caller_identity()["Account"])
 
     def describe(self, stack: str) -> Stack | None:
@@ -72,7 +72,7 @@ class StackApi:
         return found[::-1]
 
     def last_event(self, stack_id: str) -> str:
-        """Return the id of a stack's newest event; the stack may be gone by somebody else's hand."""
+        """Return the id of a stack's newest event; somebody else may have deleted the stack."""
         with self._explained("read the events of", stack_id), self._overtaken():
             answer = self._cloudformation.describe_stack_events(StackName=stack_id)
         return str(answer["StackEvents"][0]["EventId"]) if answer["StackEvents"] else ""
@@ -117,7 +117,7 @@ class StackApi:
 
     def create_change_set(self, stack: str, **request: t.Any) -> tuple[str, str]:
         """Ask for a change set; return its id and the stack's."""
-        with self._explained("prepare a change of", stack), self._overtaken():
+        with self._explained("create a change set for", stack), self._overtaken():
             answer = self._cloudformation.create_change_set(StackName=stack, **request)
         return answer["Id"], answer["StackId"]
 
@@ -165,7 +165,7 @@ class StackApi:
 
     @contextlib.contextmanager
     def _overtaken(self) -> t.Iterator[None]:
-        """Tell apart what AWS refuses only because somebody else was faster."""
+        """Raise OvertakenError if AWS refuses only because somebody else was faster."""
         try:
             yield
         except self._cloudformation.exceptions.ClientError as error:

@@ -97,7 +97,7 @@ def _replaced(entries: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, str]:
 
 
 def _may_replace(entry: t.Mapping[str, t.Any], answers: t.Mapping[str, str]) -> bool:
-    """Say whether one of a resource's changed properties may have it replaced."""
+    """Return whether one of a resource's changed properties may have it replaced."""
     told = [
         detail
         for detail in entry.get("Details", [])
@@ -116,7 +116,7 @@ def _may_replace(entry: t.Mapping[str, t.Any], answers: t.Mapping[str, str]) -> 
 
 
 def _never_replaces(kind: str, target: t.Mapping[str, t.Any]) -> bool:
-    """Say whether AWS changes that property in place, although the change set leaves it open."""
+    """Return whether AWS changes that property in place, although the change set leaves it open."""
     return (
         kind in REPLACING
         and target["RequiresRecreation"] == "Conditionally"

@@ -26,13 +26,13 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack imp
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}\Z")
 _REMEDIES = {
-    "CREATE_FAILED": "delete it with 'aws cloudformation delete-stack' and run this again",
+    "CREATE_FAILED": "delete it with 'aws cloudformation delete-stack' and rerun",
     "DELETE_FAILED": (
         "remove what blocks it and delete it again with 'aws cloudformation delete-stack'"
     ),
     "UPDATE_FAILED": "end that update with 'aws cloudformation rollback-stack'",
     "UPDATE_ROLLBACK_FAILED": (
-        "repair that resource and run 'aws cloudformation continue-update-rollback'"
+        "fix that resource and run 'aws cloudformation continue-update-rollback'"
     ),
 }
 
@@ -41,52 +41,52 @@ def require_name(name: str) -> None:
     """Refuse a name that CloudFormation does not take."""
     if not _NAME.match(name):
         raise MlflowError(
-            f"'{name}' cannot name a stack: start with a letter and go on with letters, digits and "
+            f"'{name}' is not a valid stack name; start with a letter, followed by letters, digits and "
             "dashes, 128 characters at most."
         )
 
 
 def require_ours(stack: Stack, owner: str) -> None:
-    """Refuse a stack that was not made by this collection for this deployment."""
+    """Refuse a stack that this collection did not create for this deployment."""
     tag = stack.tags.get(OWNER_TAG)
     if tag == owner:
         return
     why = f"its tag {OWNER_TAG} is '{tag}'" if tag else f"it has no tag {OWNER_TAG}"
     raise MlflowError(
-        f"Stack '{stack.name}' exists and is not ours ({why}): choose another name, or set its tag "
-        f"{OWNER_TAG} to '{owner}' if it is to be managed here."
+        f"Stack '{stack.name}' exists but is not managed here ({why}); choose another name, or set its tag "
+        f"{OWNER_TAG} to '{owner}' to manage it here."
     )
 
 
 def require_our_shell(name: str, change_sets: t.Iterable[str]) -> None:
-    """Refuse a stack that somebody else is about to create by a change set of theirs."""
+    """Refuse a stack that somebody else is about to create by their own change set."""
     foreign = [entry for entry in change_sets if not entry.startswith(CHANGE_SET_PREFIX)]
     if foreign:
         raise MlflowError(
-            f"Stack '{name}' is being prepared by a change set that is not ours ({foreign[0]}): choose "
+            f"Stack '{name}' is being created by somebody else's change set ({foreign[0]}); choose "
             "another name, or delete that change set and its stack."
         )
 
 
 def require_deployed(name: str, stack: Stack | None, where: str) -> None:
-    """Refuse a stack that has no outputs to go on with."""
+    """Refuse a stack that has no outputs to use."""
     status = stack.status if stack else ""
     if phase(stack) == SETTLED or status.startswith("UPDATE_"):
         return
     what = f"is in status {status}" if status else "is not deployed"
     raise MlflowError(
-        f"Stack '{name}' {what} in {where}: deploy it first, with the playbook mlops.mlflow_aws.backend or "
+        f"Stack '{name}' {what} in {where}; deploy it first, with the playbook mlops.mlflow_aws.backend or "
         "mlops.mlflow_aws.deploy, or correct its name, region and profile."
     )
 
 
 def require_usable(stack: Stack, events: t.Sequence[t.Mapping[str, t.Any]]) -> None:
-    """Refuse a stack in a state that only a person can end, and say how."""
+    """Refuse a stack in a state that only a person can resolve, and say how."""
     if phase(stack) != BROKEN:
         return
     failure = first_failure(events)
     cause = describe_failure(failure) if failure else stack.reason or "no reason given"
     remedy = _REMEDIES.get(stack.status, "bring it to a complete state in the AWS console")
     raise MlflowError(
-        f"Stack '{stack.name}' is in status {stack.status} ({cause}) and takes no change: {remedy}."
+        f"Stack '{stack.name}' is in status {stack.status} ({cause}) and cannot be changed; {remedy}."
     )

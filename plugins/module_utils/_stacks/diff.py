@@ -65,5 +65,5 @@ def _shown(record: t.Mapping[str, t.Any]) -> str:
 
 
 def _is_hidden(definition: t.Mapping[str, t.Any]) -> bool:
-    """Say whether AWS does not show a parameter's value."""
+    """Return whether AWS does not show a parameter's value."""
     return str(definition.get("NoEcho")).lower() == "true"

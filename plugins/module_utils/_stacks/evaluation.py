@@ -91,7 +91,7 @@ def _filled(body: t.Any, identifier: str, item: str) -> t.Any:
 
 
 def _holds(condition: t.Any, content: t.Mapping[str, t.Any], values: t.Mapping[str, str]) -> bool:
-    """Say whether a condition holds; one that cannot be known yet is taken to hold."""
+    """Return whether a condition holds; one that cannot be known yet is taken to hold."""
     known = isinstance(condition, str)
     return not known or _known({"Condition": condition}, content, values, unknown=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._aws_errors import denied
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.answers import tidy
 
 _CANCELLED = re.compile(r"Resource \w+ cancelled")
@@ -39,7 +39,7 @@ def first_failure(events: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, t.Any]
 
 def describe_failure(event: t.Mapping[str, t.Any]) -> str:
     """Return a failed event as part of a sentence."""
-    reason = _aws.denied(event["reason"]) or event["reason"] or "no reason given"
+    reason = denied(event["reason"]) or event["reason"] or "no reason given"
     if event["type"] == _STACK_TYPE:
         return str(reason)
     return f"{event['logical_id']} ({event['type']}) {event['status']}: {reason}"

@@ -29,7 +29,7 @@ def refuse_loss(
     words = [_loss(record) for record in lost]
     ids = ", ".join(record["logical_id"] for record in lost)
     raise MlflowError(
-        f"Changing stack '{name}' {' and '.join(words)}, and what it holds would be lost: undo that in "
+        f"Changing stack '{name}' {' and '.join(words)}, and its data would be lost; undo that in "
         f"template or parameters, or save the data and allow it with replace: [{ids}].",
         {"changes": list(records)},
     )

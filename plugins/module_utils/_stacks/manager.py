@@ -259,7 +259,7 @@ class _Run:
         )
 
     def _goes_by_bucket(self, planned: Plan) -> bool:
-        """Say whether the plan's change set takes its template from the bucket."""
+        """Return whether the plan's change set takes its template from the bucket."""
         return not planned.reuse_template and template_bucket.is_long(self._wanted.body)
 
     def _request(self, planned: Plan) -> tuple[str, str]:

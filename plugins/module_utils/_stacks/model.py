@@ -53,7 +53,7 @@ class Plan(t.NamedTuple):
 
     @property
     def changed(self) -> bool:
-        """Say whether the plan does anything."""
+        """Return whether the plan does anything."""
         return self.action != KEEP or self.protect is not None
 
     @property

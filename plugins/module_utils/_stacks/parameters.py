@@ -49,14 +49,12 @@ def resolve_parameters(
         elif foresee and name in given:
             values[name] = Parameter("", UNKNOWN)
         else:
-            raise MlflowError(
-                f"Parameter '{name}' of the template has no default: give it a value."
-            )
+            raise MlflowError(f"Parameter '{name}' of the template has no default; set it.")
     return values
 
 
 def equal_value(definition: t.Mapping[str, t.Any], one: str, other: str) -> bool:
-    """Say whether two texts are one value to a parameter; a NoEcho value is never known."""
+    """Return whether two texts are one value to a parameter; a NoEcho value is never known."""
     if _UNSEEN in (one, other):
         return False
     if _is_list(definition):
@@ -68,7 +66,11 @@ def nearest(name: str, known: t.Iterable[str]) -> str:
     """Return a hint at the nearest known name, or at all of them."""
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names) or 'none'}."
+    return (
+        f"did you mean '{near[0]}'?"
+        if near
+        else f"its parameters are {', '.join(names) or 'none'}."
+    )
 
 
 def _require_known(definitions: t.Mapping[str, t.Any], given: t.Mapping[str, t.Any]) -> None:
@@ -76,11 +78,11 @@ def _require_known(definitions: t.Mapping[str, t.Any], given: t.Mapping[str, t.A
     for name in given:
         if name not in definitions:
             hint = nearest(str(name), definitions)
-            raise MlflowError(f"The template has no parameter '{name}': {hint}")
+            raise MlflowError(f"The template has no parameter '{name}'; {hint}")
 
 
 def _is_list(definition: t.Mapping[str, t.Any]) -> bool:
-    """Say whether a parameter takes several values."""
+    """Return whether a parameter takes several values."""
     return "List" in str(definition.get("Type", ""))
 
 
@@ -93,15 +95,15 @@ def _text(name: str, value: t.Any, definition: t.Mapping[str, t.Any]) -> str:
     """Return a given value as the text that CloudFormation takes."""
     if isinstance(value, (list, tuple)):
         if definition.get("Type") == "Number":
-            raise MlflowError(f"Parameter '{name}' takes one number: write no list.")
+            raise MlflowError(f"Parameter '{name}' is a list and takes one number; write a number.")
         items = [plain_text(item) for item in value]
         if any("," in item for item in items):
             raise MlflowError(
-                f"Parameter '{name}' has an item with a comma: list both parts apart."
+                f"Parameter '{name}' has an item with a comma; list both parts separately."
             )
         return ",".join(items)
     if isinstance(value, dict):
-        raise MlflowError(f"Parameter '{name}' is a dictionary: write a text or a list.")
+        raise MlflowError(f"Parameter '{name}' is a dictionary; write a string or a list.")
     return plain_text(value)
 
 
@@ -114,7 +116,7 @@ def _require_valid(name: str, text: str, definition: t.Mapping[str, t.Any]) -> N
     """Refuse a value that CloudFormation would refuse, before anything is asked of it."""
     if len(text.encode("utf-8")) > _MAX_BYTES:
         raise MlflowError(
-            f"Parameter '{name}' is {len(text.encode('utf-8'))} bytes long and may be {_MAX_BYTES}: "
+            f"Parameter '{name}' is {len(text.encode('utf-8'))} bytes long, and the limit is {_MAX_BYTES}; "
             "shorten it."
         )
     for item in list_items(text) if _is_list(definition) else [text]:
@@ -123,7 +125,7 @@ def _require_valid(name: str, text: str, definition: t.Mapping[str, t.Any]) -> N
             shown = _UNSEEN if definition.get("NoEcho") in (True, "true") else item
             hint = str(definition.get("ConstraintDescription", "")).rstrip(".")
             raise MlflowError(
-                f"Parameter '{name}' is '{shown}' and must {problem}{': ' + hint if hint else ''}."
+                f"Parameter '{name}' is '{shown}' and must {problem}{'; it ' + hint if hint else ''}."
             )
 
 
@@ -164,7 +166,7 @@ def _number(text: str) -> float | None:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Say whether a value matches; a pattern that only Java knows is left to CloudFormation."""
+    """Return whether a value matches; a pattern that only Java knows is left to CloudFormation."""
     try:
         return re.fullmatch(pattern, text) is not None
     except re.error:

@@ -81,17 +81,17 @@ def plan(wanted: StackSpec, stack: Stack | None) -> Plan:
 
 
 def notes(plan_: Plan) -> list[str]:
-    """Return what a person should know about these parameters."""
+    """Return notes on these parameters, in sentences."""
     values = plan_.values
-    # A database of one's own pauses as it pleases.
+    # When an existing database pauses is not up to this stack.
     if values.get("ExistingDatabaseEndpoint") or values.get("MinCapacity") not in ("0", "0.0"):
         return []
     pause = values.get("SecondsUntilAutoPause", "")
     after = f"after {pause} seconds " if pause else ""
     text = (
-        f"MinCapacity 0 lets the database pause {after}without a connection, and the next one waits 15 "
-        "to 30 seconds for it to wake. Our servers close idle connections; whatever else stays "
-        "connected keeps it awake, and so do an RDS Proxy, the binary log, enhanced monitoring and "
+        f"With MinCapacity 0 the database pauses {after}without a connection, and the next connection "
+        "waits 15 to 30 seconds for it to resume. Our servers close idle connections; any other open "
+        "connection keeps it awake, and so do an RDS Proxy, the binary log, enhanced monitoring and "
         "Performance Insights, which the template leaves off."
     )
     return [text]
@@ -104,7 +104,9 @@ def _given(
     given = dict(wanted.given)
     if wanted.projects is not None:
         if PROJECTS_PARAMETER not in definitions:
-            raise MlflowError(f"The template has no parameter '{PROJECTS_PARAMETER}' for projects.")
+            raise MlflowError(
+                f"The template has no parameter '{PROJECTS_PARAMETER}'; leave out 'projects'."
+            )
         before = exists.parameters.get(PROJECTS_PARAMETER, "").split(",") if exists else []
         given[PROJECTS_PARAMETER] = projects_parameter(before, *wanted.projects)
     if wanted.protection is None or PROTECTION_PARAMETER not in definitions:
@@ -113,8 +115,8 @@ def _given(
     if chosen is not None and str(chosen).lower() != str(wanted.protection).lower():
         raise MlflowError(
             f"Parameter '{PROTECTION_PARAMETER}' is {str(chosen).lower()} and protection is "
-            f"{str(wanted.protection).lower()}: leave that parameter out."
+            f"{str(wanted.protection).lower()}; leave that parameter out."
         )
-    # Protected from the start, the rollback of a failed create could not delete what it made.
+    # If it were protected from the start, the rollback of a failed create could not delete it.
     given[PROTECTION_PARAMETER] = str(bool(wanted.protection and exists)).lower()
     return given

@@ -34,15 +34,15 @@ def projects_parameter(
     names = [name for name in dict.fromkeys([*known, *present]) if name and name not in gone]
     if len(names) > MAX_PROJECTS:
         raise MlflowError(
-            f"There would be {len(names)} projects in one stack, which holds {MAX_PROJECTS}: set projects "
-            "that are over to 'state: absent', or deploy the others under another mlflow_stack_name."
+            f"The stack would have {len(names)} projects, and the limit is {MAX_PROJECTS}; set projects you no "
+            "longer need to 'state: absent', or deploy the others under another mlflow_stack_name."
         )
     items = [project_item(name) for name in names]
     size = len(",".join(items))
     if size > _MAX_LIST_BYTES:
         raise MlflowError(
-            f"The names of the {len(names)} projects take {size} bytes, and a stack's parameter holds "
-            f"{_MAX_LIST_BYTES}: use shorter names, or set projects that are over to 'state: absent'."
+            f"The names of the {len(names)} projects take {size} bytes, and the limit of a stack's parameter is "
+            f"{_MAX_LIST_BYTES}; use shorter names, or set projects you no longer need to 'state: absent'."
         )
     return items
 
@@ -64,7 +64,7 @@ def project_name(item: str) -> str:
 
 
 def foreseen_outputs(plan_: Plan) -> dict[str, str]:
-    """Return what a stack's outputs will tell of each project, where only AWS knows the rest."""
+    """Return the outputs that a stack will have for its projects, with their names only."""
     items = plan_.values.get(PROJECTS_PARAMETER, "").split(",")
     return {
         f"Project{item.strip()}": json.dumps(empty_project(project_name(item)))
@@ -73,12 +73,12 @@ def foreseen_outputs(plan_: Plan) -> dict[str, str]:
     }
 
 
-_DEPLOY = "run the deploy playbook, or delete that output if it is not ours"
+_DEPLOY = "run the deploy playbook, or delete that output if it is not MLflow's"
 _PROJECT_KEYS = ("runtime_secret", "migrator_secret", "role", "policy", "key")
 
 
 def projects_of(outputs: t.Mapping[str, str]) -> dict[str, dict[str, t.Any]]:
-    """Return what a stack's outputs tell of each project, by the project's name."""
+    """Return the record of each project in a stack's outputs, by the project's name."""
     told = [
         commands.document(text, f"The stack's output {key}", _DEPLOY, {"name": str})
         for key, text in sorted(outputs.items())
@@ -88,5 +88,5 @@ def projects_of(outputs: t.Mapping[str, str]) -> dict[str, dict[str, t.Any]]:
 
 
 def empty_project(name: str) -> dict[str, str]:
-    """Return what an output tells of a project before anything of it is known."""
+    """Return the record of a project of which only the name is known."""
     return {"name": name, **dict.fromkeys(_PROJECT_KEYS, "")}

@@ -22,12 +22,14 @@ def parse_template(body: str) -> dict[str, t.Any]:
     except ValueError:
         content = _parse_yaml(body)
     if not isinstance(content, dict) or not isinstance(content.get("Resources"), dict):
-        raise MlflowError("The template has no section 'Resources': check what it was read from.")
+        raise MlflowError(
+            "The template has no section 'Resources'; check the file that it was read from."
+        )
     return content
 
 
 def same_template(one: t.Any, other: t.Any) -> bool:
-    """Say whether two templates, each as text or content, do the same.
+    """Return whether two templates, each as text or content, do the same.
 
     CloudFormation gives characters beyond ASCII back as question marks.
     """
@@ -45,7 +47,7 @@ def capabilities(content: t.Mapping[str, t.Any]) -> list[str]:
 def _parse_yaml(body: str) -> t.Any:
     """Return the content of a template in YAML."""
     if not HAS_YAML:
-        raise MlflowError("Reading the template needs PyYAML: install it beside Ansible.")
+        raise MlflowError("Reading the template needs PyYAML; install it beside Ansible.")
     try:
         return yaml_load(body)
     except Exception as error:
@@ -54,8 +56,8 @@ def _parse_yaml(body: str) -> t.Any:
             raise
         text = " ".join(str(error).split())
         raise MlflowError(
-            f"The template is no YAML in long form ({text}): correct it; short tags such as !Ref "
-            "are to be written as Ref: or Fn::...:."
+            f"The template is not YAML in long form ({text}); correct it, and write short tags such as "
+            "!Ref in their long form, Ref: or Fn::...:."
         ) from None
 
 

@@ -453,7 +453,7 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: DockerHost)
     servers = [fleet.server("a", environment={"A": "1"}), fleet.server("b", port=port)]
     with socket.create_server(("127.0.0.1", port)):
         sentence = fleet.refuse(*servers)
-        assert sentence.startswith(f"Project 'b': port {port} is held by process {os.getpid()} (")
+        assert sentence.startswith(f"Project 'b': port {port} is in use by process {os.getpid()} (")
     other = f"other-{uuid.uuid4().hex[:8]}"
     fleet.docker(
         *("run", "--detach", "--name", other, "--publish", f"127.0.0.1:{port}:80"),

@@ -474,18 +474,18 @@ def test_a_long_template_goes_through_a_bucket(stack: Stack) -> None:
     assert named(grown) == [("Add", "More")]
     assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 2
     sentence = stack.refuse(longer + "#" * 1_000_000)
-    assert "bytes long and may be 1000000" in sentence
+    assert "bytes long, and the limit is 1000000" in sentence
 
 
 def test_bad_parameters_are_refused_before_anything_is_asked(stack: Stack) -> None:
     """In check mode on an empty account, too."""
     for check in (True, False):
         sentence = stack.refuse(template(), check=check, parameters={"Second": 3})
-        assert sentence == "The template has no parameter 'Second': did you mean 'Seconds'?"
+        assert sentence == "The template has no parameter 'Second'; did you mean 'Seconds'?"
     assert "must be 300 or less" in stack.refuse(template(), parameters={"Seconds": 301})
     assert "must be a number" in stack.refuse(template(), parameters={"Seconds": "long"})
     sentence = stack.refuse("Resources: {A: {Ref: !Ref B}}")
-    assert "no YAML in long form" in sentence
+    assert "not YAML in long form" in sentence
     assert stack.description() == {}
 
 
@@ -583,7 +583,7 @@ def test_no_credentials(stack: Stack, tmp_path: Path) -> None:
     bare = {"python": sys.executable, "AWS_EC2_METADATA_DISABLED": "true"}
     sentence = stack.modules.refuse("mlflow_stack", stack.options(template()), **bare)
     assert sentence == (
-        "Cannot ask AWS whose credentials these are: no AWS credentials were found: name a profile, set "
+        "Cannot ask AWS whose credentials these are: no AWS credentials were found; set a profile, set "
         "AWS_PROFILE, or run where an instance profile gives some."
     )
     sentence = stack.modules.refuse(
@@ -609,7 +609,7 @@ def test_no_region_and_no_endpoint(stack: Stack, free_ports: Callable[[int], lis
     )
     nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
     sentence = stack.refuse(template(), endpoint_url=nowhere)
-    assert f"{nowhere} does not answer (no connection): check the endpoint" in sentence
+    assert f"{nowhere} is not reachable (no connection); check the endpoint" in sentence
     assert "write the endpoint as http" in stack.refuse(template(), endpoint_url="nowhere")
     assert "is not an AWS region" in stack.refuse(template(), region="Frankfurt am Main")
 

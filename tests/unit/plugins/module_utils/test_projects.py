@@ -167,28 +167,28 @@ LISTS: list[tuple[Any, str]] = [
     (
         {"name": "demo"},
         (
-            "mlflow_projects is a dictionary: write a list with one entry for each project, for "
+            "mlflow_projects is a dictionary; write a list with one entry for each project, for "
             "example [{name: demo}]."
         ),
     ),
     (
         "demo",
         (
-            "mlflow_projects is a text: write a list with one entry for each project, for example "
+            "mlflow_projects is a string; write a list with one entry for each project, for example "
             "[{name: demo}]."
         ),
     ),
     (
         ["demo"],
-        "mlflow_projects[0] is a text: write it as a dictionary with at least a name.",
+        "mlflow_projects[0] is a string; write it as a dictionary with at least a name.",
     ),
     (
         [{"name": "a"}, None],
-        "mlflow_projects[1] is empty: write it as a dictionary with at least a name.",
+        "mlflow_projects[1] is empty; write it as a dictionary with at least a name.",
     ),
     (
         [{"port": 5001}],
-        "mlflow_projects[0]: key 'name' is missing: give the project a name.",
+        "mlflow_projects[0]: key 'name' is missing; give the project a name.",
     ),
     (
         [{"name": "demo"}, {"name": "churn"}, {"name": "demo"}],
@@ -215,17 +215,17 @@ def test_faults_of_the_list(projects: Any, sentence: str) -> None:
 
 
 UNKNOWN_KEYS: list[tuple[dict[Any, Any], str]] = [
-    ({"prot": 5001}, "unknown key 'prot': did you mean 'port'?"),
-    ({"Name": "x"}, "unknown key 'Name': did you mean 'name'?"),
-    ({"onwer": "ada"}, "unknown key 'onwer': did you mean 'owner'?"),
-    ({"retention_days": 3}, "unknown key 'retention_days': did you mean 'artifact_retention_days'"),
-    ({"xyz": 1}, f"unknown key 'xyz': known keys are {', '.join(KEYS)}."),
-    ({1: 2}, "unknown key '1': known keys are"),
-    ({"server": {"worker": 2}}, "server: unknown key 'worker': did you mean 'workers'?"),
-    ({"server": {"environ": {}}}, "server: unknown key 'environ': did you mean 'environment'?"),
+    ({"prot": 5001}, "unknown key 'prot'; did you mean 'port'?"),
+    ({"Name": "x"}, "unknown key 'Name'; did you mean 'name'?"),
+    ({"onwer": "ada"}, "unknown key 'onwer'; did you mean 'owner'?"),
+    ({"retention_days": 3}, "unknown key 'retention_days'; did you mean 'artifact_retention_days'"),
+    ({"xyz": 1}, f"unknown key 'xyz'; choose from {', '.join(KEYS)}."),
+    ({1: 2}, "unknown key '1'; choose from"),
+    ({"server": {"worker": 2}}, "server: unknown key 'worker'; did you mean 'workers'?"),
+    ({"server": {"environ": {}}}, "server: unknown key 'environ'; did you mean 'environment'?"),
     (
         {"server": {"qqq": 1}},
-        "server: unknown key 'qqq': known keys are workers, allowed_hosts, environment, metrics.",
+        "server: unknown key 'qqq'; choose from workers, allowed_hosts, environment, metrics.",
     ),
 ]
 
@@ -237,21 +237,21 @@ def test_an_unknown_key_names_the_nearest(keys: dict[Any, Any], sentence: str) -
 
 
 VALUES: list[tuple[str, Any, str]] = [
-    ("port", "5001", "is a text: write a whole number without quotes."),
-    ("port", True, "is true or false: write a whole number without quotes."),
-    ("port", 5001.5, "is a number: write a whole number without quotes."),
-    ("port", 80, "is 80: choose a number from 1024 to 65535."),
-    ("port", 65536, "is 65536: choose a number from 1024 to 65535."),
-    ("port", -1, "is -1: choose a number from 1024 to 65535."),
-    ("description", 7, "is a number: write a text, in quotes if need be."),
-    ("owner", ["ada"], "is a list: write a text, in quotes if need be."),
-    ("state", "running", "is 'running': write one of present, stopped, absent."),
-    ("state", True, "is True: write one of present, stopped, absent."),
-    ("state", [], "is []: write one of present, stopped, absent."),
-    ("artifact_retention_days", 0, "is 0: choose a number from 1 to 36500."),
-    ("artifact_retention_days", "30", "is a text: write a whole number without quotes."),
-    ("server", [], "is a list: write it as a dictionary."),
-    ("server", "workers", "is a text: write it as a dictionary."),
+    ("port", "5001", "is a string; write an integer without quotes."),
+    ("port", True, "is true or false; write an integer without quotes."),
+    ("port", 5001.5, "is a number; write an integer without quotes."),
+    ("port", 80, "is 80, which is out of range; choose 1024 to 65535."),
+    ("port", 65536, "is 65536, which is out of range; choose 1024 to 65535."),
+    ("port", -1, "is -1, which is out of range; choose 1024 to 65535."),
+    ("description", 7, "is a number; write a string, in quotes if necessary."),
+    ("owner", ["ada"], "is a list; write a string, in quotes if necessary."),
+    ("state", "running", "is 'running'; choose from present, stopped, absent."),
+    ("state", True, "is True; choose from present, stopped, absent."),
+    ("state", [], "is []; choose from present, stopped, absent."),
+    ("artifact_retention_days", 0, "is 0, which is out of range; choose 1 to 36500."),
+    ("artifact_retention_days", "30", "is a string; write an integer without quotes."),
+    ("server", [], "is a list; write it as a dictionary."),
+    ("server", "workers", "is a string; write it as a dictionary."),
 ]
 
 
@@ -264,11 +264,11 @@ def test_faults_of_a_value(key: str, value: Any, rest: str) -> None:
 
 HOST_REMEDY = ": write a host name such as mlflow.example.com, without scheme or path."
 SETTINGS: list[tuple[str, Any, str]] = [
-    ("workers", 0, "is 0: choose a number from 1 to 64."),
-    ("workers", 65, "is 65: choose a number from 1 to 64."),
-    ("workers", "2", "is a text: write a whole number without quotes."),
-    ("allowed_hosts", "example.com", "is a text: write a list of host names."),
-    ("allowed_hosts", {"a": 1}, "is a dictionary: write a list of host names."),
+    ("workers", 0, "is 0, which is out of range; choose 1 to 64."),
+    ("workers", 65, "is 65, which is out of range; choose 1 to 64."),
+    ("workers", "2", "is a string; write an integer without quotes."),
+    ("allowed_hosts", "example.com", "is a string; write a list of host names."),
+    ("allowed_hosts", {"a": 1}, "is a dictionary; write a list of host names."),
     ("allowed_hosts", ["ok", "http://x"], f"holds 'http://x'{HOST_REMEDY}"),
     ("allowed_hosts", ["a,b"], f"holds 'a,b'{HOST_REMEDY}"),
     ("allowed_hosts", [""], f"holds ''{HOST_REMEDY}"),
@@ -277,9 +277,9 @@ SETTINGS: list[tuple[str, Any, str]] = [
     ("allowed_hosts", ["fe80::1%eth0"], f"holds 'fe80::1%eth0'{HOST_REMEDY}"),
     ("allowed_hosts", ["[::1]:0"], f"holds '[::1]:0'{HOST_REMEDY}"),
     ("allowed_hosts", ["a.example:99999"], f"holds 'a.example:99999'{HOST_REMEDY}"),
-    ("metrics", "true", "is a text: write true or false without quotes."),
-    ("metrics", 1, "is a number: write true or false without quotes."),
-    ("environment", ["A=1"], "is a list: write it as a dictionary of variables."),
+    ("metrics", "true", "is a string; write true or false without quotes."),
+    ("metrics", 1, "is a number; write true or false without quotes."),
+    ("environment", ["A=1"], "is a list; write it as a dictionary of variables."),
     ("environment", {"A-B": "1"}, "holds 'A-B': write a variable's name of letters, digits and _."),
     ("environment", {"1A": "1"}, "holds '1A': write a variable's name of letters, digits and _."),
     ("environment", {1: "1"}, "holds 1: write a variable's name of letters, digits and _."),
@@ -370,12 +370,12 @@ def test_a_limit_of_the_servers_own(name: str) -> None:
 @pytest.mark.parametrize(
     ("base", "rest"),
     [
-        ("50x1", "is a text: write a whole number without quotes."),
-        ("", "is a text: write a whole number without quotes."),
-        ("80", "is 80: choose a number from 1024 to 65535."),
-        (True, "is true or false: write a whole number without quotes."),
-        (1023, "is 1023: choose a number from 1024 to 65535."),
-        (65536, "is 65536: choose a number from 1024 to 65535."),
+        ("50x1", "is a string; write an integer without quotes."),
+        ("", "is a string; write an integer without quotes."),
+        ("80", "is 80, which is out of range; choose 1024 to 65535."),
+        (True, "is true or false; write an integer without quotes."),
+        (1023, "is 1023, which is out of range; choose 1024 to 65535."),
+        (65536, "is 65536, which is out of range; choose 1024 to 65535."),
     ],
 )
 def test_faults_of_the_base_port(base: Any, rest: str) -> None:

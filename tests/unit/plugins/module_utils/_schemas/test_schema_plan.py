@@ -215,7 +215,7 @@ SCHEMAS: list[tuple[SchemaState, list[str] | str]] = [
     (SchemaState("utf8mb4_0900_ai_ci", 65, frozenset({"utf8mb4_bin"}), OURS), ["ALTER DATABASE"]),
     (
         SchemaState("utf8mb4_bin", 65, frozenset({"utf8mb4_bin", "utf8mb4_0900_ai_ci"}), OURS),
-        "have the collation utf8mb4_0900_ai_ci, under which MLflow loses data",
+        "have the collation utf8mb4_0900_ai_ci, with which MLflow loses data",
     ),
     (SchemaState("utf8mb4_bin", 3, frozenset({"utf8mb4_bin"})), "holds 3 tables that are not"),
 ]
@@ -228,14 +228,14 @@ def test_schemas(schema: SchemaState, expected: list[str] | str) -> None:
         with pytest.raises(MlflowError, match=expected) as caught:
             only_plan(found(schema))
         assert str(caught.value).startswith("Project 'a-b': ")
-        assert "nothing was done" in str(caught.value)
+        assert "Nothing was changed" in str(caught.value)
         return
     sql = statements(only_plan(found(schema)))
     assert [text.partition(" `")[0] for text in sql] == expected
 
 
 STRANGERS: list[tuple[dict[str, Any], str]] = [
-    ({"mark": None}, "was not made by this collection"),
+    ({"mark": None}, "was not created by this collection"),
     ({"mark": {"project": "other"}}, "belongs to project 'other'"),
     ({"hosts": frozenset({"%", "10.%"})}, "also exists for the hosts 10.%"),
     ({"hosts": frozenset({"localhost"})}, "also exists for the hosts localhost"),
@@ -265,13 +265,13 @@ def test_absent() -> None:
 
 
 UNSOUND: list[tuple[list[ProjectSpec], str]] = [
-    ([wanted(force_drop="mlflow_a_b")], "goes with 'state: absent' only"),
-    ([wanted(state="absent", force_drop="mlflow_a-b")], "the schema is mlflow_a_b: write that"),
-    ([wanted(state="absent", force_drop="MLFLOW_A_B")], "the schema is mlflow_a_b: write that"),
+    ([wanted(force_drop="mlflow_a_b")], "is for 'state: absent' only"),
+    ([wanted(state="absent", force_drop="mlflow_a-b")], "the schema is mlflow_a_b; set that"),
+    ([wanted(state="absent", force_drop="MLFLOW_A_B")], "the schema is mlflow_a_b; set that"),
     ([wanted(schema="mysql")], "does not start with mlflow_"),
-    ([wanted(schema="mlflow_a`b")], "is no name"),
+    ([wanted(schema="mlflow_a`b")], "is not a valid name"),
     ([wanted(identities=(Identity("runtime", "root", "x"),))], "does not start with mlflow_"),
-    ([wanted(identities=(wanted().identities[0],) * 2)], "are one user"),
+    ([wanted(identities=(wanted().identities[0],) * 2)], "are the same"),
     ([wanted(), wanted(name="c")], "Projects 'a-b' and 'c' share the name mlflow_a_b"),
 ]
 

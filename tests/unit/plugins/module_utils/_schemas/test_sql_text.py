@@ -32,7 +32,7 @@ DIGESTS = [
 @pytest.mark.parametrize("function", OF_NAMES)
 def test_what_is_no_name_is_refused(function: Callable[[str], str], name: str) -> None:
     """By every function that writes a name, and in one sentence."""
-    with pytest.raises(MlflowError, match="is no name for a schema or user"):
+    with pytest.raises(MlflowError, match="is not a valid name for a project's schema or user"):
         function(name)
 
 

@@ -108,8 +108,8 @@ def test_a_database_of_something_else_is_refused(
     make(path)
     before = path.read_bytes()
     assert refusal(path) == (
-        f"Project 'demo': {path} holds tables but no MLflow schema: move it away or rename the "
-        "project; it was left as it is."
+        f"Project 'demo': {path} holds tables but no MLflow schema; move it away or rename the "
+        "project. The file was not changed."
     )
     assert path.read_bytes() == before
 
@@ -120,8 +120,8 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     before = mlflow(path, "from-the-future")
     assert refusal(path) == (
         f"Project 'demo': the schema in {path} is at revision from-the-future, which MLflow 3.17.2 "
-        "does not know, so a newer MLflow wrote it: use the collection release that carries that "
-        "MLflow; the file was left as it is."
+        "does not know, so a newer MLflow wrote it; use the collection release that carries that "
+        "MLflow. The file was not changed."
     )
     assert path.read_bytes() == before
 
@@ -155,7 +155,7 @@ def test_a_corrupt_file_is_refused(
     sentence = refusal(path, revisions)
     assert sentence.startswith(f"Project 'demo': {path} cannot be read as an SQLite database (")
     assert sentence.endswith(
-        "): restore it from a backup, or move it away to start empty; it was left as it is."
+        "); restore it from a backup, or move it away to start empty. The file was not changed."
     )
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -178,8 +178,8 @@ def test_another_kind_of_database_is_refused(address: str) -> None:
     with pytest.raises(MlflowError) as caught:
         classify("demo", address, REVISIONS)
     assert str(caught.value) == (
-        "Project 'demo': the URI of its database is neither an SQLite file with an absolute path "
-        "(sqlite:////PATH) nor mysql+pymysql://...: pass the URI that the backend record gives."
+        "Project 'demo': the URI of its database is not an SQLite file with an absolute path "
+        "(sqlite:////PATH); pass the URI of the backend record."
     )
 
 

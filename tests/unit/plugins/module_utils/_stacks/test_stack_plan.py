@@ -203,11 +203,13 @@ def test_projects_parameter(
 def test_too_many_projects_are_refused() -> None:
     """More than a stack holds, or longer than a parameter."""
     many = [f"p{number}" for number in range(101)]
-    with pytest.raises(MlflowError, match="101 projects in one stack, which holds 100"):
+    with pytest.raises(MlflowError, match="would have 101 projects, and the limit is 100"):
         stack_projects.projects_parameter(many[:60], many[60:], [])
     assert len(stack_projects.projects_parameter(many[:60], many[60:], ["p0"])) == 100
     long = [f"{'x' * 37}{number:03}" for number in range(80)]
-    with pytest.raises(MlflowError, match=r"names of the 80 projects take \d+ bytes.* holds 4096"):
+    with pytest.raises(
+        MlflowError, match=r"names of the 80 projects take \d+ bytes.* parameter is 4096"
+    ):
         stack_projects.projects_parameter([], long, [])
 
 
@@ -395,7 +397,7 @@ def test_loss_is_refused(entries: list[Any], lost: str) -> None:
     with pytest.raises(MlflowError) as caught:
         loss.refuse_loss("mlflow", made, [])
     assert str(caught.value).startswith(
-        f"Changing stack 'mlflow' {lost}, and what it holds would be lost"
+        f"Changing stack 'mlflow' {lost}, and its data would be lost"
     )
     assert caught.value.details["changes"] == made
     loss.refuse_loss("mlflow", made, [entry["logical_id"] for entry in made])

@@ -61,14 +61,14 @@ def test_values_and_where_they_come_from() -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"Siz": 1}, "The template has no parameter 'Siz': did you mean 'Size'?"),
+        ({"Siz": 1}, "The template has no parameter 'Siz'; did you mean 'Size'?"),
         ({"Zzzzz": 1}, "The template has no parameter 'Zzzzz': known are Size, Mode"),
         ({"Size": 9}, "Parameter 'Size' is '9' and must be 8 or less."),
         ({"Size": 0}, "Parameter 'Size' is '0' and must be 1 or more."),
         ({"Size": "big"}, "Parameter 'Size' is 'big' and must be a number."),
         ({"Size": [1, 2]}, "Parameter 'Size' takes one number: write no list."),
         ({"Mode": "odd"}, "Parameter 'Mode' is 'odd' and must be one of 'slow', 'fast'."),
-        ({"Mode": {"a": 1}}, "Parameter 'Mode' is a dictionary: write a text or a list."),
+        ({"Mode": {"a": 1}}, "Parameter 'Mode' is a dictionary; write a text or a list."),
         ({"Names": ["a", "B"]}, "Parameter 'Names' is 'B' and must match [a-z]*."),
         ({"Names": ["a,b"]}, "Parameter 'Names' has an item with a comma: list both parts apart."),
         ({"Short": "abcd"}, "Parameter 'Short' is 'abcd' and must have a length of 3 or less."),
@@ -117,8 +117,8 @@ def test_same(other: Any, expected: bool) -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("Resources: {A: !Ref B}", "The template is no YAML in long form"),
-        ("a: [", "The template is no YAML in long form"),
+        ("Resources: {A: !Ref B}", "The template is not YAML in long form"),
+        ("a: [", "The template is not YAML in long form"),
         ("just text", "The template has no section 'Resources'"),
         ("Resources: []", "The template has no section 'Resources'"),
         ("", "The template has no section 'Resources'"),
