@@ -60,6 +60,11 @@ def run(
 
     Classifies all schemas, then migrates those that need it; in check mode only says how.
     """
+    if not entrypoint:
+        raise MlflowError(
+            "SQLite schemas need an MLflow that is installed on the host; set mlflow_server_runtime to "
+            "process."
+        )
     revisions = read_revisions(entrypoint, check_mode=check_mode)
     schemas = [classify(item["name"], item["uri"], revisions) for item in items]
     todo = [schema for schema in schemas if schema.state in (EMPTY, BEHIND)]

@@ -10,7 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _aws,
+    _aws_errors,
+    _aws_regions,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from botocore import exceptions as boto
 
@@ -160,7 +164,7 @@ def test_one_sentence(error: Exception, expected: str) -> None:
 )
 def test_a_denied_action_is_named(text: str, expected: str) -> None:
     """With its resource, who asked, and which kind of policy decided, where AWS tells."""
-    assert _aws.denied(text) == expected
+    assert _aws_errors.denied(text) == expected
     if expected:
         assert f"{expected}; allow that action" in sentence(answer("AccessDenied", text))
 
@@ -243,11 +247,11 @@ def test_a_region_that_is_newer_than_boto3_is_taken(monkeypatch: pytest.MonkeyPa
         return ["found"]
 
     monkeypatch.setattr(socket, "getaddrinfo", answer_for_aws)
-    _aws._has_address.cache_clear()
+    _aws_regions._has_address.cache_clear()
     client = _aws.client({"region": "eu-newer-1"}, "s3")
     assert client.meta.region_name == "eu-newer-1"
     assert asked == ["sts.eu-newer-1.amazonaws.com"]
-    _aws._has_address.cache_clear()
+    _aws_regions._has_address.cache_clear()
 
 
 def test_codes_and_texts() -> None:

@@ -429,7 +429,7 @@ def test_changes_are_told_by_name() -> None:
 def test_foreign_stacks(stack: stacks.Stack, expected: str) -> None:
     """Whose tag is missing or another's."""
     with pytest.raises(
-        MlflowError, match=f"exists and is not ours .{expected}.: choose another name"
+        MlflowError, match=f"exists but is not managed here .{expected}.; choose another name"
     ):
         checks.require_ours(stack, "mlflow")
     checks.require_ours(found(), "mlflow")
@@ -439,7 +439,7 @@ def test_foreign_change_sets() -> None:
     """A stack that others announced is theirs."""
     checks.require_our_shell("mlflow", ["mlflow-aws-0123"])
     checks.require_our_shell("mlflow", [])
-    with pytest.raises(MlflowError, match=r"not ours \(theirs\)"):
+    with pytest.raises(MlflowError, match=r"somebody else's change set \(theirs\)"):
         checks.require_our_shell("mlflow", ["mlflow-aws-0123", "theirs"])
 
 
@@ -541,7 +541,7 @@ def test_a_broken_stack_is_refused_with_its_cause() -> None:
         checks.require_usable(found(status="UPDATE_ROLLBACK_FAILED"), events)
     assert str(caught.value) == (
         "Stack 'mlflow' is in status UPDATE_ROLLBACK_FAILED (Cluster (AWS::RDS::DBCluster) UPDATE_FAILED: Stuck) "
-        "and takes no change: repair that resource and run 'aws cloudformation continue-update-rollback'."
+        "and cannot be changed; fix that resource and run 'aws cloudformation continue-update-rollback'."
     )
     checks.require_usable(found(), [])
 
@@ -576,7 +576,7 @@ def test_unchanged() -> None:
 @pytest.mark.parametrize(
     ("stack", "expected"),
     [
-        (None, "is not deployed in eu-central-1: deploy it first"),
+        (None, "is not deployed in eu-central-1; deploy it first"),
         (found(status="ROLLBACK_COMPLETE"), "is in status ROLLBACK_COMPLETE in eu-central-1"),
         (found(status="CREATE_IN_PROGRESS"), "is in status CREATE_IN_PROGRESS"),
         (found(status="UPDATE_IN_PROGRESS"), ""),
@@ -601,7 +601,7 @@ def test_names(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "1a", "a_b", "x" * 129, "a b", "a\n"])
 def test_bad_names(name: str) -> None:
     """And those that it does not."""
-    with pytest.raises(MlflowError, match="cannot name a stack"):
+    with pytest.raises(MlflowError, match="is not a valid stack name"):
         checks.require_name(name)
 
 

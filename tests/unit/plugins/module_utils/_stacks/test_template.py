@@ -62,20 +62,26 @@ def test_values_and_where_they_come_from() -> None:
     ("given", "expected"),
     [
         ({"Siz": 1}, "The template has no parameter 'Siz'; did you mean 'Size'?"),
-        ({"Zzzzz": 1}, "The template has no parameter 'Zzzzz': known are Size, Mode"),
+        ({"Zzzzz": 1}, "The template has no parameter 'Zzzzz'; its parameters are Size, Mode"),
         ({"Size": 9}, "Parameter 'Size' is '9' and must be 8 or less."),
         ({"Size": 0}, "Parameter 'Size' is '0' and must be 1 or more."),
         ({"Size": "big"}, "Parameter 'Size' is 'big' and must be a number."),
-        ({"Size": [1, 2]}, "Parameter 'Size' takes one number: write no list."),
+        ({"Size": [1, 2]}, "Parameter 'Size' is a list and takes one number; write a number."),
         ({"Mode": "odd"}, "Parameter 'Mode' is 'odd' and must be one of 'slow', 'fast'."),
-        ({"Mode": {"a": 1}}, "Parameter 'Mode' is a dictionary; write a text or a list."),
+        ({"Mode": {"a": 1}}, "Parameter 'Mode' is a dictionary; write a string or a list."),
         ({"Names": ["a", "B"]}, "Parameter 'Names' is 'B' and must match [a-z]*."),
-        ({"Names": ["a,b"]}, "Parameter 'Names' has an item with a comma: list both parts apart."),
+        (
+            {"Names": ["a,b"]},
+            "Parameter 'Names' has an item with a comma; list both parts separately.",
+        ),
         ({"Short": "abcd"}, "Parameter 'Short' is 'abcd' and must have a length of 3 or less."),
         ({"Hidden": "ab"}, "Parameter 'Hidden' is '****' and must have a length of 3 or more."),
-        ({"Told": "1"}, "Parameter 'Told' is '1' and must match ^[a-z]$: must be a letter."),
-        ({"Flag": "x" * 4097}, "Parameter 'Flag' is 4097 bytes long and may be 4096: shorten it."),
-        ({"Needed": None}, "Parameter 'Needed' of the template has no default: give it a value."),
+        ({"Told": "1"}, "Parameter 'Told' is '1' and must match ^[a-z]$; it must be a letter."),
+        (
+            {"Flag": "x" * 4097},
+            "Parameter 'Flag' is 4097 bytes long, and the limit is 4096; shorten it.",
+        ),
+        ({"Needed": None}, "Parameter 'Needed' of the template has no default; set it."),
     ],
 )
 def test_refusals(given: dict[str, Any], expected: str) -> None:
