@@ -135,7 +135,7 @@ def team(short_folder: Path) -> Team:
     return Team(short_folder)
 
 
-NO_DEMO = "no folder for demo: run the deploy playbook first."
+NO_DEMO = "no folder for demo; run the deploy playbook first."
 FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "no list": ("deploy", {}, "^mlflow_projects is not set: list at least one project "),
     "empty list": ("deploy", {"mlflow_projects": []}, "^mlflow_projects is empty: "),
@@ -162,7 +162,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "python": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_server_base_python": "/bin/false"},
-        "^/bin/false is not a Python 3.11 or newer with venv and ensurepip: .*base_python.$",
+        "^/bin/false is not a Python 3.11 or newer with venv and ensurepip; .*base_python to its path.$",
     ),
     "address": (
         "deploy",
@@ -233,7 +233,7 @@ def test_a_folder_that_this_user_may_not_write(team: Team) -> None:
     ran = team.play("deploy", variables, before=before)
     assert ran.code == 2
     assert re.fullmatch(
-        rf"{locked}/state cannot be written: user \S+ has no right to write {locked}: choose "
+        rf"{locked}/state cannot be written, since user \S+ has no permission to write to {locked}; choose "
         "another mlflow_state_dir or change its owner.",
         ran.sentence,
     )

@@ -101,7 +101,7 @@ def test_another_file_than_the_lock_s_is_refused(
 def test_a_step_that_takes_too_long_is_ended(modules: Modules, options: dict[str, Any]) -> None:
     """With the variable that allows it more."""
     result = modules.refuse("mlflow_runtime", options | {"timeout": 1})
-    assert result == "Installing MLflow took over 1 seconds: raise mlflow_server_install_timeout."
+    assert result == "Installing MLflow took over 1 seconds; raise mlflow_server_install_timeout."
 
 
 @pytest.mark.parametrize("given", ["/bin/false", "/nowhere/python3"])

@@ -510,8 +510,8 @@ def test_secrets_at_fault(place: Place) -> None:
     client = place.aws.client("secretsmanager")
     contents: dict[str, tuple[object, str]] = {
         "of another": ({"project": "other", "password": "x"}, "belongs to project 'other'"),
-        "no password": ({"project": "demo"}, "holds no text 'password'"),
-        "no JSON": ("hunter2", "holds no text 'password'"),
+        "no password": ({"project": "demo"}, "is not a JSON object with a string 'password'"),
+        "no JSON": ("hunter2", "is not a JSON object with a string 'password'"),
         "empty": ({"password": ""}, "must have 1 to 255 characters"),
         "not ASCII": ({"password": "p\u00e4ss"}, "all of them ASCII"),
         "too long": ({"password": "x" * 256}, "must have 1 to 255 characters"),
@@ -531,9 +531,9 @@ def test_secrets_at_fault(place: Place) -> None:
     client.delete_secret(SecretId=deleted["runtime"]["secret"], ForceDeleteWithoutRecovery=True)
     client.restore_secret(SecretId=deleted["migrator"]["secret"])
     sentence = place.refuse(good, deleted)
-    assert f"the runtime's secret {deleted['runtime']['secret']} does not exist" in sentence
+    assert f"the server user's secret {deleted['runtime']['secret']} does not exist" in sentence
     nameless = {"name": "demo"}
-    assert "no secret is named for its migrator" in place.refuse(good, nameless)
+    assert "its migrator has no secret" in place.refuse(good, nameless)
     assert place.mysql.query("SHOW DATABASES LIKE 'mlflow%'") == []
     # Whoever goes needs no secret any more.
     place.run(good, {**deleted, "state": "absent"})
@@ -558,10 +558,10 @@ def test_login_from_the_master_secret(place: Place) -> None:
     place.run(project, **secret)
     place.put(name, {**login, "password": "wrong"})
     sentence = place.refuse(project, **secret)
-    assert "refuses user admin" in sentence
+    assert "rejected user admin" in sentence
     assert "wrong" not in sentence
     place.put(name, {"username": "admin"})
-    assert "holds no 'password'" in place.refuse(project, **secret)
+    assert "has no key 'password'" in place.refuse(project, **secret)
     sentence = place.refuse(project, **{**secret, "login_secret": f"{name}x"})
     assert sentence.startswith("Cannot read the database's secret")
 
@@ -680,7 +680,7 @@ def test_another_run_that_does_not_end(place: Place) -> None:
     with place.mysql.connect() as holder, holder.cursor() as cursor:
         cursor.execute("SELECT GET_LOCK(%s, 0)", [manager.LOCK])
         sentence = place.refuse(project, place.project("other"), timeout=2)
-        assert "has been for over 2 seconds" in sentence
+        assert "for over 2 seconds" in sentence
         cursor.execute("SELECT CONNECTION_ID()")
         assert f"connection {cursor.fetchone()[0]} of user admin from " in sentence
         place.unchanged(project)
@@ -790,7 +790,7 @@ def test_a_refused_statement(place: Place) -> None:
     process = place.modules.start(MODULE, options, **place.how)
     result = place.modules.finish(process)
     assert result["msg"].startswith(
-        "Project 'demo': cannot create user mlflow_mg_demo on 127.0.0.1:"
+        "Project 'demo': failed to create user mlflow_mg_demo on 127.0.0.1:"
     )
     assert "MySQL answered 1227: Access denied; you need" in result["msg"]
     assert actions(result) == {"demo": ["create schema mlflow_demo"]}
@@ -982,7 +982,7 @@ def test_data_api(
     faults = {
         f"There is no cluster {name}x": {"cluster_arn": options["cluster_arn"] + "x"},
         "cannot use the secret": {"login_secret": options["login_secret"] + "x"},
-        "refuses the user of the secret": {
+        "rejected the user of the secret": {
             "login_secret": place.secret({"username": "admin", "password": "wrong"})
         },
     }
