@@ -18,7 +18,7 @@ _LOOK_SECONDS = 1.0
 
 
 class ActionModule(ActionBase):
-    """The module itself does everything; this side only reads its file of events aloud."""
+    """The module itself does everything; this side shows the events that it writes to a file."""
 
     _supports_check_mode = True
     _supports_async = False
@@ -26,7 +26,7 @@ class ActionModule(ActionBase):
     def run(
         self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None
     ) -> dict[str, t.Any]:
-        """Run the module, with a file to write to where it runs on this machine."""
+        """Run the module, with a file for its events if it runs on this machine."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         del tmp
         arguments = dict(self._task.args)
@@ -44,13 +44,13 @@ class ActionModule(ActionBase):
         return result
 
     def _play_become(self) -> bool:
-        """Say whether the module runs as another user, who could not write to our file."""
+        """Return whether the module runs as another user, who could not write to our file."""
         return bool(getattr(self._connection, "become", None))
 
 
 @contextlib.contextmanager
 def _shown(name: str) -> t.Iterator[str]:
-    """Give the path of a file each line of which is shown as soon as it is there."""
+    """Return the path of a file whose lines are shown as they are written."""
     with tempfile.TemporaryDirectory(prefix="mlflow-aws-") as folder:
         path = os.path.join(folder, "events")
         with open(path, "w+", encoding="utf-8") as stream:
@@ -65,7 +65,7 @@ def _shown(name: str) -> t.Iterator[str]:
 
 
 def _follow(name: str, stream: t.TextIO, done: threading.Event) -> None:
-    """Show what is written to a file until the writer is done."""
+    """Show the lines of a file until the writer is done."""
     display = Display()
     rest = ""
     while True:

@@ -15,22 +15,22 @@ options:
   region:
     description:
       - The AWS region.
-      - Without it the environment variable E(AWS_REGION) or E(AWS_DEFAULT_REGION), else the profile's own region.
+      - If unset, the environment variable E(AWS_REGION) or E(AWS_DEFAULT_REGION), or the profile's region.
     type: str
   profile:
     description:
-      - A profile of the AWS configuration of the user who runs the module.
-      - Without it the usual places in the usual order, such as E(AWS_PROFILE), environment variables and the
-        instance profile. Keys are no option, so that none can end up in a log.
+      - Profile of the AWS configuration of the user who runs the module.
+      - If unset, AWS's default credential chain applies, such as E(AWS_PROFILE), environment variables and the
+        instance profile. There is no option for keys, so that none can end up in a log.
     type: str
   endpoint_url:
     description:
-      - Where to send every request instead of to AWS's own addresses, for an emulator.
-      - For one service alone, such as a VPC endpoint without private DNS, set E(AWS_ENDPOINT_URL_CLOUDFORMATION) and
-        its like, or C(services) in the profile.
+      - URL to use instead of AWS's endpoints, for an emulator.
+      - For one service alone, such as a VPC endpoint without private DNS, set a variable such as
+        E(AWS_ENDPOINT_URL_CLOUDFORMATION), or C(services) in the profile.
     type: str
 requirements:
   - boto3
 notes:
-  - Connecting takes at most 10 seconds and an answer 60; a call is tried five times.
+  - Timeouts are 10 seconds for each connection and 60 seconds for each response. A call is tried up to five times.
 """

@@ -13,9 +13,9 @@ import typing as t
 
 
 class MlflowError(Exception):
-    """One sentence: what was tried, on what, what came back, and what to do about it.
+    """One sentence: what was tried, on what, what came back, and what to do.
 
-    details is what was done before the failure; the module returns it beside the message.
+    details is what was done before the failure; the module returns it with the message.
     """
 
     def __init__(self, message: str, details: t.Mapping[str, t.Any] | None = None) -> None:

@@ -31,48 +31,48 @@ def run(module: AnsibleModule, work: t.Callable[[AnsibleModule], dict[str, t.Any
 def hide(module: AnsibleModule, values: t.Iterable[str]) -> None:
     """Mask values in everything that the module returns, as no_log does for whole options.
 
-    Very short ones are left alone: masking every "1" or "true" would make results unreadable,
+    Very short ones are not masked: masking every "1" or "true" would make results unreadable,
     and nothing secret is that short.
     """
     module.no_log_values.update(value for value in values if len(value) >= _SECRET_LENGTH)
 
 
 def _refused(error: OSError) -> str:
-    """Return the sentence for what the operating system refused."""
+    """Return the sentence for a request that the operating system refused."""
     said = error.strerror or str(error) or type(error).__name__
     if error.filename:
         return (
-            f"{_text(error.filename)} cannot be used ({said}): check its owner, its mode and the space on "
+            f"{_text(error.filename)} cannot be used ({said}); check its owner, its mode and the space on "
             "its disk, then rerun."
         )
-    return f"The operating system of this host refused what was asked of it ({said}): fix that, then rerun."
+    return f"The operating system of this host refused a request ({said}); fix that, then rerun."
 
 
 class _LastResort:
-    """Turns what nobody foresaw into one sentence, of which -vvv shows the traceback."""
+    """Turns an unexpected exception into one sentence, of which -vvv shows the traceback."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self._module = module
 
     def __enter__(self) -> None:
-        """Do nothing: all is at the end."""
+        """Do nothing; the work is at the end."""
 
     def __exit__(self, kind: t.Any, error: BaseException | None, _frames: t.Any) -> None:
-        """Fail with a sentence; an end of the module itself is none of them."""
+        """Fail with a sentence; the module's own exit passes."""
         if not isinstance(error, Exception):
             return
         said = " ".join(str(error).split())[:200]
         # As Ansible called it.
         name = self._module._name
         self._module.fail_json(
-            msg=f"The module {name} met something unexpected ({kind.__name__}: {said}), which is a fault of "
-            f"this collection: rerun with -vvv and report the output at {_ISSUES}.",
+            msg=f"The module {name} failed unexpectedly ({kind.__name__}: {said}), which is a bug in "
+            f"this collection; rerun with -vvv and report the output at {_ISSUES}.",
             **_trace(self._module),
         )
 
 
 def _trace(module: AnsibleModule) -> dict[str, t.Any]:
-    """Return the traceback for those who ask for it by -vvv; ansible-core 2.19 shows none by that."""
+    """Return the traceback, and show it with -vvv, which ansible-core 2.19 does not do by itself."""
     text = traceback.format_exc()
     shown = {"traceback": text.splitlines()} if module._verbosity >= _VERBOSE else {}
     return {"exception": text, **shown}

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: what a project's schema and users are called in MySQL, purely.
+"""Private to mlops.mlflow_aws: names of a project's schema and users in MySQL.
 
 A project's name is lower-case letters, digits and single dashes, at most 40 characters, so
 that the names made of two projects differ: see _projects.py.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 
 _SCHEMA_PREFIX = "mlflow_"
-_RUNTIME_PREFIX = "mlflow_rt_"
+_SERVER_PREFIX = "mlflow_rt_"
 _MIGRATOR_PREFIX = "mlflow_mg_"
 _USER_LENGTH = 32
 # MySQL's limit for a name, which a pattern in GRANT keeps to with each `_` escaped.
@@ -30,12 +30,12 @@ def schema_name(project: str) -> str:
 
 
 def runtime_user(project: str) -> str:
-    """Return the user with which the project's servers work: rows, but no table definitions."""
-    return _user(_RUNTIME_PREFIX, project)
+    """Return the server user, with which the project's servers read and write rows."""
+    return _user(_SERVER_PREFIX, project)
 
 
 def migrator_user(project: str) -> str:
-    """Return the user with which the project's schema is migrated."""
+    """Return the migrator, with which the project's schema is migrated."""
     return _user(_MIGRATOR_PREFIX, project)
 
 
@@ -49,5 +49,5 @@ def _user(prefix: str, project: str) -> str:
 
 
 def _digest(project: str) -> str:
-    """Return what tells apart two names that are cut alike."""
+    """Return a hash that distinguishes two names that are cut alike."""
     return hashlib.sha256(project.encode("ascii")).hexdigest()[:_DIGITS]

@@ -45,23 +45,23 @@ def project_records(
     changes no other. Returns the records in list order. Raises MlflowError with one sentence
     that names the entry, the key and the remedy.
     """
-    # `-e mlflow_base_port=6001` gives a text.
+    # `-e mlflow_base_port=6001` gives a string.
     number = isinstance(base_port, str) and base_port.isdecimal()
     base = _number("mlflow_base_port", int(base_port) if number else base_port, _PORTS)
     if projects is None:
         raise MlflowError(
-            "mlflow_projects is not set: list at least one project in group_vars, for example "
+            "mlflow_projects is not set; list at least one project in group_vars, for example "
             "mlflow_projects: [{name: demo}]."
         )
     if not isinstance(projects, (list, tuple)):
         raise MlflowError(
-            f"mlflow_projects is {_kind(projects)}: write a list with one entry for each project, "
+            f"mlflow_projects is {_kind(projects)}; write a list with one entry for each project, "
             "for example [{name: demo}]."
         )
     if not projects:
         raise MlflowError(
-            "mlflow_projects is empty: list at least one project; to end a project's servers keep "
-            "its entry and give it 'state: absent'."
+            "mlflow_projects is empty; list at least one project. To stop a project's servers, keep "
+            "its entry and set 'state: absent'."
         )
     records = [_record(index, entry, base) for index, entry in enumerate(projects)]
     _require_distinct(records)
@@ -76,7 +76,7 @@ def _record(index: int, entry: t.Any, base_port: int) -> dict[str, t.Any]:
     where = where if name is None else f"{where} '{name}'"
     _require_known(where, entry, _READERS)
     if name is None:
-        raise MlflowError(f"{where}: key 'name' is missing: give the project a name.")
+        raise MlflowError(f"{where}: key 'name' is missing; give the project a name.")
     fields: dict[str, t.Any] = {
         key: reader(f"{where}: key '{key}'", entry.get(key)) for key, reader in _READERS.items()
     }
@@ -85,7 +85,7 @@ def _record(index: int, entry: t.Any, base_port: int) -> dict[str, t.Any]:
         fields["port"] = base_port + index
         if fields["port"] not in _PORTS:
             raise MlflowError(
-                f"{where}: its default port {fields['port']} is above {_PORTS[-1]}: lower "
+                f"{where}: its default port {fields['port']} is above {_PORTS[-1]}; lower "
                 "mlflow_base_port or give the entry a 'port'."
             )
     return fields
@@ -105,60 +105,62 @@ def _require_distinct(records: list[dict[str, t.Any]]) -> None:
             if first != index:
                 raise MlflowError(
                     f"mlflow_projects[{index}] '{record['name']}': key '{key}' has the value "
-                    f"{record[key]!r} of mlflow_projects[{first}] '{records[first]['name']}': {remedy}."
+                    f"{record[key]!r} of mlflow_projects[{first}] '{records[first]['name']}'; {remedy}."
                 )
 
 
 def _require_mapping(where: str, value: t.Any, remedy: str) -> None:
-    """Refuse what is no dictionary."""
+    """Refuse a value that is not a dictionary."""
     if not isinstance(value, dict):
-        raise MlflowError(f"{where} is {_kind(value)}: {remedy}.")
+        raise MlflowError(f"{where} is {_kind(value)}; {remedy}.")
 
 
 def _require_known(where: str, entry: t.Mapping[t.Any, t.Any], known: t.Iterable[str]) -> None:
-    """Refuse a key that nobody reads, naming the nearest one that is read."""
+    """Refuse an unknown key, naming the nearest known one."""
     names = list(known)
     for key in entry:
         if key not in names:
             near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"known keys are {', '.join(names)}."
-            raise MlflowError(f"{where}: unknown key '{key}': {hint}")
+            hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(names)}."
+            raise MlflowError(f"{where}: unknown key '{key}'; {hint}")
 
 
 def _name(where: str, value: t.Any) -> str:
     """Read a project's name."""
     if not isinstance(value, str) or not _NAME.match(value) or len(value) > _NAME_LENGTH:
         raise MlflowError(
-            f"{where} must start with a lower-case letter and go on with lower-case letters, digits "
-            f"and single dashes, {_NAME_LENGTH} characters at most: rename the project."
+            f"{where} must start with a lower-case letter, followed by lower-case letters, digits "
+            f"and single dashes, {_NAME_LENGTH} characters at most; rename the project."
         )
     return str(value)
 
 
 def _text(where: str, value: t.Any) -> str:
-    """Read a text that may be left out."""
+    """Read a string that may be left out."""
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise MlflowError(f"{where} is {_kind(value)}: write a text, in quotes if need be.")
+        raise MlflowError(f"{where} is {_kind(value)}; write a string, in quotes if necessary.")
     return str(value)
 
 
 def _state(where: str, value: t.Any) -> str:
-    """Read the wanted state, present unless said otherwise."""
+    """Read the wanted state, present by default."""
     if value is None:
         return STATES[0]
     if value not in STATES:
-        raise MlflowError(f"{where} is {value!r}: write one of {', '.join(STATES)}.")
+        raise MlflowError(f"{where} is {value!r}; choose from {', '.join(STATES)}.")
     return str(value)
 
 
 def _number(where: str, value: t.Any, within: range) -> int:
-    """Read a whole number within a range."""
+    """Read an integer within a range."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise MlflowError(f"{where} is {_kind(value)}: write a whole number without quotes.")
+        raise MlflowError(f"{where} is {_kind(value)}; write an integer without quotes.")
     if value not in within:
-        raise MlflowError(f"{where} is {value}: choose a number from {within[0]} to {within[-1]}.")
+        raise MlflowError(
+            f"{where} is {value}, which is out of range; choose {within[0]} to {within[-1]}."
+        )
     return int(value)
 
 
@@ -168,12 +170,12 @@ def _port(where: str, value: t.Any) -> int | None:
 
 
 def _days(where: str, value: t.Any) -> int | None:
-    """Read the days that artifacts are kept; None keeps them for ever."""
+    """Read the number of days that artifacts are kept; None keeps them forever."""
     return None if value is None else _number(where, value, range(1, 36501))
 
 
 def _workers(where: str, value: t.Any) -> int:
-    """Read the number of worker processes, 1 unless said otherwise."""
+    """Read the number of worker processes, 1 by default."""
     return 1 if value is None else _number(where, value, _WORKERS)
 
 
@@ -193,13 +195,13 @@ def _hosts(where: str, value: t.Any) -> list[str]:
     """Read the host names under which clients may call a server."""
     hosts = [] if value is None else value
     if not isinstance(hosts, (list, tuple)):
-        raise MlflowError(f"{where} is {_kind(hosts)}: write a list of host names.")
+        raise MlflowError(f"{where} is {_kind(hosts)}; write a list of host names.")
     found = []
     for host in hosts:
         plain = addresses.allowed_host(host) if isinstance(host, str) else None
         if plain is None:
             raise MlflowError(
-                f"{where} holds {host!r}: write a host name such as mlflow.example.com, without "
+                f"{where} contains {host!r}; write a host name such as mlflow.example.com, without "
                 "scheme or path."
             )
         found.append(plain)
@@ -207,44 +209,46 @@ def _hosts(where: str, value: t.Any) -> list[str]:
 
 
 def _flag(where: str, value: t.Any) -> bool:
-    """Read a switch, off unless said otherwise."""
+    """Read a boolean, false by default."""
     if value is not None and not isinstance(value, bool):
-        raise MlflowError(f"{where} is {_kind(value)}: write true or false without quotes.")
+        raise MlflowError(f"{where} is {_kind(value)}; write true or false without quotes.")
     return bool(value)
 
 
 def _environment(where: str, value: t.Any) -> dict[str, str]:
-    """Read extra environment variables; MLflow's internal ones belong to the server itself."""
+    """Read extra environment variables; refuse those that the server sets itself."""
     entry = {} if value is None else value
     _require_mapping(where, entry, "write it as a dictionary of variables")
     for name, text in entry.items():
         if not isinstance(name, str) or not _VARIABLE.match(name):
             raise MlflowError(
-                f"{where} holds {name!r}: write a variable's name of letters, digits and _."
+                f"{where} contains {name!r}, which is not the name of a variable; use letters, digits and _."
             )
         if name not in _LIMITS and (
             name.startswith(("_MLFLOW", "MLFLOW_AWS_")) or name in _OWNED_VARIABLES
         ):
-            raise MlflowError(f"{where} sets {name}, which the server sets itself: remove it.")
+            raise MlflowError(f"{where} sets {name}, which the server sets itself; remove it.")
         if name in _UNREAD_VARIABLES:
             raise MlflowError(
-                f"{where} sets {name}, which has no effect here: {_UNREAD_VARIABLES[name]}."
+                f"{where} sets {name}, which has no effect here; {_UNREAD_VARIABLES[name]}."
             )
         if isinstance(text, bool) or not isinstance(text, (str, int)):
             raise MlflowError(
-                f"{where}: variable {name} is {_kind(text)}: write its value in quotes."
+                f"{where}: variable {name} is {_kind(text)}; write its value in quotes."
             )
         if name in _LIMITS and not (_NUMBER.match(str(text)) and 1 <= int(text) <= 86400):
-            raise MlflowError(f"{where}: variable {name}: write a number of seconds, 1 to 86400.")
+            raise MlflowError(
+                f"{where}: variable {name} is not a number of seconds; choose 1 to 86400."
+            )
     return {str(name): str(text) for name, text in entry.items()}
 
 
 def _kind(value: t.Any) -> str:
-    """Say in a word what a value of the wrong type is."""
+    """Return what a value of the wrong type is."""
     kinds: list[tuple[t.Any, str]] = [
         (type(None), "empty"),
         (bool, "true or false"),
-        (str, "a text"),
+        (str, "a string"),
         ((int, float), "a number"),
         (dict, "a dictionary"),
         ((list, tuple), "a list"),

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: keeps one tunnel from a host's loopback to the database.
+"""Private to mlops.mlflow_aws: keeps a tunnel open from a host's loopback to the database.
 
 A program of its own keeps it (programs/tunnel/mlflow_tunnel.py), under
 Supervisor as servers are, whatever runs those.
@@ -38,20 +38,21 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan imp
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.processes import (
     ProcessRuntime,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
 
 NAME = files.TUNNEL
 HOST = "127.0.0.1"
 ENTRYPOINT = "mlflow_tunnel.py"
 _ENVIRONMENT = "environment-"
 _STAMP = "installed"
-_WHAT = "what keeps the tunnel"
+_WHAT = "the tunnel's program"
 _IMPORTS = ("boto3", "supervisor.supervisord")
 # An agent of the user's, where ssh is to ask one for its key, and whom the session plugin trusts.
 _PASSED_ON = ("SSH_AUTH_SOCK", "SSL_CERT_DIR", "SSL_CERT_FILE")
-# A sleeping Aurora cluster takes 15 to 30 seconds to greet.
-_GREETING_SECONDS = 60.0
+# A paused Aurora cluster takes 15 to 30 seconds to answer.
+_ANSWER_SECONDS = 60.0
 _POLL_SECONDS = 0.2
-# Attempts after which a tunnel that does not come up is told, before all time is over.
+# Attempts after which a tunnel that does not come up is an error, before the timeout.
 _ATTEMPTS = 3
 _FAILED = "Reopening it in"
 # How ssh says of a connection that its far end went no further.
@@ -60,12 +61,12 @@ _PLUGIN = "session-manager-plugin"
 # It takes the session's token from its environment from then on.
 _PLUGIN_VERSION = (1, 2, 497, 0)
 _REMEDIES = {
-    "ssh": "check mlflow_database_tunnel_bastion, and that this user may log in there by a key",
+    "ssh": "check mlflow_database_tunnel_bastion, and that this user can log in there with a key",
     "ssm": "check the credentials of this host",
 }
 
 
-class Outcome(t.NamedTuple):
+class TunnelResult(t.NamedTuple):
     """What was done: the tunnel's record, and Ansible's changed and diff."""
 
     record: dict[str, t.Any]
@@ -74,7 +75,7 @@ class Outcome(t.NamedTuple):
 
 
 class Environment(t.NamedTuple):
-    """What the tunnel's keeper is installed from; requirements and programs are contents of files."""
+    """What the tunnel's program is installed from; requirements and programs are contents of files."""
 
     requirements: t.Sequence[str]
     programs: t.Mapping[str, str]
@@ -101,8 +102,10 @@ class Tunnel:
         )
         self._boot = Boot(folder, self._runtime.command, start_at_boot)
 
-    def open(self, options: t.Mapping[str, t.Any], timeout: float, *, check_mode: bool) -> Outcome:
-        """Open it as the options say, and return when the database has greeted through it."""
+    def open(
+        self, options: t.Mapping[str, t.Any], timeout: float, *, check_mode: bool
+    ) -> TunnelResult:
+        """Open the tunnel, and return when MySQL has answered through it."""
         wanted = wanted_tunnel(options, self._place.name)
         _require_carrier(str(options["kind"]))
         self._require_port(wanted)
@@ -111,22 +114,22 @@ class Tunnel:
             venv.base_python(self._environment.python)
         step, reboots = self._plan(wanted), self._boot.differs(True)
         if check_mode:
-            return self._outcome(step, reboots)
+            return self._result(step, reboots)
         deadline = time.monotonic() + timeout
         told = self._log_size()
         if step.changed or reboots:
             files.make_folder(self._folder)
             with files.exclusive(self._folder / ".lock", timeout, "changing the tunnel"):
-                # Another run may have done it meanwhile.
+                # Another run may have done it in the meantime.
                 step, reboots = self._plan(wanted), self._boot.differs(True)
                 self._apply(step, timeout, deadline)
                 if reboots:
                     self._boot.write(True)
-        self._await_greeting(wanted, told, deadline)
-        return self._outcome(step, reboots)
+        self._await_answer(wanted, told, deadline)
+        return self._result(step, reboots)
 
-    def close(self, timeout: float, *, check_mode: bool) -> Outcome:
-        """End it and remove what it had."""
+    def close(self, timeout: float, *, check_mode: bool) -> TunnelResult:
+        """Close the tunnel and remove its files."""
         step, reboots = self._plan(None), self._boot.differs(False)
         if (step.changed or reboots) and not check_mode:
             with files.exclusive(self._folder / ".lock", timeout, "changing the tunnel"):
@@ -136,7 +139,7 @@ class Tunnel:
                 self._runtime.apply([step], time.monotonic() + timeout)
                 self._end_left_behind(timeout)
                 self._drop_environments(keep=None)
-        return self._outcome(step, reboots)
+        return self._result(step, reboots)
 
     def _plan(self, wanted: Wanted | None) -> Step:
         """Return the one step; without a wanted tunnel it is to go."""
@@ -146,7 +149,7 @@ class Tunnel:
         return step
 
     def _apply(self, step: Step, timeout: float, deadline: float) -> None:
-        """Install what keeps the tunnel, and let Supervisor start it."""
+        """Install the tunnel's program, and let Supervisor start it."""
         if not step.changed:
             return
         if not self._is_installed():
@@ -167,18 +170,18 @@ class Tunnel:
         self._drop_environments(keep=self._place)
 
     def _is_installed(self) -> bool:
-        """Say whether what keeps the tunnel was installed to the end, and is still whole."""
+        """Return whether the tunnel's program was installed completely, and is still whole."""
         return (self._place / _STAMP).is_file() and venv.is_whole(self._place)
 
     def _end_left_behind(self, timeout: float) -> None:
-        """End what a keeper has left that was killed, so that the port is free."""
+        """End what a killed program has left, so that the port is free."""
         if (self._folder / NAME).is_dir() and self._is_installed():
             place = str(self._folder / NAME)
             command = interpreter.isolated(str(self._python), str(self._entrypoint), "end", place)
             venv.run(command, timeout, _WHAT)
 
     def _require_port(self, wanted: Wanted) -> None:
-        """Refuse a port that something else than this tunnel holds."""
+        """Refuse a port that something other than this tunnel uses."""
         if (self._folder / NAME).is_dir():
             # Its own holder is an ssh, which nothing but its arguments tells from another.
             return
@@ -186,21 +189,29 @@ class Tunnel:
         if holder:
             claim = self._runtime.claim(holder, wanted.host)
             raise MlflowError(
-                f"Port {wanted.port} for the tunnel to the database is held by {claim.who}: {claim.end}, or "
+                f"Port {wanted.port} for the tunnel to the database is in use by {claim.who}; {claim.end}, or "
                 "set mlflow_database_tunnel_port to another one."
             )
 
-    def _await_greeting(self, wanted: Wanted, told: int, deadline: float) -> None:
-        """Wait until the database greets; told is how long the log was before."""
-        while not _greets(wanted.host, wanted.port, deadline):
-            log = self._log(told)
-            if log.count(_FAILED) >= _ATTEMPTS or time.monotonic() > deadline:
-                raise MlflowError(
-                    "The tunnel to the database does not come up: "
-                    f"{_remedy(wanted, log)}; its log {self._runtime.log_path(NAME)} ends: "
-                    f"{' | '.join(self._runtime.log_tail(NAME)[-4:]) or 'it is empty'}."
-                )
-            time.sleep(_POLL_SECONDS)
+    def _await_answer(self, wanted: Wanted, told: int, deadline: float) -> None:
+        """Wait until MySQL answers; told is how long the log was before."""
+
+        def answered() -> bool | None:
+            if _answers(wanted.host, wanted.port, deadline):
+                return True
+            if self._log(told).count(_FAILED) >= _ATTEMPTS:
+                raise self._broken(wanted, told)
+            return None
+
+        wait(answered, deadline, lambda: self._broken(wanted, told), _POLL_SECONDS)
+
+    def _broken(self, wanted: Wanted, told: int) -> MlflowError:
+        """Return the error for a tunnel that does not come up."""
+        ending = " | ".join(self._runtime.log_tail(NAME)[-4:]) or "it is empty"
+        return MlflowError(
+            f"The tunnel to the database does not come up; {_remedy(wanted, self._log(told))} "
+            f"(its log {self._runtime.log_path(NAME)} ends: {ending})."
+        )
 
     def _log_size(self) -> int:
         """Return the length of the log in bytes."""
@@ -222,7 +233,7 @@ class Tunnel:
             if folder != keep:
                 shutil.rmtree(folder)
 
-    def _outcome(self, step: Step, reboots: bool) -> Outcome:
+    def _result(self, step: Step, reboots: bool) -> TunnelResult:
         """Return the record, and what changes: by the step, or of what the host starts at boot."""
         now = self._runtime.observe().get(NAME, Found(NAME))
         settings = step.wanted.settings if step.wanted else {}
@@ -240,11 +251,11 @@ class Tunnel:
         if reboots:
             starts = self._boot.wanted and step.wanted is not None
             before["opened at boot"], after["opened at boot"] = not starts, starts
-        return Outcome(record, step.changed or reboots, {"before": before, "after": after})
+        return TunnelResult(record, step.changed or reboots, {"before": before, "after": after})
 
 
 def wanted_tunnel(options: t.Mapping[str, t.Any], identity: str) -> Wanted:
-    """Return the tunnel as the module's options want it; identity stands for what keeps it."""
+    """Return the tunnel as the module's options want it; identity stands for its program."""
     kind = str(options["kind"])
     settings = {
         "kind": kind,
@@ -259,21 +270,21 @@ def wanted_tunnel(options: t.Mapping[str, t.Any], identity: str) -> Wanted:
 
 
 def _remedy(wanted: Wanted, log: str) -> str:
-    """Return what to do about a tunnel that, as this log says, does not come up."""
+    """Return what to do about a tunnel that does not come up, by its log."""
     if _NOT_REACHED in log:
         place = "{host}:{port}".format(**wanted.settings["database"])
-        return f"its far end does not reach {place}: let the database's security group allow it"
+        return f"its far end cannot reach {place}, so allow it in the database's security group"
     return _REMEDIES[str(wanted.settings["kind"])]
 
 
 def _require_carrier(kind: str) -> None:
     """Refuse a host that lacks the program that carries the tunnel."""
     if kind == "ssh" and not shutil.which("ssh"):
-        raise MlflowError("This host has no ssh for the tunnel: install the OpenSSH client there.")
+        raise MlflowError("This host has no ssh for the tunnel; install the OpenSSH client there.")
     if kind == "ssm" and _plugin_version() < _PLUGIN_VERSION:
         oldest = ".".join(map(str, _PLUGIN_VERSION))
         raise MlflowError(
-            f"This host has no {_PLUGIN} {oldest} or newer for the tunnel: install AWS's Session "
+            f"This host has no {_PLUGIN} {oldest} or newer for the tunnel; install AWS's Session "
             "Manager plugin there."
         )
 
@@ -289,9 +300,9 @@ def _plugin_version() -> tuple[int, ...]:
     return ()
 
 
-def _greets(host: str, port: int, deadline: float) -> bool:
-    """Say whether a database greets behind a port, as MySQL does unasked."""
-    seconds = max(0.1, min(_GREETING_SECONDS, deadline - time.monotonic()))
+def _answers(host: str, port: int, deadline: float) -> bool:
+    """Return whether MySQL answers on a port; it greets each client first."""
+    seconds = max(0.1, min(_ANSWER_SECONDS, deadline - time.monotonic()))
     with contextlib.suppress(OSError), socket.create_connection(
         (host, port), seconds
     ) as connection:

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mlflow_database_tunnel
-short_description: Keep a tunnel from a host to the database
+short_description: Keep a tunnel open from a host to the database
 version_added: 0.2.0
 description:
-  - Keeps one tunnel open, from a port of the host's loopback to a MySQL database that the host cannot reach by itself.
-  - A program of its own keeps it under Supervisor, in a folder of its own, and builds it again whenever it drops.
+  - Keeps a tunnel open from a port on the host's loopback to a MySQL database that the host cannot reach by itself.
+  - A program of its own runs it under Supervisor, in a folder of its own, and opens it again whenever it drops.
     Both are installed there from locked, hashed requirements.
-  - The module returns when the database has greeted through the tunnel, which wakes one that sleeps. Afterwards
-    nothing is sent through it but what servers send.
-  - Servers verify the database's certificate for the database's own name, so that the tunnel's end need not be trusted.
+  - The module returns when MySQL has answered through the tunnel, which resumes a paused database. Afterwards
+    only servers send data through it.
+  - Servers verify the database's certificate for the database's own name, so the tunnel need not be trusted.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 requirements:
   - Python 3.11 or newer on the host, with C(venv) and C(ensurepip)
-  - For O(kind=ssh) the OpenSSH client on the host
-  - For O(kind=ssm) AWS's C(session-manager-plugin) 1.2.497.0 or newer on the host
+  - For O(kind=ssh), the OpenSSH client on the host
+  - For O(kind=ssm), AWS's C(session-manager-plugin) 1.2.497.0 or newer on the host
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.state_dir
@@ -34,86 +34,87 @@ attributes:
     support: full
 options:
   state:
-    description: Whether there is to be a tunnel. V(absent) needs no other option.
+    description: State of the tunnel. V(absent) needs no other option.
     type: str
     choices: [present, absent]
     default: present
   kind:
-    description: What carries it. V(ssh) goes through a bastion, V(ssm) through the stack's relay.
+    description: Type of the tunnel. V(ssh) goes through a bastion, V(ssm) through the stack's relay.
     type: str
     choices: [ssh, ssm]
   port:
-    description: Port of the host's loopback where it begins.
+    description: Port on the host's loopback for the near end of the tunnel.
     type: int
     default: 13306
   database_host:
-    description: The database, as the far end of the tunnel names it.
+    description: Host name of the database, as the far end of the tunnel resolves it.
     type: str
   database_port:
     description: Port of the database.
     type: int
     default: 3306
   ssh:
-    description: What O(kind=ssh) needs. The configuration of ssh of the connecting user counts.
+    description: Options for O(kind=ssh). The ssh configuration of the connecting user applies.
     type: dict
     suboptions:
       bastion:
-        description: Destination as C(ssh) takes it, C(USER@HOST), C(ssh://USER@HOST:PORT), or a name of the user's
+        description: Destination as C(ssh) accepts it, C(USER@HOST), C(ssh://USER@HOST:PORT), or a host of the user's
           configuration.
         type: str
         required: true
       options:
-        description: Further arguments of C(ssh).
+        description: Extra arguments of C(ssh).
         type: list
         elements: str
         default: []
   ssm:
-    description: What O(kind=ssm) needs.
+    description: Options for O(kind=ssm).
     type: dict
     suboptions:
       group:
-        description: The relay's Auto Scaling group, which is brought to one instance where it has none.
+        description: Name of the relay's Auto Scaling group. One instance is started if it has none.
         type: str
         required: true
       document:
-        description: The session document, which allows this database alone.
+        description: Name of the session document, which allows this database only.
         type: str
         required: true
       region:
-        description: Region of the relay.
+        description: AWS region of the relay.
         type: str
         required: true
       profile:
-        description: Profile of the host's AWS configuration; empty for the default one.
+        description: Profile of the host's AWS configuration. If empty, the default one.
         type: str
         default: ""
       endpoint_url:
-        description: An endpoint instead of AWS's own; empty for AWS's.
+        description: URL to use instead of AWS's endpoints.
         type: str
         default: ""
   requirements:
-    description: Contents of the locked requirements file of the role P(mlops.mlflow_aws.mlflow_database_tunnel#role).
+    description: Content of the locked requirements file of the role P(mlops.mlflow_aws.mlflow_database_tunnel#role).
     type: str
   program:
-    description: Contents of that role's C(mlflow_tunnel.py).
+    description: Content of that role's C(mlflow_tunnel.py).
     type: str
   python:
-    description: The interpreter that makes the environment. Without it the first on the host that works.
+    description: Path to or name of the Python that creates the virtual environment. If unset, the first usable one on
+      the host.
     type: str
   start_at_boot:
     description:
-      - Whether the host starts the tunnel when it boots, by a line of the connecting user's crontab.
+      - Whether to open the tunnel at boot, through a line in the connecting user's crontab.
       - Needs C(crontab) and a cron daemon on the host.
     type: bool
     default: false
   timeout:
-    description: Seconds that the tunnel may take to come up, a sleeping database and a relay that starts included.
+    description: Timeout in seconds for the tunnel, including the start of the relay and of a paused database.
     type: int
     default: 420
 """
 
 EXAMPLES = r"""
-- name: Keep a tunnel through the bastion
+- name: Open a tunnel through the bastion
   mlops.mlflow_aws.mlflow_database_tunnel:
     kind: ssh
     database_host: mlflow.cluster-abc.eu-central-1.rds.amazonaws.com
@@ -122,7 +123,7 @@ EXAMPLES = r"""
     requirements: "{{ lookup('ansible.builtin.file', 'requirements.txt') }}"
     program: "{{ lookup('ansible.builtin.file', 'mlflow_tunnel.py') }}"
 
-- name: End the tunnel
+- name: Close the tunnel
   mlops.mlflow_aws.mlflow_database_tunnel:
     state: absent
 """
@@ -137,16 +138,16 @@ tunnel:
       description: V(running), V(stopped) or V(absent).
       type: str
     kind:
-      description: V(ssh), V(ssm), or V(none) where there is to be no tunnel.
+      description: V(ssh), V(ssm), or V(none) for an absent tunnel.
       type: str
     address:
-      description: Where it begins on the host, as C(HOST:PORT).
+      description: Address of the near end of the tunnel on the host, as C(HOST:PORT).
       type: str
     pid:
-      description: Process id of the program that keeps it.
+      description: Process ID of the tunnel's program.
       type: int
     log_path:
-      description: Its log.
+      description: Path to the tunnel's log.
       type: str
 """
 
@@ -213,7 +214,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         "changed": outcome.changed,
         "tunnel": outcome.record,
         "diff": outcome.diff,
-        # The contents are some thousand lines of hashes.
+        # The contents are thousands of lines.
         "invocation": {"module_args": {**params, "requirements": "...", "program": "..."}},
     }
 

@@ -12,9 +12,8 @@ module: mlflow_local_backend
 short_description: Keep MLflow projects in a folder of the host
 version_added: 0.1.0
 description:
-  - Makes a folder for each project, where an SQLite file and its artifacts are kept, and returns
-    where each project's data lives.
-  - Removes nothing, ever.
+  - Creates a folder for each project, for its SQLite file and its artifacts, and returns the paths.
+  - Never removes anything.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 extends_documentation_fragment:
@@ -33,19 +32,19 @@ options:
     required: true
   create:
     description:
-      - Whether to make what is missing.
-      - Without it a missing folder is an error, so that a play that only reads never starts an empty
+      - Whether to create missing folders.
+      - If V(false), a missing folder is an error, so that a play that only reads never starts an empty
         project beside the real one.
     type: bool
     default: true
 """
 
 EXAMPLES = r"""
-- name: Make room for two projects
+- name: Create the folders of two projects
   mlops.mlflow_aws.mlflow_local_backend:
     projects: [demo, churn]
 
-- name: Read where a project lives, without making it
+- name: Read the folder of a project, without creating it
   mlops.mlflow_aws.mlflow_local_backend:
     projects: [demo]
     create: false
@@ -64,7 +63,7 @@ backend:
       description: Absolute path of the state folder.
       type: str
     projects:
-      description: Where each project's data lives, keyed by the project's name.
+      description: Paths of each project's data, keyed by the project's name.
       type: dict
       sample:
         demo:
@@ -72,7 +71,7 @@ backend:
           artifacts_destination: /home/ada/.local/state/mlflow_aws/projects/demo/artifacts
           key_file: /home/ada/.local/state/mlflow_aws/projects/demo/key
     schemas:
-      description: Name and URI of each project's schema, as M(mlops.mlflow_aws.mlflow_schema_migration) takes them.
+      description: Name and URI of each project's schema, as M(mlops.mlflow_aws.mlflow_sqlite_migration) accepts them.
       type: list
       elements: dict
 """
@@ -97,7 +96,7 @@ def main() -> None:
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
-    """Make what is missing, or say what would be made."""
+    """Create missing folders, or in check mode report them."""
     state = files.state_folder(module.params["state_dir"])
     backend = local.record(state, module.params["projects"])
     missing = local.missing_folders(backend)

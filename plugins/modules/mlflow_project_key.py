@@ -13,8 +13,8 @@ short_description: Create the root keys of projects in AWS Systems Manager
 version_added: 0.2.0
 description:
   - Creates one encrypted parameter for each project, if it is missing. It holds the root key from which the project's
-    servers derive the keys that MLflow encrypts webhooks' and the gateway's secrets by, the same on all hosts.
-  - A key that exists is neither changed nor read. Deletes nothing, ever.
+    servers derive the keys that encrypt MLflow's webhook and gateway secrets, the same on all hosts.
+  - An existing key is neither changed nor read. Never deletes anything.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 extends_documentation_fragment:
@@ -23,19 +23,19 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Works before the stacks exist, with empty names of parameters.
+    details: Works before the stacks exist, with empty parameter names.
   diff_mode:
     support: full
-    details: Shows names of parameters, never what they hold.
+    details: Shows parameter names, never their values.
 options:
   projects:
-    description: The projects.
+    description: List of projects.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: The project's name.
+        description: Name of the project.
         type: str
         required: true
       parameter:
@@ -61,7 +61,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 created:
-  description: Names of the projects whose key was created, or in check mode would be.
+  description: Names of the projects whose key was created, or would be in check mode.
   returned: success
   type: list
   elements: str
@@ -94,13 +94,13 @@ def main() -> None:
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
-    """Create the keys that are missing, or say which would be."""
+    """Create missing keys, or in check mode report them."""
     params = module.params
     named = {item["parameter"]: item["name"] for item in params["projects"] if item["parameter"]}
     unnamed = [item["name"] for item in params["projects"] if not item["parameter"]]
     if (unnamed or not params["kms_key"]) and params["projects"] and not module.check_mode:
         raise MlflowError(
-            "The stacks name no place for the projects' keys: run the projects playbook, which "
+            "The stacks have no parameters for the projects' keys; run the projects playbook, which "
             "creates them."
         )
     keys = Keys(_aws.client(params, "ssm"))

@@ -9,96 +9,95 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mlflow_project_schema
-short_description: Bring the schemas and database users of all projects to their wanted state
+short_description: Manage the MySQL schemas and database users of projects
 version_added: 0.2.0
 description:
-  - Gives each project of a MySQL or Aurora MySQL database a schema of its own and two users. The migrator may define
-    tables in that schema, the runtime user may read and write its rows; neither reaches anything else, and both can
-    log in over TLS only.
-  - Any number of projects in one task. State is read once, and only what is missing is done.
-  - Takes passwords from Secrets Manager and sets them when their secret has another version. The database is told
-    what it keeps of a password, never the password itself.
-  - Rights beyond those are revoked. What bears a project's name but is not its own is refused, and nothing whose name
-    does not start with C(mlflow_) is touched.
+  - Creates for each project a schema of its own in MySQL or Aurora MySQL, and two users. The migrator can define tables
+    in that schema, the server user can read and write its rows. Neither can access anything else, and both can log in
+    over TLS only.
+  - Handles any number of projects in one task. Reads the state once, and changes only what differs.
+  - Reads passwords from Secrets Manager and sets them when their secret has a new version. The database receives a
+    password's hash, never the password.
+  - Revokes any other privileges. Refuses a schema or user that has a project's name but is not its own, and never
+    touches anything whose name does not start with C(mlflow_).
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 seealso:
-  - module: mlops.mlflow_aws.mlflow_schema_migration
+  - module: mlops.mlflow_aws.mlflow_mysql_migration
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.aws
 attributes:
   check_mode:
     support: full
-    details: Works before there is a database, when neither O(login_host) nor O(cluster_arn) is known.
+    details: Works before the database exists, when O(login_host) and O(cluster_arn) are empty.
   diff_mode:
     support: full
-    details: Shows versions of secrets, never what they hold.
+    details: Shows versions of secrets, never their values.
 options:
   projects:
-    description: The projects.
+    description: List of projects.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: The project's name.
+        description: Name of the project.
         type: str
         required: true
       state:
         description:
-          - V(present) makes schema and users.
+          - V(present) creates the schema and the users.
           - V(absent) drops the users and keeps the schema with its data.
         type: str
         choices: [present, absent]
         default: present
       schema:
-        description: Name of the schema. Without it C(mlflow_) and the project's name with underscores for dashes.
+        description: Name of the schema. If unset, C(mlflow_) and the project's name with underscores for dashes.
         type: str
       force_drop:
         description:
-          - Deletes the schema and its data too, where O(projects[].state=absent).
-          - Must be the schema's name; any other text is refused.
+          - Name of the schema to delete with its data, for O(projects[].state=absent).
+          - Any name but the schema's is refused.
         type: str
         default: ""
       runtime:
-        description: The user of the project's servers.
+        description: The server user, with which the project's servers log in.
         type: dict
         default: {}
         suboptions:
           user:
-            description: Name of the user. Without it made from the project's name, at most 32 characters.
+            description: Name of the user. If unset, derived from the project's name, at most 32 characters.
             type: str
           secret:
             description:
-              - ARN or name of the secret that holds the password, as JSON with the key C(password).
-              - A key C(project) in it must be the project's name.
+              - ARN or name of the secret whose JSON has the key C(password).
+              - If it has a key C(project), that must be the project's name.
             type: str
             default: ""
       migrator:
-        description: The user that migrates the schema.
+        description: The migrator, with which the schema is migrated.
         type: dict
         default: {}
         suboptions:
           user:
-            description: Name of the user. Without it made from the project's name, at most 32 characters.
+            description: Name of the user. If unset, derived from the project's name, at most 32 characters.
             type: str
           secret:
             description:
-              - ARN or name of the secret that holds the password, as JSON with the key C(password).
-              - A key C(project) in it must be the project's name.
+              - ARN or name of the secret whose JSON has the key C(password).
+              - If it has a key C(project), that must be the project's name.
             type: str
             default: ""
   transport:
     description:
       - V(mysql) connects to O(login_host) and needs PyMySQL and cryptography.
-      - V(data_api) goes through the RDS Data API of O(cluster_arn), for which no network path to the database is
-        needed.
+      - V(data_api) uses the RDS Data API of O(cluster_arn) and needs no network path to the database.
     type: str
     choices: [mysql, data_api]
     default: mysql
   login_host:
-    description: Host of the database.
+    description: Host name of the database.
     type: str
     default: ""
   login_port:
@@ -106,24 +105,24 @@ options:
     type: int
     default: 3306
   login_user:
-    description: The administrator. Without it the C(username) in O(login_secret).
+    description: Name of the administrator. If empty, the C(username) in O(login_secret).
     type: str
     default: ""
   login_password:
-    description: The administrator's password, for a database without O(login_secret).
+    description: Password of the administrator, for a database without O(login_secret).
     type: str
   login_secret:
-    description: ARN or name of the secret that holds the administrator's C(username) and C(password).
+    description: ARN or name of the secret whose JSON has the administrator's C(username) and C(password).
     type: str
     default: ""
   login_ca:
     description:
-      - The CA that signed the database's certificate, as PEM text or path of a PEM file.
-      - Without it those that the machine trusts, which for Aurora does not suffice.
+      - The CA that signed the database's certificate, as PEM text or path to a PEM file.
+      - If empty, the CAs that the machine trusts, which are not enough for Aurora.
     type: str
     default: ""
   login_tls_name:
-    description: The name that the certificate must hold, where O(login_host) is the near end of a tunnel.
+    description: Host name that the certificate must have, if O(login_host) is the near end of a tunnel.
     type: str
     default: ""
   cluster_arn:
@@ -132,20 +131,20 @@ options:
     default: ""
   secret_tag_key:
     description:
-      - Key of a tag that projects' secrets bear, so that an account's other secrets need not be listed. Secrets
-        without it are looked at one by one.
-      - Empty lists all.
+      - Key of a tag of the projects' secrets, so that an account's other secrets need not be listed. Secrets without it
+        are read one by one.
+      - If empty, all secrets are listed.
     type: str
     default: mlflow-project
   retain_old_password:
     description:
-      - Seconds for which a replaced password stays good beside the new one, so that running servers go on until they
-        have read their secret again.
-      - The first run after that ends it. V(0) ends it at once.
+      - Time in seconds that a replaced password stays valid beside the new one, so that running servers keep working
+        until they have read their secret again.
+      - The first run after that time discards it. V(0) discards it at once.
     type: int
     default: 3600
   timeout:
-    description: Seconds that the database may take to wake up, and another run to end.
+    description: Timeout in seconds for the database to resume, and for the wait for another run.
     type: int
     default: 240
 requirements:
@@ -153,7 +152,7 @@ requirements:
 """
 
 EXAMPLES = r"""
-- name: Give two projects their schemas, without a network path to the database
+- name: Create the schemas of two projects without a network path to the database
   mlops.mlflow_aws.mlflow_project_schema:
     transport: data_api
     cluster_arn: arn:aws:rds:eu-central-1:123456789012:cluster:mlflow
@@ -167,7 +166,7 @@ EXAMPLES = r"""
       - name: churn
         state: absent
 
-- name: Delete a project's data too
+- name: Delete a project with its data
   mlops.mlflow_aws.mlflow_project_schema:
     login_host: mlflow.cluster-abc.eu-central-1.rds.amazonaws.com
     login_secret: arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!cluster-1a2b3c
@@ -181,38 +180,38 @@ EXAMPLES = r"""
 RETURN = r"""
 projects:
   description: One record for each project, in the order given.
-  returned: success, or after a failure for what was done before it
+  returned: success, and after a failure for what was done before it
   type: list
   elements: dict
   contains:
     name:
-      description: The project's name.
+      description: Name of the project.
       type: str
     schema:
-      description: The name of its schema.
+      description: Name of the schema.
       type: str
     state:
-      description: What was asked for, V(present) or V(absent).
+      description: The requested state, V(present) or V(absent).
       type: str
     actions:
-      description: What was done, or in check mode would be, one text for each statement.
+      description: What was done, or would be in check mode, one item for each statement.
       type: list
       elements: str
     tables:
       description: Number of tables in the schema.
       type: int
     revision:
-      description: Revision of MLflow's schema, empty where none was migrated yet.
+      description: Revision of MLflow's schema, empty if it was not migrated yet.
       type: str
     obstacles:
-      description: Why a migration of the schema would fail, one text for each reason.
+      description: Reasons why a migration of the schema would fail.
       type: list
       elements: str
     users:
-      description: Names of the users C(runtime) and C(migrator).
+      description: Names of the server user, as C(runtime), and of the C(migrator).
       type: dict
 waited:
-  description: Seconds that the database was asleep or could not be reached.
+  description: Time in seconds that the database was paused or not reachable.
   returned: success
   type: int
 statements:
@@ -221,58 +220,14 @@ statements:
   type: int
 """
 
-import functools
-
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module, _names
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
-    data_api,
-    manager,
-    mysql,
-    plan,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.secrets import Secrets
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import mysql, options
 
 
 def main() -> None:
     """Run the module."""
-    identity = {
-        "type": "dict",
-        "default": {},
-        "options": {
-            "user": {"type": "str"},
-            # The name of a secret, which is none.
-            "secret": {"type": "str", "default": "", "no_log": False},
-        },
-    }
-    project = {
-        "name": {"type": "str", "required": True},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "schema": {"type": "str"},
-        "force_drop": {"type": "str", "default": ""},
-        "runtime": identity,
-        "migrator": identity,
-    }
-    module = AnsibleModule(
-        argument_spec={
-            "projects": {"type": "list", "elements": "dict", "required": True, "options": project},
-            "transport": {"type": "str", "choices": ["mysql", "data_api"], "default": "mysql"},
-            "login_host": {"type": "str", "default": ""},
-            "login_port": {"type": "int", "default": 3306},
-            "login_user": {"type": "str", "default": ""},
-            "login_password": {"type": "str", "no_log": True},
-            "login_secret": {"type": "str", "default": "", "no_log": False},
-            "login_ca": {"type": "str", "default": ""},
-            "login_tls_name": {"type": "str", "default": ""},
-            "cluster_arn": {"type": "str", "default": ""},
-            "secret_tag_key": {"type": "str", "default": "mlflow-project", "no_log": False},
-            "retain_old_password": {"type": "int", "default": 3600, "no_log": False},
-            "timeout": {"type": "int", "default": 240},
-            **_aws.ARGUMENTS,
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=options.ARGUMENTS, supports_check_mode=True)
     if not _aws.HAS_BOTO3:
         module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.BOTO3_ERROR)
     if module.params["transport"] == "mysql" and not mysql.HAS_PYMYSQL:
@@ -281,94 +236,12 @@ def main() -> None:
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
-    """Converge the projects."""
-    params = module.params
-    wanted = [_wanted(options) for options in params["projects"]]
-    plan.require_sound(wanted)
-    secrets = Secrets(_aws.client(params, "secretsmanager"), params["secret_tag_key"])
-    exists = params["cluster_arn" if params["transport"] == "data_api" else "login_host"]
-    if not exists and not module.check_mode:
-        raise MlflowError(
-            "There is no database yet: run the backend playbook, or name it as "
-            f"{'cluster_arn' if params['transport'] == 'data_api' else 'login_host'}."
-        )
-    _require_secrets(wanted, module.check_mode)
+    """Bring the projects to their wanted state, and mask what was read from secrets."""
+    passwords: list[str] = []
     try:
-        wanted = secrets.with_versions(wanted)
-        transport = _transport(module, secrets) if exists else None
-        outcome = manager.converge(
-            transport,
-            wanted,
-            fetch=secrets.credentials,
-            retain=params["retain_old_password"],
-            timeout=params["timeout"],
-            check_mode=module.check_mode,
-        )
+        return options.converge_projects(module.params, passwords, check_mode=module.check_mode)
     finally:
-        _module.hide(module, secrets.passwords)
-    return {
-        "changed": outcome.changed,
-        "projects": outcome.projects,
-        "diff": outcome.diff,
-        "waited": round(transport.waited) if transport else 0,
-        "statements": transport.statements if transport else 0,
-    }
-
-
-def _wanted(options: dict[str, object]) -> plan.Wanted:
-    """Return one project as wanted from its options."""
-    name = str(options["name"])
-    users = {"migrator": _names.migrator_user, "runtime": _names.runtime_user}
-    given = {kind: functools.partial(dict.get, options[kind] or {}) for kind in users}
-    identities = tuple(
-        plan.Identity(
-            kind, str(given[kind]("user") or user(name)), str(given[kind]("secret") or "")
-        )
-        for kind, user in users.items()
-    )
-    return plan.Wanted(
-        name,
-        str(options["schema"] or _names.schema_name(name)),
-        identities,
-        str(options["state"]),
-        str(options["force_drop"] or ""),
-    )
-
-
-def _require_secrets(wanted: list[plan.Wanted], check_mode: bool) -> None:
-    """Refuse an identity without a secret; in check mode its stack may not exist yet."""
-    for project in wanted:
-        for identity in project.identities:
-            if project.state == "present" and not identity.secret and not check_mode:
-                raise MlflowError(
-                    f"Project '{project.name}': no secret is named for its {identity.kind}: run the backend "
-                    "playbook, which makes it."
-                )
-
-
-def _transport(
-    module: AnsibleModule, secrets: Secrets
-) -> mysql.MysqlTransport | data_api.DataApiTransport:
-    """Return the way to the database."""
-    params = module.params
-    if params["transport"] == "data_api":
-        client = _aws.client(params, "rds-data")
-        return data_api.DataApiTransport(
-            client, params["cluster_arn"], params["login_secret"], params["timeout"]
-        )
-    user, password = params["login_user"], params["login_password"] or ""
-    if params["login_secret"]:
-        named, password = secrets.login(params["login_secret"])
-        user = user or named
-    login = mysql.Login(
-        params["login_host"],
-        params["login_port"],
-        user,
-        password,
-        params["login_ca"],
-        params["login_tls_name"],
-    )
-    return mysql.MysqlTransport(login, params["timeout"])
+        _module.hide(module, passwords)
 
 
 if __name__ == "__main__":

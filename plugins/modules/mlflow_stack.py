@@ -9,18 +9,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mlflow_stack
-short_description: Create or update a CloudFormation stack without losing what it holds
+short_description: Create or update a CloudFormation stack without losing its data
 version_added: 0.2.0
 description:
-  - Brings a stack to the given template, parameters and tags by a change set, whose content it returns. A stack that
-    has them already is not touched.
-  - Refuses to replace or remove a database cluster, a bucket or a KMS key unless O(replace) names it, and refuses a
-    stack of the same name that it did not make, which it knows by the tag C(mlflow_aws).
-  - Deletes what is left of a first create that was rolled back, and creates the stack anew. Waits for a stack that
-    somebody else is changing. What it waits for is shown while it waits.
-  - Where a create or an update fails, the error names the resource that failed first, and AWS's reason.
-  - In check mode it plans the first create from the template; for a stack that is there it makes a change set and
-    deletes it again.
+  - Brings a stack to the given template, parameters and tags through a change set, and returns the changes. A stack
+    that is up to date is not touched.
+  - Refuses to replace or remove a database cluster, a bucket or a KMS key unless O(replace) names it. Refuses a stack
+    of the same name that it did not create, which the tag C(mlflow_aws) shows.
+  - Deletes a stack whose first create was rolled back, and creates it again. Waits while another user changes the
+    stack, and shows the stack's events while it waits.
+  - If a create or an update fails, the error names the resource that failed first and AWS's reason.
+  - In check mode, a first create is planned from the template. For an existing stack, a change set is created and
+    deleted again.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 extends_documentation_fragment:
@@ -38,73 +38,73 @@ options:
     required: true
   template_body:
     description:
-      - The template as text, YAML in long form or JSON. Read it with the lookup C(ansible.builtin.file), which leaves
-        C({{resolve:...}}) alone.
-      - A text over 51,200 bytes goes through O(template_bucket).
+      - The template as text, in YAML (long form) or JSON. Read it with the lookup C(ansible.builtin.file), which does
+        not evaluate C({{resolve:...}}).
+      - A template over 51,200 bytes is uploaded to O(template_bucket).
     type: str
     required: true
   parameters:
     description:
-      - Values of the template's parameters. A list is joined with commas.
-      - One that is left out, or null, keeps its previous value, and takes the template's default where there is none.
-      - In check mode, one that has neither may be null, as long as it is known only later.
+      - Values of the template's parameters, by name. A list is joined with commas.
+      - A parameter that is left out, or null, keeps its previous value, else the template's default.
+      - In check mode, a parameter without either may be null if its value is known only later.
     type: dict
     default: {}
   projects:
     description:
-      - The projects that the template's list parameter C(Projects) is to hold. Those that the stack already has stay
-        until O(projects.absent) names them.
+      - Projects in the template's list parameter C(Projects). Projects that the stack already has stay until
+        O(projects.absent) names them.
       - Leave it out for a template without that parameter.
     type: dict
     suboptions:
       present:
-        description: Projects to have.
+        description: Names of the projects to add.
         type: list
         elements: str
         default: []
       absent:
-        description: Projects to drop.
+        description: Names of the projects to remove.
         type: list
         elements: str
         default: []
   tags:
-    description: Tags of the stack, which AWS gives to all of its resources.
+    description: Tags of the stack, which AWS applies to all of its resources.
     type: dict
     default: {}
   owner:
-    description: Value of the tag C(mlflow_aws), by which a stack is known as ours. Without it the O(name).
+    description: Value of the tag C(mlflow_aws), which marks the stacks of one deployment. If unset, the O(name).
     type: str
   protection:
     description:
-      - Whether the stack has termination protection and, where the template has a parameter C(DeletionProtection),
-        that as well. Turned on after the first create, whose rollback it would block.
-      - Without it both are left as they are.
+      - Whether to protect the stack from termination and, if the template has a parameter C(DeletionProtection), the
+        database from deletion. Turned on after the first create, since it would block a rollback.
+      - If unset, neither is changed.
     type: bool
   replace:
-    description: Logical ids of clusters, buckets and keys that may be replaced or removed, and their data lost.
+    description: Logical IDs of clusters, buckets and keys that may be replaced or removed. Their data is lost.
     type: list
     elements: str
     default: []
   template_bucket:
     description:
-      - Bucket for long templates, made where it is missing; a template is uploaded only once.
-      - Without it C(mlflow-aws-cloudformation-ACCOUNT-REGION).
+      - Name of the bucket for templates over 51,200 bytes, created if it does not exist. A template is uploaded once.
+      - If unset, C(mlflow-aws-cloudformation-ACCOUNT-REGION).
     type: str
   timeout:
-    description: Seconds that all of it may take, waiting for others included.
+    description: Timeout in seconds for the whole operation, including the wait for other users' changes.
     type: int
     default: 3600
   progress_path:
     description:
-      - File on the host that each event is appended to while the module waits, as a line of text.
-      - A task gives it by itself where it runs on the control node, and shows what is written there.
+      - Path to a file on the host, to which the module appends a line for each event while it waits.
+      - A task that runs on the control node sets it by itself, and shows the lines.
     type: path
 seealso:
   - module: mlops.mlflow_aws.mlflow_stack_info
 """
 
 EXAMPLES = r"""
-- name: Make the backend
+- name: Create the backend
   mlops.mlflow_aws.mlflow_stack:
     name: mlflow
     region: eu-central-1
@@ -114,7 +114,7 @@ EXAMPLES = r"""
     protection: true
   register: backend
 
-- name: Show what a change would do
+- name: Preview a change
   mlops.mlflow_aws.mlflow_stack:
     name: mlflow
     template_body: "{{ lookup('ansible.builtin.file', 'backend.yml') }}"
@@ -126,86 +126,87 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What the change set changes, or in check mode would; without turning protection on after a create.
+  description: The changes of the change set, or in check mode those it would have. Turning protection on after a create
+    is not one of them.
   returned: success, or when a change was refused
   type: list
   elements: dict
   contains:
     action:
-      description: V(Add), V(Modify), V(Remove), V(Import) or V(Dynamic), as AWS says it.
+      description: V(Add), V(Modify), V(Remove), V(Import) or V(Dynamic), as AWS reports it.
       type: str
     logical_id:
-      description: The resource's name in the template.
+      description: The resource's logical ID.
       type: str
     physical_id:
-      description: Its name in AWS, empty for a new one.
+      description: The resource's physical ID, empty for a new one.
       type: str
     type:
-      description: Its type, such as V(AWS::S3::Bucket).
+      description: The resource's type, such as V(AWS::S3::Bucket).
       type: str
     replacement:
-      description: Whether it is replaced, V(yes), V(no) or V(maybe). V(unknown) in a check mode run whose template
-        is too long to be sent and was not uploaded yet.
+      description: Whether the resource is replaced, V(yes), V(no) or V(maybe). V(unknown) in check mode if the template
+        is too long for a request and has not been uploaded yet.
       type: str
     properties:
       description: Names of the properties that change.
       type: list
       elements: str
 events:
-  description: The stack's events during this run, oldest first; after a failure those that failed.
+  description: The stack's events during this run, oldest first. After a failure, only the failed ones.
   returned: success, or when an operation failed
   type: list
   elements: dict
   contains:
     time:
-      description: When it was, in ISO 8601.
+      description: Time of the event, in ISO 8601.
       type: str
     logical_id:
-      description: The resource's name in the template; the stack's own name for the stack.
+      description: The resource's logical ID, or the stack's name for the stack itself.
       type: str
     physical_id:
-      description: Its name in AWS.
+      description: The resource's physical ID.
       type: str
     type:
-      description: Its type.
+      description: The resource's type.
       type: str
     status:
-      description: Its status, such as V(CREATE_COMPLETE).
+      description: The resource's status, such as V(CREATE_COMPLETE).
       type: str
     reason:
-      description: AWS's reason, or an empty text.
+      description: AWS's reason, or an empty string.
       type: str
 retained:
-  description: Resources of a rolled back create that AWS left in the account, when their stack was deleted.
+  description: Resources of a rolled-back create that AWS left in the account when their stack was deleted.
   returned: success, or when an operation failed
   type: list
   elements: dict
   contains:
     logical_id:
-      description: The resource's name in the template.
+      description: The resource's logical ID.
       type: str
     physical_id:
-      description: Its name in AWS.
+      description: The resource's physical ID.
       type: str
     type:
-      description: Its type.
+      description: The resource's type.
       type: str
 status:
-  description: The stack's status, V(ABSENT) where there is none yet.
+  description: The stack's status, V(ABSENT) if it does not exist yet.
   returned: success, or when an operation failed
   type: str
 stack_id:
-  description: The stack's ARN, empty where there is none yet.
+  description: The stack's ARN, empty if it does not exist yet.
   returned: success
   type: str
 outputs:
-  description: The stack's outputs by name. In check mode those of O(projects) that it does not have yet are there,
-    with no more than the project's name.
+  description: The stack's outputs by name. In check mode, outputs of projects that the stack does not have yet are
+    included, with the project's name only.
   returned: success
   type: dict
 projects:
-  description: What the stack's outputs tell of each project, by its name. In check mode those that it does not have
-    yet are there with no more than that.
+  description: Record of each project in the stack's outputs, by the project's name. In check mode, projects that the
+    stack does not have yet are included, with their name only.
   returned: success
   type: dict
 parameters:
@@ -214,24 +215,24 @@ parameters:
   returned: success
   type: dict
 notes:
-  description: What a person should know about these parameters, in sentences.
+  description: Notes on these parameters, in sentences.
   returned: success
   type: list
   elements: str
 healed:
-  description: Whether what was left of a rolled back create was deleted.
+  description: Whether a stack whose first create was rolled back was deleted.
   returned: success
   type: bool
 waited:
-  description: Seconds that it waited for somebody else's change of the stack.
+  description: Time in seconds that the module waited for another user's change of the stack.
   returned: success
   type: float
 account:
-  description: Number of the account.
+  description: ID of the AWS account.
   returned: success
   type: str
 region:
-  description: The region.
+  description: The AWS region.
   returned: success
   type: str
 """
@@ -243,8 +244,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import manager, plan, records
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.manager import converge
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model import StackSpec
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.template_bucket import (
     TemplateBucket,
 )
@@ -276,10 +278,10 @@ def main() -> None:
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
-    """Bring the stack to its wanted state, or say how."""
+    """Bring the stack to its wanted state, or in check mode say how."""
     params = module.params
     projects = params["projects"]
-    wanted = plan.Wanted(
+    wanted = StackSpec(
         name=params["name"],
         owner=params["owner"] or params["name"],
         body=params["template_body"],
@@ -291,11 +293,11 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         foresee=module.check_mode,
     )
     api = StackApi(params)
-    # Also the plainest test of the credentials: it needs no permission.
+    # Also the simplest check of the credentials: it needs no permission.
     account = api.account()
     bucket = functools.partial(TemplateBucket, params, params["template_bucket"] or "", account)
     with _progress(params["progress_path"]) as progress:
-        outcome = manager.converge(
+        result = converge(
             api,
             functools.lru_cache(maxsize=1)(bucket),
             wanted,
@@ -303,44 +305,15 @@ def _work(module: AnsibleModule) -> dict[str, object]:
             check_mode=module.check_mode,
             progress=progress,
         )
-    if outcome.retained:
-        names = ", ".join(f"{entry['type']} {entry['physical_id']}" for entry in outcome.retained)
+    if result.retained:
+        names = ", ".join(f"{entry['type']} {entry['physical_id']}" for entry in result.retained)
         module.warn(f"A failed create of stack '{wanted.name}' left these in the account: {names}.")
-    return {
-        **_result(outcome, module.check_mode),
-        "account": account,
-        "region": api.region,
-    }
-
-
-def _result(outcome: manager.Outcome, check_mode: bool) -> dict[str, object]:
-    """Return the module's result."""
-    stack = outcome.stack
-    outputs = dict(stack.outputs) if stack else {}
-    if check_mode:
-        outputs = {**plan.foreseen_outputs(outcome.plan), **outputs}
-    return {
-        "changed": outcome.changed,
-        "changes": outcome.changes,
-        "diff": outcome.diff,
-        "events": outcome.events,
-        "retained": outcome.retained,
-        "status": stack.status if stack else "ABSENT",
-        "stack_id": stack.stack_id if stack else "",
-        "outputs": outputs,
-        "projects": records.projects(outputs),
-        "parameters": {
-            name: parameter._asdict() for name, parameter in outcome.plan.parameters.items()
-        },
-        "notes": plan.notes(outcome.plan),
-        "healed": outcome.healed,
-        "waited": round(outcome.waited, 1),
-    }
+    return {**result.as_dict(module.check_mode), "account": account, "region": api.region}
 
 
 @contextlib.contextmanager
 def _progress(path: str | None) -> t.Iterator[t.Callable[[str], None]]:
-    """Give a function that shows a line of progress, where somebody looks."""
+    """Give a function that appends a line to the file, if there is one."""
     with open(path or os.devnull, "a", encoding="utf-8") as stream:
 
         def show(line: str) -> None:

@@ -12,7 +12,7 @@ module: mlflow_stack_info
 short_description: Read CloudFormation stacks and their outputs
 version_added: 0.2.0
 description:
-  - Returns a record for each stack that is named, whether it is there or not. Asks AWS once for each.
+  - Returns a record for each named stack, whether it exists or not. Sends one request for each.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 extends_documentation_fragment:
@@ -26,7 +26,7 @@ options:
     elements: str
     required: true
   required:
-    description: Fail for a stack that is not there, or has no outputs yet.
+    description: Whether to fail if a stack does not exist, or has no outputs yet.
     type: bool
     default: false
 seealso:
@@ -34,7 +34,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Read where the backend is
+- name: Read the backend's stacks
   mlops.mlflow_aws.mlflow_stack_info:
     names: [mlflow, mlflow-projects]
     region: eu-central-1
@@ -44,47 +44,47 @@ EXAMPLES = r"""
 
 RETURN = r"""
 stacks:
-  description: A record for each stack by its name.
+  description: Record of each stack, by its name.
   returned: success
   type: dict
   contains:
     exists:
-      description: Whether there is a stack.
+      description: Whether the stack exists.
       type: bool
     status:
-      description: Its status, V(ABSENT) where there is none.
+      description: The stack's status, V(ABSENT) if it does not exist.
       type: str
     stack_id:
-      description: Its ARN, empty where there is none.
+      description: The stack's ARN, empty if it does not exist.
       type: str
     outputs:
-      description: Its outputs by name.
+      description: The stack's outputs, by name.
       type: dict
     projects:
-      description: What its outputs tell of each project, by the project's name.
+      description: Record of each project in the stack's outputs, by the project's name.
       type: dict
     parameters:
-      description: Its parameters by name.
+      description: The stack's parameters, by name.
       type: dict
     tags:
-      description: Its tags by name.
+      description: The stack's tags, by name.
       type: dict
     protected:
       description: Whether termination protection is on.
       type: bool
 account:
-  description: Number of the account.
+  description: ID of the AWS account.
   returned: success
   type: str
 region:
-  description: The region.
+  description: The AWS region.
   returned: success
   type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import plan, records
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import checks, info
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
 
 
@@ -110,12 +110,12 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     account = api.account()
     stacks = {}
     for name in params["names"]:
-        plan.require_name(name)
+        checks.require_name(name)
         stack = api.describe(name)
         if params["required"]:
             where = f"region {api.region} of account {account}"
-            plan.require_deployed(name, stack, where)
-        stacks[name] = records.info(stack)
+            checks.require_deployed(name, stack, where)
+        stacks[name] = info.info(stack)
     return {"changed": False, "stacks": stacks, "account": account, "region": api.region}
 
 

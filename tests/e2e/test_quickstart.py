@@ -159,7 +159,7 @@ def test_a_foreign_port_is_named_before_anything_happens(
             newcomer.projects.write_text(text)
     assert done.code == 1
     assert (
-        f"Project 'blocked': port {newcomer.base_port + 3} is held by process {os.getpid()} "
+        f"Project 'blocked': port {newcomer.base_port + 3} is in use by process {os.getpid()} "
         in done.output
     )
     assert not (newcomer.state / "projects" / "blocked").exists()

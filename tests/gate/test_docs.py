@@ -29,7 +29,7 @@ RECORDS = {
     "Project record": ("filter", "mlflow_project_records", "_value"),
     "Backend record": ("module", "mlflow_local_backend", "backend"),
     "Runtime record": ("module", "mlflow_installation", "installation"),
-    "Schema record": ("module", "mlflow_schema_migration", "schemas"),
+    "Schema record": ("module", "mlflow_sqlite_migration", "schemas"),
     "Server record": ("module", "mlflow_server", "servers"),
     "Run record": ("module", "mlflow_run", "runs"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import records
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import changes
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     Done,
     clean_environment,
@@ -118,9 +118,9 @@ def test_cfn_lint_looks_into_loops(tools: Tools) -> None:
 
 def test_what_replaces_a_resource_is_known_as_aws_tells_it(tools: Tools) -> None:
     """The properties of what holds data by which AWS builds another one, from their schemas."""
-    done = tools.python(SCHEMAS, *records.REPLACING)
+    done = tools.python(SCHEMAS, *changes.REPLACING)
     found = {kind: tuple(names) for kind, names in json.loads(done.output).items()}
-    assert found == records.REPLACING
+    assert found == changes.REPLACING
 
 
 @pytest.mark.parametrize("name", ["backend", "hosts", "projects"])

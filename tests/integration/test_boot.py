@@ -129,5 +129,5 @@ def test_without_cron_it_is_told(new_host: Callable[..., Host]) -> None:
     host = new_host("demo")
     options = host.options(host.server("demo"), start_at_boot=True)
     told = host.modules.refuse("mlflow_server", options, PATH="/nowhere")
-    assert "This host has no crontab to start servers at boot: install cron there" in told
+    assert "This host has no crontab to start servers at boot; install cron there" in told
     assert host.processes() == {}

@@ -135,14 +135,14 @@ def team(short_folder: Path) -> Team:
     return Team(short_folder)
 
 
-NO_DEMO = "no folder for demo: run the deploy playbook first."
+NO_DEMO = "no folder for demo; run the deploy playbook first."
 FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "no list": ("deploy", {}, "^mlflow_projects is not set: list at least one project "),
     "empty list": ("deploy", {"mlflow_projects": []}, "^mlflow_projects is empty: "),
     "typo": (
         "servers",
         {"mlflow_projects": [DEMO, {"name": "churn", "prot": 5001}]},
-        r"^mlflow_projects\[1\] 'churn': unknown key 'prot': did you mean 'port'\?$",
+        r"^mlflow_projects\[1\] 'churn': unknown key 'prot'; did you mean 'port'\?$",
     ),
     "backend": (
         "deploy",
@@ -157,12 +157,12 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "base port": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_base_port": "50x1"},
-        "^mlflow_base_port is a text: write a whole number without quotes.$",
+        "^mlflow_base_port is a string; write an integer without quotes.$",
     ),
     "python": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_server_base_python": "/bin/false"},
-        "^/bin/false is not a Python 3.11 or newer with venv and ensurepip: .*base_python.$",
+        "^/bin/false is not a Python 3.11 or newer with venv and ensurepip; .*base_python to its path.$",
     ),
     "address": (
         "deploy",
@@ -172,7 +172,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "bad character": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_state_dir": "{folder}/home/a?b"},
-        r"^mlflow_state_dir holds the character '\?' \(.*/home/a\?b\): choose a path without it.$",
+        r"^mlflow_state_dir contains the character '\?' \(.*/home/a\?b\): choose a path without it.$",
     ),
     "too long": (
         "deploy",
@@ -233,7 +233,7 @@ def test_a_folder_that_this_user_may_not_write(team: Team) -> None:
     ran = team.play("deploy", variables, before=before)
     assert ran.code == 2
     assert re.fullmatch(
-        rf"{locked}/state cannot be written: user \S+ has no right to write {locked}: choose "
+        rf"{locked}/state cannot be written, since user \S+ has no permission to write to {locked}; choose "
         "another mlflow_state_dir or change its owner.",
         ran.sentence,
     )

@@ -136,7 +136,7 @@ def test_one_bad_host_stops_no_other(fleet: Fleet) -> None:
         ["dan", "-"],
     ], done.output
     assert all(" ok " in line for line in lines[1:4])
-    assert re.fullmatch(rf"cy failed: .*port {port} is held by .*another 'port'\.", lines[6])
+    assert re.fullmatch(rf"cy failed: .*port {port} is in use by .*another 'port'\.", lines[6])
     assert re.fullmatch(r"dan failed: .*This host cannot be reached; .*refused", lines[7])
     assert {host: recap(done, host)["failed"] for host in (*HOSTS, "dan")} == {
         "ada": 0,
@@ -193,7 +193,7 @@ def test_a_look_hides_no_mistake(fleet: Fleet) -> None:
     for variables, sentence in (
         (
             {"mlflow_projects": [{"name": "demo", "prot": 1}]},
-            "unknown key 'prot': did you mean 'port'?",
+            "unknown key 'prot'; did you mean 'port'?",
         ),
         (
             {"mlflow_backend": "cloud"},

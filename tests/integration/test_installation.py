@@ -105,14 +105,14 @@ def test_another_file_than_the_lock_s_is_refused(
 def test_a_step_that_takes_too_long_is_ended(modules: Modules, options: dict[str, Any]) -> None:
     """With the variable that allows it more."""
     result = modules.refuse("mlflow_installation", options | {"timeout": 1})
-    assert result == "Installing MLflow took over 1 seconds: raise mlflow_server_install_timeout."
+    assert result == "Installing MLflow took over 1 seconds; raise mlflow_server_install_timeout."
 
 
 @pytest.mark.parametrize("given", ["/bin/false", "/nowhere/python3"])
 def test_a_python_that_will_not_do(given: str, modules: Modules, options: dict[str, Any]) -> None:
     """The variable and the remedy, before anything is made."""
     sentence = modules.refuse("mlflow_installation", options | {"python": given})
-    assert sentence.startswith(f"{given} is not a Python 3.11 or newer with venv and ensurepip: ")
+    assert sentence.startswith(f"{given} is not a Python 3.11 or newer with venv and ensurepip; ")
     assert not Path(options["state_dir"]).exists()
 
 

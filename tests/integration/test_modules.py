@@ -348,7 +348,7 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: Host) -> No
         name = Path(f"/proc/{pid}/comm").read_text().strip()
         for check in (True, False):
             assert fleet.modules.refuse("mlflow_server", options, check=check) == (
-                f"Project 'b': port {port} is held by process {pid} ({name}): end it, or give the "
+                f"Project 'b': port {port} is in use by process {pid} ({name}): end it, or give the "
                 "project another 'port'."
             )
     assert fleet.pids() == pids
@@ -366,10 +366,10 @@ def test_a_port_of_another_inventory_s_server_is_refused_as_such(
     options = ours.options(ours.server("churn", port=port))
     for check in (True, False):
         sentence = ours.modules.refuse("mlflow_server", options, check=check)
-        assert sentence.startswith(f"Project 'churn': port {port} is held by process ")
+        assert sentence.startswith(f"Project 'churn': port {port} is in use by process ")
         assert sentence.endswith(
             ", the server of project 'demo' that another inventory or runtime started with mlflow_state_dir "
-            f"{theirs.state}: stop that server there (mlflow_server_state=stopped), or give the project "
+            f"{theirs.state}; stop that server there (mlflow_server_state=stopped), or give the project "
             "another 'port'."
         )
     assert ours.processes() == {}
@@ -624,7 +624,7 @@ def test_the_local_backend_makes_folders_once(host: Host) -> None:
     options = {"state_dir": str(host.state), "projects": ["a", "b"], "create": False}
     sentence = host.modules.refuse("mlflow_local_backend", options, check=True)
     assert sentence == (
-        f"The local backend in {host.state}/projects has no folder for a, b: run the deploy "
+        f"The local backend in {host.state}/projects has no folder for a, b; run the deploy "
         "playbook first."
     )
     done = host.backend("a", "b", diff=True)
@@ -912,7 +912,7 @@ def test_a_look_tells_what_a_host_lacks(fleet: Host, looked: Callable[..., dict[
     assert looked(a, b | {"workers": 2})["reason"] == "the server of project 'b' is to restart"
     [port] = fleet.new_ports(1)
     with socket.create_server(("127.0.0.1", port)):
-        assert f"port {port} is held by" in looked(a, b | {"port": port})["reason"]
+        assert f"port {port} is in use by" in looked(a, b | {"port": port})["reason"]
     assert looked(a, stop_unlisted=True)["reason"] == "the server of project 'b' is to stop"
 
     environment = Path(records[1]["env_file"])

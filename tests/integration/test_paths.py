@@ -19,7 +19,7 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
 pytestmark = pytest.mark.timeout(300)
 
 SENTENCE = (
-    "mlflow_state_dir is 'state', which is not an absolute path: write the full path on the host, "
+    "mlflow_state_dir is 'state', which is not an absolute path; write the full path on the host, "
     "such as /srv/mlflow."
 )
 

@@ -91,12 +91,12 @@ def test_a_stamp_that_was_cut_short_is_told(modules: Modules, tmp_path: Path, cu
         "python": HOST_PYTHON,
         "entrypoint": str(tmp_path / "mlflow_entry.py"),
     }
-    sentence = modules.refuse("mlflow_schema_migration", options)
+    sentence = modules.refuse("mlflow_sqlite_migration", options)
     assert sentence.startswith(
         f"{tmp_path}/installed.json of the installed MLflow cannot be read ("
     )
-    assert sentence.endswith("): run the deploy playbook, which installs it again.")
-    assert modules.call("mlflow_schema_migration", options, check=True)["changed"]
+    assert sentence.endswith("); run the deploy playbook, which installs it again.")
+    assert modules.call("mlflow_sqlite_migration", options, check=True)["changed"]
     assert not (tmp_path / "mlflow.db").exists()
 
 
@@ -105,15 +105,15 @@ def test_a_stamp_that_was_cut_short_is_told(modules: Modules, tmp_path: Path, cu
     [
         (
             "KeyError('statename')",
-            "The module mlops.mlflow_aws.unforeseen met something unexpected (KeyError: 'statename'), which is ",
+            "The module mlops.mlflow_aws.unforeseen failed unexpectedly (KeyError: 'statename'), which is ",
         ),
         (
             "OSError(28, 'No space left on device')",
-            "The operating system of this host refused what was asked of it (No space left on device): ",
+            "The operating system of this host refused a request (No space left on device); ",
         ),
         (
             "PermissionError(13, 'Permission denied', '/a/b')",
-            "/a/b cannot be used (Permission denied): check its owner, its mode and the space on its disk",
+            "/a/b cannot be used (Permission denied); check its owner, its mode and the space on its disk",
         ),
     ],
 )

@@ -123,7 +123,7 @@ def test_two_runs_at_once_create_each_schema_once(host: Host) -> None:
     host.backend(*names)
     both = [
         host.modules.start(
-            "mlflow_schema_migration", {"schemas": host.schemas(*order), **host.program}
+            "mlflow_sqlite_migration", {"schemas": host.schemas(*order), **host.program}
         )
         for order in (names, names[::-1])
     ]
@@ -226,11 +226,11 @@ def test_what_must_not_be_migrated_is_refused(
     spoil(host.database("bad"), kind)
     before = tree(host.state)
     options = {"schemas": host.schemas("empty", "bad", "behind"), **host.program}
-    sentence = host.modules.refuse("mlflow_schema_migration", options, check=check)
+    sentence = host.modules.refuse("mlflow_sqlite_migration", options, check=check)
     assert sentence.startswith("Project 'bad': ")
     assert str(host.database("bad")) in sentence
     assert reason in sentence
-    assert "left as it is" in sentence
+    assert sentence.endswith("The file was not changed.")
     assert tree(host.state) == before
 
 
@@ -248,10 +248,10 @@ def test_a_migration_that_fails_leaves_the_original(host: Host, old: tuple[bytes
         connection.commit()
     before = tree(host.state)
     options = {"schemas": host.schemas("demo"), **host.program}
-    sentence = host.modules.refuse("mlflow_schema_migration", options)
-    assert sentence.startswith("Project 'demo': MLflow's migrate failed: sqlalchemy.exc.")
+    sentence = host.modules.refuse("mlflow_sqlite_migration", options)
+    assert sentence.startswith("Project 'demo': MLflow's migrate failed (sqlalchemy.exc.")
     assert "no such table" in sentence
-    assert sentence.endswith(": the databases were left as they were.")
+    assert sentence.endswith("). The databases were not changed.")
     assert tree(host.state) == before
 
 
@@ -262,11 +262,11 @@ def test_before_mlflow_is_installed(host: Host, old: tuple[bytes, str]) -> None:
     missing = host.state / "runtimes" / "3.17.2-000000000000"
     program = {"python": str(missing / "venv/bin/python"), "entrypoint": str(missing / "e.py")}
     options = {"schemas": host.schemas("old", "new"), **program}
-    foretold = host.modules.call("mlflow_schema_migration", options, check=True)
+    foretold = host.modules.call("mlflow_sqlite_migration", options, check=True)
     assert [item["state"] for item in foretold["schemas"]] == ["unknown", "empty"]
     assert foretold["changed"] is True
-    assert host.modules.refuse("mlflow_schema_migration", options) == (
-        f"No MLflow is installed at {program['python']}: run the deploy playbook."
+    assert host.modules.refuse("mlflow_sqlite_migration", options) == (
+        f"No MLflow is installed at {program['python']}; run the deploy playbook."
     )
 
 
@@ -285,7 +285,7 @@ def test_killed_at_any_moment_it_converges(
         for file in tree(host.state):
             (host.state / file).unlink()
         path.write_bytes(old[0])
-        process = host.modules.start("mlflow_schema_migration", options)
+        process = host.modules.start("mlflow_sqlite_migration", options)
         time.sleep(seconds)
         if whole_group:
             os.killpg(process.pid, signal.SIGKILL)

@@ -209,7 +209,7 @@ class Host:
         return self.modules.call("mlflow_local_backend", options, **how)
 
     def schemas(self, *names: str) -> list[dict[str, str]]:
-        """Return the option of mlflow_schema_migration for these projects."""
+        """Return the option of mlflow_sqlite_migration for these projects."""
         return [{"name": name, "uri": f"sqlite:///{self.database(name)}"} for name in names]
 
     def database(self, name: str) -> Path:
@@ -217,9 +217,9 @@ class Host:
         return self.state / "projects" / name / "mlflow.db"
 
     def migrate(self, *names: str, **how: Any) -> dict[str, Any]:
-        """Bring schemas to the head revision; return the result of mlflow_schema_migration."""
+        """Bring schemas to the head revision; return the result of mlflow_sqlite_migration."""
         options = {"schemas": self.schemas(*names), **self.program}
-        return self.modules.call("mlflow_schema_migration", options, **how)
+        return self.modules.call("mlflow_sqlite_migration", options, **how)
 
     def make(self, *names: str) -> None:
         """Make projects with a schema and a port each, but run no server."""

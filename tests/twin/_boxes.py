@@ -274,9 +274,13 @@ def boxes(team: Team, new_ports: Callable[[int], list[int]]) -> Iterator[Boxes]:
             }
         inventory = folder / "hosts.yml"
         shared = CHECKOUT / "inventories" / "aws" / "group_vars" / "mlflow_servers.yml"
+        written = yaml.safe_load(shared.read_text())
+        parameters = "mlflow_stack_parameters"
         variables = {
-            **yaml.safe_load(shared.read_text()),
+            **written,
             **team.twin.variables,
+            # What the inventory says of the stack stays, but for what the emulator needs.
+            parameters: {**(written[parameters] or {}), **team.twin.variables[parameters]},
             "ansible_python_interpreter": python,
             "mlflow_server_base_python": python,
             "mlflow_server_docker_host": engine.host,

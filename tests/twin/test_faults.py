@@ -286,7 +286,7 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
-    "no credentials": Fault("deploy", nobody, "no AWS credentials were found: name a profile"),
+    "no credentials": Fault("deploy", nobody, "no AWS credentials were found; set a profile"),
     "wrong region": Fault(
         "servers",
         given(mlflow_stack_region="eu-west-1"),

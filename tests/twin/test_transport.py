@@ -79,7 +79,7 @@ def test_deploy_without_a_path_to_the_database(
         }
         with socket.create_server(("127.0.0.1", port)):
             taken = team.play("deploy", variables=variables, check=False)
-        assert f"Port {port} for the tunnel to the database is held by" in taken.output
+        assert f"Port {port} for the tunnel to the database is in use by" in taken.output
         assert team.twin.aws.client("cloudformation").list_stacks()["StackSummaries"] == before
         done = team.play("deploy", "-vvv", variables=variables)
         assert set(table(done)) == {"over-https"}

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: makes the backend record of kind aws from what the stacks tell.
+"""Private to mlops.mlflow_aws: the backend record of kind aws, made from the outputs of the stacks.
 
 The record names secrets and never holds one. Its keys:
 
@@ -10,20 +10,20 @@ The record names secrets and never holds one. Its keys:
     artifact_root text; URI of the bucket
     database      dictionary: host, port, cluster_arn, secret (ARN of the master secret), username
     relay         dictionary: group (name of its Auto Scaling group) and document (name of the
-                  session document), empty where the stack has no relay
+                  session document), empty if the stack has no relay
     projects      by name: backend_store_uri (without user), artifacts_destination, database
-                  (secret, user, ca, and tunnel where there is one) and aws (region,
+                  (secret, user, ca, and tunnel if there is one) and aws (region,
                   endpoint_url, role_arn, key_parameter) of its servers
     schemas       list: name, uri, database (as of the projects) of the migrator
     kept          list: name and place (schema and artifacts) of projects that have an identity on the
                   stack, but no entry
     root_keys     list: name and parameter (name of the SSM parameter) of each project's root key; empty
-                  where an older release deployed the stack, whose servers then go on without one
+                  if an older release deployed the stack, whose servers then run without one
     kms_key       text; ARN of the key that encrypts them
-    identities    list: name, state, schema, runtime and migrator (each user and secret), of the
-                  projects that are to go too
+    identities    list: name, state, schema, runtime (the server user) and migrator (each user and
+                  secret), of projects in the state absent too
 
-Where the stacks are not there yet, in a first check mode run, what they would tell is empty.
+If the stacks do not exist yet, in a first check mode run, what they would report is empty.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import (
-    records as stack_records,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.projects import projects_of
+
+Record = t.Dict[str, t.Any]
+Outputs = t.Mapping[str, str]
 
 _NOTHING = {"runtime_secret": "", "migrator_secret": "", "role": "", "key": ""}
 
@@ -54,72 +55,36 @@ class Connection(t.NamedTuple):
 
 def record(
     records: t.Iterable[t.Mapping[str, t.Any]],
-    backend: t.Mapping[str, str],
-    projects: t.Mapping[str, str],
+    backend: Outputs,
+    projects: Outputs,
     connection: Connection,
-) -> dict[str, t.Any]:
+) -> Record:
     """Return the backend record; backend and projects are the outputs of the two stacks.
 
-    Raises MlflowError where the projects stack lacks one of the projects.
+    Raises MlflowError if the projects stack lacks one of the projects.
     """
-    known = stack_records.projects(projects)
+    known = projects_of(projects)
     states = {str(item["name"]): str(item["state"]) for item in records}
     names = [name for name, state in states.items() if state != "absent"]
-    missing = sorted(set(names) - set(known)) if projects else []
-    if missing:
-        raise MlflowError(
-            f"The projects stack has no {', '.join(missing)}: run the projects playbook first, also where "
-            "another inventory with this backend removed it (state: absent)."
-        )
+    if projects:
+        _require_known(names, known)
     places = {name: known.get(name, _NOTHING) for name in names}
-    server = f"mysql+pymysql://{backend.get('DatabaseEndpoint', '')}:{backend.get('DatabasePort', '3306')}"
     root = backend.get("ArtifactRoot", "")
     return {
         "kind": "aws",
         "region": connection.region,
         "artifact_root": root,
-        "database": {
-            "host": backend.get("DatabaseEndpoint", ""),
-            "port": int(backend.get("DatabasePort", "3306")),
-            "cluster_arn": backend.get("DatabaseClusterArn", ""),
-            "secret": backend.get("DatabaseSecretArn", ""),
-            "username": backend.get("DatabaseUsername", ""),
-        },
+        "database": _database(backend),
         "relay": {
             "group": backend.get("RelayAutoScalingGroup", ""),
             "document": backend.get("RelayDocument", ""),
         },
         "projects": {
-            name: {
-                "backend_store_uri": f"{server}/{_names.schema_name(name)}",
-                "artifacts_destination": f"{root}/projects/{name}",
-                "database": _identity(
-                    _names.runtime_user(name), place["runtime_secret"], connection
-                ),
-                "aws": {
-                    "region": connection.region,
-                    "endpoint_url": connection.endpoint_url,
-                    "role_arn": place["role"],
-                    "key_parameter": place.get("key", ""),
-                },
-            }
-            for name, place in places.items()
+            name: _project(name, place, backend, connection) for name, place in places.items()
         },
-        "schemas": [
-            {
-                "name": name,
-                "uri": f"{server}/{_names.schema_name(name)}",
-                "database": _identity(
-                    _names.migrator_user(name), place["migrator_secret"], connection
-                ),
-            }
-            for name, place in places.items()
-        ],
+        "schemas": [_schema(name, place, backend, connection) for name, place in places.items()],
         "kept": [
-            {
-                "name": name,
-                "place": f"schema {_names.schema_name(name)}, {root}/projects/{name}",
-            }
+            {"name": name, "place": f"schema {_names.schema_name(name)}, {root}/projects/{name}"}
             for name in sorted(set(known) - set(states))
         ],
         "root_keys": [
@@ -127,25 +92,74 @@ def record(
         ],
         "kms_key": backend.get("KmsKeyArn", ""),
         "identities": [
-            {
-                "name": name,
-                "state": "absent" if state == "absent" else "present",
-                "schema": _names.schema_name(name),
-                "runtime": {
-                    "user": _names.runtime_user(name),
-                    "secret": places.get(name, _NOTHING)["runtime_secret"],
-                },
-                "migrator": {
-                    "user": _names.migrator_user(name),
-                    "secret": places.get(name, _NOTHING)["migrator_secret"],
-                },
-            }
-            for name, state in states.items()
+            _identities(name, state, places.get(name, _NOTHING)) for name, state in states.items()
         ],
     }
 
 
-def _identity(user: str, secret: str, connection: Connection) -> dict[str, str]:
-    """Return a database identity as settings take it."""
+def _require_known(names: t.Iterable[str], known: t.Container[str]) -> None:
+    """Refuse projects that the projects stack does not have."""
+    missing = sorted(name for name in names if name not in known)
+    if missing:
+        raise MlflowError(
+            f"The projects stack does not have {', '.join(missing)}; run the projects playbook first. Another "
+            "inventory of this backend may have removed them (state: absent)."
+        )
+
+
+def _database(backend: Outputs) -> Record:
+    """Return the database of the backend's stack."""
+    return {
+        "host": backend.get("DatabaseEndpoint", ""),
+        "port": int(backend.get("DatabasePort", "3306")),
+        "cluster_arn": backend.get("DatabaseClusterArn", ""),
+        "secret": backend.get("DatabaseSecretArn", ""),
+        "username": backend.get("DatabaseUsername", ""),
+    }
+
+
+def _uri(name: str, backend: Outputs) -> str:
+    """Return the URI of a project's schema, without user."""
+    host, port = backend.get("DatabaseEndpoint", ""), backend.get("DatabasePort", "3306")
+    return f"mysql+pymysql://{host}:{port}/{_names.schema_name(name)}"
+
+
+def _project(name: str, place: Outputs, backend: Outputs, connection: Connection) -> Record:
+    """Return what the servers of a project need."""
+    return {
+        "backend_store_uri": _uri(name, backend),
+        "artifacts_destination": f"{backend.get('ArtifactRoot', '')}/projects/{name}",
+        "database": _login(_names.runtime_user(name), place["runtime_secret"], connection),
+        "aws": {
+            "region": connection.region,
+            "endpoint_url": connection.endpoint_url,
+            "role_arn": place["role"],
+            "key_parameter": place.get("key", ""),
+        },
+    }
+
+
+def _schema(name: str, place: Outputs, backend: Outputs, connection: Connection) -> Record:
+    """Return what a migration of a project's schema needs."""
+    return {
+        "name": name,
+        "uri": _uri(name, backend),
+        "database": _login(_names.migrator_user(name), place["migrator_secret"], connection),
+    }
+
+
+def _identities(name: str, state: str, place: Outputs) -> Record:
+    """Return a project as mlflow_project_schema takes it."""
+    return {
+        "name": name,
+        "state": "absent" if state == "absent" else "present",
+        "schema": _names.schema_name(name),
+        "runtime": {"user": _names.runtime_user(name), "secret": place["runtime_secret"]},
+        "migrator": {"user": _names.migrator_user(name), "secret": place["migrator_secret"]},
+    }
+
+
+def _login(user: str, secret: str, connection: Connection) -> dict[str, str]:
+    """Return a database user as settings take it."""
     tunnel = {"tunnel": connection.tunnel} if connection.tunnel else {}
     return {"secret": secret, "user": user, "ca": connection.ca, **tunnel}

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to mlops.mlflow_aws: the projects' root keys in AWS Systems Manager.
 
-A key is made once and never read here: only its project's servers can. Which are there is asked
-for fifty at a time, without their values.
+A key is created once and never read here; only its project's servers can read it. Existing keys
+are listed fifty at a time, without their values.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Keys:
         self.made: list[str] = []
 
     def missing(self, names: t.Sequence[str]) -> list[str]:
-        """Return those of the parameters that do not exist; refuse one that is not encrypted."""
+        """Return the parameters that do not exist; refuse one that is not encrypted."""
         found: dict[str, str] = {}
-        with _aws.explained("look for the projects' keys", self._client):
+        with _aws.explained("list the projects' keys", self._client):
             pages = self._client.get_paginator("describe_parameters")
             for start in range(0, len(names), _BATCH):
                 wanted = {
@@ -46,20 +46,20 @@ class Keys:
         for name, kind in found.items():
             if kind != _SECURE:
                 raise MlflowError(
-                    f"The parameter {name} is a {kind}: move what it holds elsewhere and delete it, "
-                    "so that a project's key can be kept there."
+                    f"The parameter {name} is a {kind} and must be a SecureString; move its value elsewhere "
+                    "and delete it."
                 )
         return [name for name in names if name not in found]
 
     def make(self, name: str, kms_key: str, project: str) -> bool:
-        """Make one key; say whether it was made, and not by another run meanwhile."""
+        """Create one key; return whether it was created, and not by another run in the meantime."""
         key = base64.b64encode(secrets.token_bytes(_BYTES)).decode("ascii")
         self.made.append(key)
-        with _aws.explained(f"make the key {name} of project '{project}'", self._client):
+        with _aws.explained(f"create the key {name} of project '{project}'", self._client):
             try:
                 self._client.put_parameter(
                     Name=name,
-                    Description=f"Root key of the MLflow project {project}; without it encrypted data are lost",
+                    Description=f"Root key of the MLflow project {project}; without it, encrypted data is lost",
                     Value=key,
                     Type=_SECURE,
                     KeyId=kms_key,

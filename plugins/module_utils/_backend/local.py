@@ -13,7 +13,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import file
 
 _DATABASE = "mlflow.db"
 _ARTIFACTS = "artifacts"
-# Made by the first start of its server: what it decrypts lies in the database beside it.
+# Created by the first start of its server; what it decrypts lies in the database beside it.
 _KEY = "key"
 
 
@@ -33,22 +33,22 @@ def record(state: Path, projects: t.Iterable[str]) -> dict[str, t.Any]:
 
 
 def missing_folders(backend: t.Mapping[str, t.Any]) -> list[Path]:
-    """Return the folders that are not there yet; the deepest ones, which imply the others."""
+    """Return the folders that do not exist yet; the deepest ones, which imply the others."""
     folders = [Path(project["artifacts_destination"]) for project in backend["projects"].values()]
     return [folder for folder in folders if not folder.is_dir()]
 
 
 def not_deployed(missing: t.Sequence[Path]) -> MlflowError:
-    """Return the error of a play that reads what no deploy has made yet."""
+    """Return the error of a play that reads folders which do not exist yet."""
     projects = ", ".join(sorted(folder.parent.name for folder in missing))
     return MlflowError(
-        f"The local backend in {missing[0].parent.parent} has no folder for {projects}: run the deploy "
+        f"The local backend in {missing[0].parent.parent} has no folder for {projects}; run the deploy "
         "playbook first."
     )
 
 
 def kept(state: Path, listed: t.Container[str]) -> list[dict[str, str]]:
-    """Return name and place of each project whose data are here though it is not listed."""
+    """Return name and place of each project that has data here and is not listed."""
     folders = sorted(files.projects_folder(state).glob("*/"))
     return [
         {"name": folder.name, "place": str(folder)}

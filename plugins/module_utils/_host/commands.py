@@ -4,7 +4,7 @@
 """Private to mlops.mlflow_aws: runs other programs, and reads what they print.
 
 Every program of a host is started here, with a timeout, so that one that hangs, is missing or
-prints something else than was asked for ends in one sentence.
+prints unexpected output fails with one sentence.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def run(
     folder: str | None = None,
     keep_locks: bool = False,
 ) -> Ran:
-    """Run a program to its end and return how it ended; one that fails is the caller's to judge.
+    """Run a program to its end and return how it ended; the caller judges one that fails.
 
-    Raises ProgramError "FAILURE (why): REMEDY." where it cannot be started or takes over timeout
+    Raises ProgramError "FAILURE (why); REMEDY." if it cannot be started or takes over timeout
     seconds. text goes to its standard input; merged puts both of its streams into output;
     keep_locks lets it keep our locks, should it outlive this process.
     """
@@ -87,11 +87,11 @@ def run(
         )
     except subprocess.TimeoutExpired:
         why = f"{command[0]} did not end within {timeout:.0f} seconds"
-        raise Overdue(f"{failure} ({why}): {remedy}.", why) from None
+        raise Overdue(f"{failure} ({why}); {remedy}.", why) from None
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else error
         why = f"{command[0]} cannot be run: {said}"
-        raise ProgramError(f"{failure} ({why}): {remedy}.", why) from error
+        raise ProgramError(f"{failure} ({why}); {remedy}.", why) from error
     return Ran(done.returncode, done.stdout, done.stderr or "")
 
 
@@ -114,7 +114,7 @@ def document(
 ) -> dict[str, t.Any]:
     """Return the JSON object that a program or a file of ours holds, in its last line that has one.
 
-    Raises MlflowError "WHAT cannot be read (why): REMEDY." unless it is one with these keys of
+    Raises MlflowError "WHAT cannot be read (why); REMEDY." unless it is one with these keys of
     these types.
     """
     lines = [line for line in text.splitlines() if line.startswith("{")]
@@ -122,12 +122,12 @@ def document(
         # One of several lines, as people may have formatted it, is read whole.
         found = json.loads(lines[-1] if lines and lines[-1].rstrip().endswith("}") else text)
     except ValueError as error:
-        raise MlflowError(f"{what} cannot be read ({_phrase(text, error)}): {remedy}.") from None
+        raise MlflowError(f"{what} cannot be read ({_phrase(text, error)}); {remedy}.") from None
     if not isinstance(found, dict):
-        raise MlflowError(f"{what} cannot be read (it holds no JSON object): {remedy}.")
+        raise MlflowError(f"{what} cannot be read (it is not a JSON object); {remedy}.")
     for key, kind in keys.items():
         if not isinstance(found.get(key), kind):
-            raise MlflowError(f"{what} cannot be read (its '{key}' is missing): {remedy}.")
+            raise MlflowError(f"{what} cannot be read (its key '{key}' is missing); {remedy}.")
     return found
 
 
@@ -156,5 +156,5 @@ def _exception(lines: t.Sequence[str]) -> str:
 
 
 def _phrase(text: str, error: ValueError) -> str:
-    """Say what is wrong with a text that is no JSON."""
-    return f"it is no JSON: {error}" if text.strip() else "it is empty"
+    """Return what is wrong with a text that is not JSON."""
+    return f"it is not JSON: {error}" if text.strip() else "it is empty"

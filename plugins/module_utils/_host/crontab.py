@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: lets a host start what it runs as processes when it boots.
+"""Private to mlops.mlflow_aws: starts a host's processes at boot.
 
 By a line of the user's own crontab for each Supervisor, since that needs no root, on Linux and
-macOS alike. Other lines are left as they are.
+macOS alike. Other lines are not changed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Boot(t.NamedTuple):
     wanted: bool
 
     def differs(self, runs: bool) -> bool:
-        """Say whether the crontab is not as it should be; runs: whether there is anything to start."""
+        """Return whether the crontab is not as it should be; runs: whether there is anything to start."""
         line = self._line(runs)
         try:
             return self._ours(_read()) != ([line] if line else [])
@@ -47,7 +47,7 @@ class Boot(t.NamedTuple):
             raise self._unread(error) from error
 
     def write(self, runs: bool) -> None:
-        """Give the crontab the folder's line, or take it away."""
+        """Add the folder's line to the crontab, or remove it."""
         line = self._line(runs)
         # All that this user starts at boot stands in one crontab, whatever folder it is of.
         with files.exclusive(_lock(self.folder), 2 * _SECONDS, "changing this user's crontab"):
@@ -68,12 +68,12 @@ class Boot(t.NamedTuple):
         return self.folder / _MARKER
 
     def _unread(self, error: MlflowError) -> MlflowError:
-        """Return the sentence for a line that nobody can take away."""
+        """Return the error for a line that cannot be removed."""
         why = error.why if isinstance(error, commands.ProgramError) else str(error)
         return MlflowError(
             f"The line '@reboot ... {_mark(self.folder)}' of an earlier run cannot be removed from this "
-            f"user's crontab ({why.rstrip('.')}), so it would still start servers at boot: let this user "
-            f"change its crontab, or remove that line as root and delete {self._marker}."
+            f"user's crontab ({why.rstrip('.')}), so it would still start servers at boot; allow this user "
+            f"to change its crontab, or remove that line as root and delete {self._marker}."
         )
 
     def _line(self, runs: bool) -> str | None:
@@ -116,14 +116,14 @@ def _run(arguments: t.Sequence[str], text: str = "") -> str:
     program = shutil.which("crontab")
     if not program:
         raise MlflowError(
-            f"This host has no crontab to start servers at boot: install cron there, or {_OFF}."
+            f"This host has no crontab to start servers at boot; install cron there, or {_OFF}."
         )
-    failure = "crontab does not let servers start at boot"
-    remedy = f"see what keeps it there, or {_OFF}"
+    failure = "crontab failed to start servers at boot"
+    remedy = f"check cron on this host, or {_OFF}"
     answer = commands.run([program, *arguments], _SECONDS, failure, remedy, text=text)
     if answer.code != 0 and _NONE not in answer.errors:
         raise commands.ProgramError(
-            f"crontab refused to start servers at boot ({answer.reason}): allow this user a crontab, or "
+            f"crontab refused to start servers at boot ({answer.reason}); allow this user a crontab, or "
             f"{_OFF}.",
             f"crontab refused: {answer.reason}",
         )

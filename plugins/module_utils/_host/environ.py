@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: the environment of every program that it starts with an MLflow.
+"""Private to mlops.mlflow_aws: the environment of every program that is started with an MLflow.
 
 What a person exports for their own work (MLFLOW_*, OTEL_*, PYTHON*, proxies, certificates) is about
 other servers and other Pythons. So there is a list of what is passed on, and nothing else is.

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
 
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
@@ -31,6 +32,7 @@ PRIVATE_FILE = 0o600
 STATE_DIR = "{state_dir}"
 # The one tunnel of a host, by what it leads to.
 TUNNEL = "database"
+_POLL_SECONDS = 0.1
 
 
 def state_folder(given: str | None) -> Path:
@@ -41,7 +43,7 @@ def state_folder(given: str | None) -> Path:
     bad = sorted(letter for letter in set(str(folder)) if letter in "?;#%\"'" or letter < " ")
     if bad:
         raise MlflowError(
-            f"mlflow_state_dir holds the character {bad[0]!r} ({folder}): choose a path without it."
+            f"mlflow_state_dir contains the character {bad[0]!r} ({folder}); choose a path without it."
         )
     return folder
 
@@ -67,7 +69,7 @@ def tunnel_folder(state: Path) -> Path:
 
 
 def has_tunnel(state: Path) -> bool:
-    """Say whether there is a tunnel, open or not."""
+    """Return whether there is a tunnel, open or not."""
     return (tunnel_folder(state) / TUNNEL).is_dir()
 
 
@@ -82,25 +84,25 @@ def ports_folder(state: Path) -> Path:
 
 
 def require_writable(folder: Path, remedy: str) -> None:
-    """Refuse a folder that this user can neither write to nor make, before anything is made."""
+    """Refuse a folder that this user can neither write to nor create, before anything is created."""
     nearest = folder
     while not os.path.lexists(nearest):
         nearest = nearest.parent
     if not nearest.is_dir():
-        raise MlflowError(f"{folder} cannot be used: {nearest} is not a folder: {remedy}.")
+        raise MlflowError(f"{folder} cannot be used, since {nearest} is not a folder; {remedy}.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise MlflowError(
-            f"{folder} cannot be written: user {_user()} has no right to write {nearest}: {remedy}."
+            f"{folder} cannot be written, since user {_user()} has no permission to write to {nearest}; {remedy}."
         )
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents, the last one for this user only."""
+    """Create a folder and its parents, the last one for this user only."""
     try:
         folder.mkdir(parents=True, mode=PRIVATE_FOLDER, exist_ok=True)
     except OSError as error:
         raise MlflowError(
-            f"{folder} cannot be made: {error.strerror}: free it or choose another mlflow_state_dir."
+            f"{folder} cannot be created ({error.strerror}); free it or choose another mlflow_state_dir."
         ) from error
 
 
@@ -130,24 +132,30 @@ def exclusive(path: Path, timeout: float, purpose: str) -> t.Iterator[None]:
     timeout is in seconds; purpose says in the error what the other holder is doing. A child
     process that is started with close_fds=False holds it too, should it outlive this process.
     """
-    deadline = time.monotonic() + timeout
     with path.open("a", encoding="utf-8") as stream:
         os.chmod(path, PRIVATE_FILE)
         os.set_inheritable(stream.fileno(), True)
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise
-            if time.monotonic() > deadline:
-                raise MlflowError(
-                    f"Another run has been {purpose} for over {timeout:.0f} seconds (it holds {path}): "
-                    "wait for it to end, then run again."
-                )
-            time.sleep(0.1)
+        wait(
+            lambda: _lock(stream),
+            time.monotonic() + timeout,
+            lambda: MlflowError(
+                f"Another run has been {purpose} for over {timeout:.0f} seconds (it holds {path}); "
+                "wait for it to end, then rerun."
+            ),
+            _POLL_SECONDS,
+        )
         yield
+
+
+def _lock(stream: t.IO[str]) -> bool | None:
+    """Lock a file; None if somebody else holds it."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        return None
+    return True
 
 
 def _user() -> str:

@@ -78,7 +78,7 @@ def environment_folder(name: str) -> str | None:
 def _refusal(variable: str, given: str) -> MlflowError:
     """Return the error for a path that is not absolute."""
     return MlflowError(
-        f"{variable} is {given!r}, which is not an absolute path: write the full path on the host, such "
+        f"{variable} is {given!r}, which is not an absolute path; write the full path on the host, such "
         f"as {_EXAMPLES.get(variable, _EXAMPLE)}."
     )
 
@@ -87,6 +87,6 @@ def _require_outside(variable: str, path: str) -> None:
     """Refuse a path inside of the installed collection."""
     if _COLLECTION in f"{path}{os.sep}":
         raise MlflowError(
-            f"{variable} is {path!r}, a folder of the installed collection, whose next installation deletes "
-            f"it: choose a path outside, such as {_EXAMPLES.get(variable, _EXAMPLE)}."
+            f"{variable} is {path!r}, inside the installed collection, which its next installation deletes; "
+            f"choose a path outside, such as {_EXAMPLES.get(variable, _EXAMPLE)}."
         )

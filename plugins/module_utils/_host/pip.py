@@ -115,7 +115,7 @@ def _read(python: str, variables: t.Mapping[str, str], file: str) -> dict[str, s
             check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise PipError(f"pip's settings cannot be read ({error}); run again.") from error
+        raise PipError(f"pip's settings cannot be read ({error}); rerun.") from error
     if answer.returncode != 0:
         lines = [line.strip() for line in answer.stderr.splitlines() if line.strip()]
         # pip names the file in a line or two; what stands in it may be a password.
@@ -123,7 +123,7 @@ def _read(python: str, variables: t.Mapping[str, str], file: str) -> dict[str, s
         reason = (told or lines or ["it printed nothing"])[-1]
         raise PipError(
             f"pip's settings cannot be read ({reason}); correct its pip.conf, or name another file in "
-            f"{_FILE}, and run again."
+            f"{_FILE}, and rerun."
         )
     found: dict[str, str] = json.loads(answer.stdout)
     return found
@@ -140,7 +140,7 @@ def _normal(name: str) -> str:
 
 
 def _is_whole(metadata: Path) -> bool:
-    """Say whether the first files that an installed package lists are there."""
+    """Return whether the first files that an installed package lists are there."""
     packages = metadata.parent
     try:
         with (metadata / "RECORD").open(encoding="utf-8") as record:

@@ -44,14 +44,14 @@ def holder(host: str, port: int) -> Holder | None:
 
 
 def taken(project: str, port: int, who: str, end: str) -> MlflowError:
-    """Return the refusal of a project's port that somebody holds; end is what ends that."""
+    """Return the error for a project's port that is in use; end is what ends that."""
     return MlflowError(
-        f"Project '{project}': port {port} is held by {who}: {end}, or give the project another 'port'."
+        f"Project '{project}': port {port} is in use by {who}; {end}, or give the project another 'port'."
     )
 
 
 def is_free(host: str, port: int) -> bool:
-    """Say whether a server of this user could listen on the port."""
+    """Return whether a server of this user could listen on the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As servers do: a port whose old connections are still closing is free.
@@ -62,7 +62,7 @@ def is_free(host: str, port: int) -> bool:
             if error.errno == errno.EADDRINUSE:
                 return False
             raise MlflowError(
-                f"No server can listen on {host} port {port}: {error.strerror}: correct mlflow_server_host."
+                f"No server can listen on {host} port {port} ({error.strerror}); correct mlflow_server_host."
             ) from error
     return True
 
@@ -86,7 +86,7 @@ def _from_proc(host: str, port: int) -> Holder | None:
 
 
 def _meet(host: str, listener: str) -> bool:
-    """Say whether a listener on an address, as /proc writes it, keeps servers off host."""
+    """Return whether a listener on an address, as /proc writes it, keeps servers off host."""
     words = [int(listener[start : start + 8], 16) for start in range(0, len(listener), 8)]
     theirs = ipaddress.ip_address(struct.pack(f"={len(words)}I", *words))
     if isinstance(theirs, ipaddress.IPv6Address) and theirs.ipv4_mapped:
@@ -121,7 +121,7 @@ def _from_lsof(port: int) -> Holder | None:
         return None
     command = [lsof, "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
     try:
-        answer = commands.run(command, _LSOF_SECONDS, "lsof failed", "look who holds the port")
+        answer = commands.run(command, _LSOF_SECONDS, "lsof failed", "find out what uses the port")
     except MlflowError:
         # That it is held is known without it.
         return None

@@ -56,7 +56,7 @@ def install(
     what: str,
     imports: t.Sequence[str] = (),
 ) -> None:
-    """Install locked requirements into a folder anew, by the Python base, and write programs beside.
+    """Install locked requirements into a new folder, with the Python base, and write programs beside.
 
     timeout is in seconds for each step; what names the whole in errors; imports are modules that
     must work in the end. Raises MlflowError.
@@ -73,7 +73,7 @@ def install(
     try:
         reach = pip.environment(python, isolation.environment())
     except pip.PipError as error:
-        raise MlflowError(f"{what} could not be installed: {error}") from error
+        raise MlflowError(f"{_start(what)} could not be installed: {error}") from error
     run(
         isolation.isolated(
             python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
@@ -87,8 +87,8 @@ def install(
     absent = lacking(folder)
     if absent:
         raise MlflowError(
-            f"{what} could not be installed: pip put {', '.join(absent[:3])} elsewhere than into "
-            f"{folder / 'venv'}: look at `pip config list` on this host, then run again."
+            f"{_start(what)} could not be installed: pip put {', '.join(absent[:3])} outside "
+            f"{folder / 'venv'}; check `pip config list` on this host, then rerun."
         )
     if imports:
         run(isolation.isolated(python, "-c", f"import {', '.join(imports)}"), timeout, what)
@@ -104,7 +104,7 @@ def lacking(folder: Path) -> list[str]:
 
 
 def is_whole(folder: Path) -> bool:
-    """Say whether what was installed into a folder is still there, and its Python runs."""
+    """Return whether what was installed into a folder is still there, and its Python runs."""
     return python_version(str(interpreter(folder))) is not None and not lacking(folder)
 
 
@@ -140,9 +140,14 @@ def base_python(given: str | None) -> tuple[str, tuple[int, int]]:
     wanted = ".".join(map(str, OLDEST_PYTHON))
     where = f"{given} is not" if given else "No interpreter on this host is"
     raise MlflowError(
-        f"{where} a Python {wanted} or newer with venv and ensurepip: install one (on Debian and "
-        "Ubuntu the package python3-venv) or name it in mlflow_server_base_python."
+        f"{where} a Python {wanted} or newer with venv and ensurepip; install one (on Debian and "
+        "Ubuntu the package python3-venv) or set mlflow_server_base_python to its path."
     )
+
+
+def _start(what: str) -> str:
+    """Return a name as the beginning of a sentence."""
+    return what[:1].upper() + what[1:]
 
 
 def run(
@@ -156,7 +161,7 @@ def run(
         answer = commands.run(
             command,
             timeout,
-            f"{what} could not be installed",
+            f"{_start(what)} could not be installed",
             "install what is missing",
             environment=isolation.environment() if environment is None else environment,
             merged=True,
@@ -165,11 +170,11 @@ def run(
         )
     except commands.Overdue as error:
         raise MlflowError(
-            f"Installing {what} took over {timeout:.0f} seconds: raise mlflow_server_install_timeout."
+            f"Installing {what} took over {timeout:.0f} seconds; raise mlflow_server_install_timeout."
         ) from error
     if answer.code != 0:
         raise MlflowError(
-            f"{what} could not be installed ({answer.reason}): check the package index that "
-            "pip uses on this host and the room on its disk, then run again."
+            f"{_start(what)} could not be installed ({answer.reason}); check the package index that "
+            "pip uses on this host and the space on its disk, then rerun."
         )
     return answer.output

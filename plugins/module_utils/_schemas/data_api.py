@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: SQL over HTTPS and IAM, by the RDS Data API.
+"""Private to mlops.mlflow_aws: SQL over HTTPS and IAM, through the RDS Data API.
 
-It needs no network path to the database, and the master secret is read by AWS, not here.
+It needs no network path to the database, and AWS reads the master secret, not this module.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.database
     Rows,
     SqlError,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql_errors import DENIED
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
 
 _RETRY_SECONDS = 2.0
 # Seconds after which an idle session ends: of a killed run nothing else would end it.
@@ -27,7 +29,6 @@ _SESSION_SECONDS = 60
 _RESUMING = {"DatabaseResumingException"}
 _ASLEEP = {*_RESUMING, "DatabaseUnavailableException"}
 _NUMBER = re.compile(r"(?:code: |ERROR |\()(\d{4})\b[).,:]*(?: Message:)?\s*(.*)", re.DOTALL)
-_DENIED = {1044, 1045}
 
 
 class DataApiTransport:
@@ -78,17 +79,28 @@ class DataApiTransport:
     def _call(self, operation: str, arguments: t.Mapping[str, t.Any]) -> t.Any:
         """Call AWS; try again while the cluster resumes."""
         call = getattr(self._client, operation)
-        deadline = time.monotonic() + self._timeout
-        answer = None
-        while answer is None:
+        start = time.monotonic()
+        told: list[str] = []
+
+        def attempt() -> t.Any:
             with _aws.explained(f"run SQL on {self.where} by the RDS Data API", self._client):
-                answer = self._try(call, arguments, deadline)
+                return self._attempt(call, arguments, told)
+
+        def late() -> MlflowError:
+            return MlflowError(
+                f"The database of {self.where} did not wake up within {self._timeout:.0f} seconds "
+                f"({told[-1]}); rerun, or raise the timeout."
+            )
+
+        answer = wait(attempt, start + self._timeout, late, _RETRY_SECONDS)
+        if told:
+            self.waited += time.monotonic() - start
         return answer
 
-    def _try(
-        self, call: t.Callable[..., t.Any], arguments: t.Mapping[str, t.Any], deadline: float
+    def _attempt(
+        self, call: t.Callable[..., t.Any], arguments: t.Mapping[str, t.Any], told: list[str]
     ) -> t.Any:
-        """Call AWS once; return None after a pause where the cluster is still resuming."""
+        """Call AWS once; return None, with AWS's words in told, if the cluster is still resuming."""
         try:
             return call(**self._target, **arguments)
         except self._client.exceptions.ClientError as error:
@@ -96,40 +108,34 @@ class DataApiTransport:
             if code not in (_RESUMING if self._awake else _ASLEEP):
                 self._refuse(code, text)
                 raise
-        if time.monotonic() + _RETRY_SECONDS > deadline:
-            raise MlflowError(
-                f"The database of {self.where} did not wake up within {self._timeout:.0f} seconds "
-                f"({text}): run again, or raise the timeout."
-            )
-        time.sleep(_RETRY_SECONDS)
-        self.waited += _RETRY_SECONDS
+        told.append(text)
         return None
 
     def _refuse(self, code: str, text: str) -> None:
-        """Raise what MySQL or the Data API said; return where it is about AWS itself."""
+        """Raise what MySQL or the Data API said; return if it is about AWS itself."""
         secret = self._target["secretArn"]
         if code == "HttpEndpointNotEnabledException":
             raise MlflowError(
-                f"{self.where} has no Data API: set EnableHttpEndpoint in the backend's stack, or use the "
+                f"{self.where} has no Data API; set EnableHttpEndpoint in the backend's stack, or use the "
                 "transport mysql."
             )
         if code in ("SecretsErrorException", "InvalidSecretException"):
             raise MlflowError(
-                f"The RDS Data API cannot use the secret {secret} ({text}): check that it exists and is "
+                f"The RDS Data API cannot use the secret {secret} ({text}); check that it exists and is "
                 "this cluster's master secret."
             )
         if "not found for ARN" in text or code == "DatabaseNotFoundException":
             raise MlflowError(
-                f"There is no {self.where} in this account and region: deploy the backend, or set the "
+                f"There is no {self.where} in this account and region; deploy the backend, or set the "
                 "region that it is in."
             )
         found = _NUMBER.search(text)
         if not found:
             return
         number = int(found[1])
-        if number in _DENIED and "using password" in text:
+        if number in DENIED and "using password" in text:
             raise MlflowError(
-                f"MySQL on {self.where} refuses the user of the secret {secret}: check that it is this "
+                f"MySQL on {self.where} rejected the user of the secret {secret}; check that it is this "
                 "cluster's master secret."
             )
         raise SqlError(number, found[2].strip(" '\")"))

@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
 
 Rows = t.List[t.Tuple[t.Any, ...]]
 
@@ -23,10 +24,10 @@ _NEAR = re.compile(r" near '.*", re.DOTALL)
 
 
 class SqlError(MlflowError):
-    """MySQL refused a statement; code is its number, reason its words without the statement."""
+    """MySQL rejected a statement; code is its number, reason its words without the statement."""
 
     def __init__(self, code: int, reason: str) -> None:
-        # A syntax error quotes the statement, which may hold what is nobody's business.
+        # A syntax error quotes the statement, which may hold a verifier.
         self.reason = " ".join(_NEAR.sub("", reason).split()).rstrip(".")
         self.code = code
         super().__init__(f"MySQL answered {code}: {self.reason}.")
@@ -47,7 +48,7 @@ class Transport(t.Protocol):
         """Return the rows of a statement that changes nothing."""
 
     def execute(self, sql: str) -> None:
-        """Carry out a statement; raises SqlError where MySQL refuses it."""
+        """Carry out a statement; raises SqlError if MySQL rejects it."""
 
     def hold(self, name: str, timeout: float) -> t.ContextManager[None]:
         """Hold a lock of the database while the block runs; it ends with this process."""
@@ -60,14 +61,17 @@ def locked(ask: t.Callable[[str], Rows], name: str, timeout: float, where: str) 
     timeout bounds the wait in seconds; the error says who holds it.
     """
     lock = sql_text.literal(name)
-    deadline = time.monotonic() + timeout
-    while ask(f"SELECT GET_LOCK({lock}, 0)")[0][0] != 1:
-        if time.monotonic() > deadline:
-            raise MlflowError(
-                f"Another run is changing the schemas on {where} and has been for over {timeout:.0f} "
-                f"seconds ({_holder(ask, lock)}): wait for it to end, then run again."
-            )
-        time.sleep(_POLL_SECONDS)
+
+    def held() -> bool | None:
+        return True if ask(f"SELECT GET_LOCK({lock}, 0)")[0][0] == 1 else None
+
+    def late() -> MlflowError:
+        return MlflowError(
+            f"Another run has been changing the schemas on {where} for over {timeout:.0f} seconds "
+            f"({_holder(ask, lock)}); wait for it to end, then rerun."
+        )
+
+    wait(held, time.monotonic() + timeout, late, _POLL_SECONDS)
     try:
         yield
     finally:
@@ -77,7 +81,7 @@ def locked(ask: t.Callable[[str], Rows], name: str, timeout: float, where: str) 
 
 
 def _holder(ask: t.Callable[[str], Rows], lock: str) -> str:
-    """Say which connection holds a lock."""
+    """Return which connection holds a lock."""
     rows = ask(
         "SELECT ID, USER, HOST, TIME FROM information_schema.PROCESSLIST "
         f"WHERE ID = IS_USED_LOCK({lock})"

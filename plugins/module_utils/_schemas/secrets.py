@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: what Secrets Manager holds for projects' users.
+"""Private to mlops.mlflow_aws: the secrets of Secrets Manager that hold projects' database passwords.
 
 Versions of all secrets come with their list, a hundred to a call; values are fetched only for
 passwords that must be set.
@@ -9,22 +9,26 @@ passwords that must be set.
 
 from __future__ import annotations
 
-import json
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.plan import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model import (
     Credential,
-    Identity,
-    Wanted,
+    ProjectSpec,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.secret_content import (
+    ListedSecret,
+    content_of,
+    credential_of,
+    current_version,
+    listed_secret,
+    password_of,
+    replaced,
 )
 
-_CURRENT = "AWSCURRENT"
 _BATCH = 20
 _PAGE = 100
-_MISSING = "ResourceNotFoundException"
 # What answers where a role may read single secrets only, or an emulator knows no batches.
 _NO_BATCH = {
     "AccessDeniedException",
@@ -34,23 +38,19 @@ _NO_BATCH = {
 }
 
 
-class Remembered(t.NamedTuple):
-    """What the list says of one secret."""
-
-    version: str
-    deleted: bool
-
-
 class Secrets:
-    """Secrets Manager, as far as projects' passwords need it."""
+    """The secrets of Secrets Manager that projects' passwords are in."""
 
-    def __init__(self, client: t.Any, tag_key: str) -> None:
-        """Use a client; tag_key is that of a tag by which the list is shortened, empty for none."""
+    def __init__(self, client: t.Any, tag_key: str, passwords: list[str]) -> None:
+        """Use a client; tag_key is that of a tag by which the list is shortened, empty for none.
+
+        Every password that is read is added to passwords, for the module to mask.
+        """
         self._client = client
         self._tag_key = tag_key
-        self.passwords: list[str] = []
+        self._passwords = passwords
 
-    def with_versions(self, wanted: t.Sequence[Wanted]) -> list[Wanted]:
+    def with_versions(self, wanted: t.Sequence[ProjectSpec]) -> list[ProjectSpec]:
         """Return the projects with the current version of each secret.
 
         Raises MlflowError for a secret that is missing, deleted or names another project.
@@ -60,50 +60,52 @@ class Secrets:
             for project in wanted
             if project.state == "present"
             for identity in project.identities
-            # In check mode a secret may not be made yet.
+            # In check mode a secret may not exist yet.
             if identity.secret
         ]
         if not needed:
             return list(wanted)
         listed = self._listed()
         versions = {
-            identity.secret: _version(project, identity, self._known(listed, identity.secret))
+            identity.secret: current_version(
+                project, identity, self._known(listed, identity.secret)
+            )
             for project, identity in needed
         }
         return [replaced(project, versions) for project in wanted]
 
     def credentials(self, owners: t.Mapping[str, str]) -> dict[str, Credential]:
-        """Return what MySQL is to be told of each secret; owners are the projects by secret."""
+        """Return the verifier of each secret's password; owners are the projects by secret."""
         names = list(owners)
         answers: list[t.Mapping[str, t.Any]] = []
         for start in range(0, len(names), _BATCH):
             answers += self._values(names[start : start + _BATCH], owners)
         found = {}
         for name, answer in zip(names, answers):
-            password = _password(owners[name], name, answer["SecretString"])
-            self.passwords.append(password)
-            found[name] = _credential(owners[name], name, password, answer["VersionId"])
+            password = password_of(owners[name], name, answer["SecretString"])
+            self._passwords.append(password)
+            found[name] = credential_of(owners[name], name, password, answer["VersionId"])
         return found
 
     def login(self, secret: str) -> tuple[str, str]:
         """Return user and password of the database's master secret."""
         with _aws.explained(f"read the database's secret {secret}", self._client):
             answer = self._client.get_secret_value(SecretId=secret)
-        content = _content(answer.get("SecretString", ""))
+        content = content_of(answer.get("SecretString", ""))
         password = content.get("password")
         if not isinstance(password, str) or not password:
             raise MlflowError(
-                f"The database's secret {secret} holds no 'password': name the master secret of the cluster."
+                f"The database's secret {secret} has no key 'password'; name the master secret of the cluster."
             )
-        self.passwords.append(password)
+        self._passwords.append(password)
         return str(content.get("username", "")), password
 
-    def _listed(self) -> dict[str, Remembered]:
+    def _listed(self) -> dict[str, ListedSecret]:
         """Return what is known of each secret, by ARN and by name."""
         options: dict[str, t.Any] = {"IncludePlannedDeletion": True, "MaxResults": _PAGE}
         if self._tag_key:
             options["Filters"] = [{"Key": "tag-key", "Values": [self._tag_key]}]
-        listed: dict[str, Remembered] = {}
+        listed: dict[str, ListedSecret] = {}
         with _aws.explained("list the projects' secrets", self._client):
             token = None
             while token is None or token:
@@ -111,12 +113,12 @@ class Secrets:
                     **options, **({"NextToken": token} if token else {})
                 )
                 for entry in page["SecretList"]:
-                    known = _remembered(entry, entry.get("SecretVersionsToStages"))
+                    known = listed_secret(entry, entry.get("SecretVersionsToStages"))
                     listed[entry["ARN"]] = listed[entry["Name"]] = known
                 token = page.get("NextToken", "")
         return listed
 
-    def _known(self, listed: t.Mapping[str, Remembered], secret: str) -> Remembered | None:
+    def _known(self, listed: t.Mapping[str, ListedSecret], secret: str) -> ListedSecret | None:
         """Return what is known of one secret; the list may lag behind, and miss other tags."""
         if secret in listed:
             return listed[secret]
@@ -125,7 +127,7 @@ class Secrets:
                 entry = self._client.describe_secret(SecretId=secret)
             except self._client.exceptions.ResourceNotFoundException:
                 return None
-        return _remembered(entry, entry.get("VersionIdsToStages"))
+        return listed_secret(entry, entry.get("VersionIdsToStages"))
 
     def _values(
         self, names: t.Sequence[str], owners: t.Mapping[str, str]
@@ -144,78 +146,7 @@ class Secrets:
         return [found.get(name) or self._value(name, owners[name]) for name in names]
 
     def _value(self, name: str, project: str) -> t.Mapping[str, t.Any]:
-        """Return the current value of one secret, or the reason why it cannot be had."""
+        """Return the current value of one secret."""
         with _aws.explained(f"read secret {name} of project '{project}'", self._client):
             answer: t.Mapping[str, t.Any] = self._client.get_secret_value(SecretId=name)
         return answer
-
-
-def replaced(project: Wanted, versions: t.Mapping[str, str]) -> Wanted:
-    """Return a project whose identities have these versions of their secrets."""
-    return project._replace(
-        identities=tuple(
-            identity._replace(version=versions.get(identity.secret, identity.version))
-            for identity in project.identities
-        )
-    )
-
-
-def _remembered(
-    entry: t.Mapping[str, t.Any], stages: t.Mapping[str, t.Sequence[str]] | None
-) -> Remembered:
-    """Return what an entry of a list says."""
-    current = [version for version, names in (stages or {}).items() if _CURRENT in names]
-    return Remembered(current[0] if current else "", bool(entry.get("DeletedDate")))
-
-
-def _version(project: Wanted, identity: Identity, known: Remembered | None) -> str:
-    """Return the current version of an identity's secret, or refuse."""
-    secret = f"Project '{project.name}': the {identity.kind}'s secret {identity.secret}"
-    if known is None:
-        raise MlflowError(
-            f"{secret} does not exist: run the backend playbook, which makes it anew; nothing was done."
-        )
-    if known.deleted:
-        raise MlflowError(
-            f"{secret} is deleted and in its recovery window: restore it with 'aws secretsmanager "
-            f"restore-secret --secret-id {identity.secret}'; nothing was done."
-        )
-    if not known.version:
-        raise MlflowError(f"{secret} has no current value: put one; nothing was done.")
-    return known.version
-
-
-def _content(text: str) -> dict[str, t.Any]:
-    """Return a secret's JSON object; anything else is an empty one."""
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _password(project: str, secret: str, text: str) -> str:
-    """Return the password in a project's secret."""
-    content = _content(text)
-    if content.get("project", project) != project:
-        raise MlflowError(
-            f"Project '{project}': secret {secret} belongs to project '{content['project']}': name the "
-            "right one; nothing was done."
-        )
-    password = content.get("password")
-    if not isinstance(password, str):
-        raise MlflowError(
-            f"Project '{project}': secret {secret} holds no text 'password' in a JSON object: put one; "
-            "nothing was done."
-        )
-    return password
-
-
-def _credential(project: str, secret: str, password: str, version: str) -> Credential:
-    """Return what MySQL is to be told of one password."""
-    try:
-        return Credential(sql_text.verifier(password), version)
-    except MlflowError as error:
-        raise MlflowError(
-            f"Project '{project}': the password in secret {secret} cannot be used: {error}; nothing was done."
-        ) from None

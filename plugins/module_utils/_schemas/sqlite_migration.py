@@ -1,18 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: classifies SQLite schemas and brings them to MLflow's head revision.
-
-A schema is in one of these states:
-
-    empty    no file, or no table in it
-    current  at the head revision of the MLflow that will serve it
-    behind   at an older revision of the same MLflow
-    unknown  its revision cannot be judged, as MLflow is not installed yet (check mode only)
-
-Everything else is refused and left as it is: a file that is no database, a database of
-something else, a schema that a newer MLflow wrote.
-"""
+"""Private to mlops.mlflow_aws: brings SQLite schemas to MLflow's head revision."""
 
 from __future__ import annotations
 
@@ -20,7 +9,6 @@ import contextlib
 import json
 import os
 import shutil
-import sqlite3
 import time
 import typing as t
 from pathlib import Path
@@ -36,19 +24,21 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.installatio
     STAMP,
     read_stamp,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sqlite_files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.revisions import (
+    BEHIND,
+    EMPTY,
+    Revisions,
+    revisions_of,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.sqlite_files import (
+    PREFIX,
+    SqliteSchema,
+    classify,
+)
 
-EMPTY, CURRENT, BEHIND, UNKNOWN = "empty", "current", "behind", "unknown"
-_PREFIX = "sqlite:///"
 # How programs/server/mlflow_entry.py begins the line about its MLflow.
-_TOLD = "mlflow_entry loads "
-
-
-class Revisions(t.NamedTuple):
-    """What one MLflow knows: its head revision and all that lead there."""
-
-    version: str
-    head: str
-    known: frozenset[str]
+_LOADED = "mlflow_entry loads "
 
 
 class Migrated(t.NamedTuple):
@@ -58,60 +48,64 @@ class Migrated(t.NamedTuple):
     mlflow: str
 
 
-class Schema(t.NamedTuple):
-    """One project's schema as it is."""
+def run(
+    items: t.Sequence[t.Mapping[str, str]],
+    python: str,
+    entrypoint: str,
+    timeout: float,
+    *,
+    check_mode: bool,
+) -> dict[str, t.Any]:
+    """Return the module's result; items have name and uri of each schema.
 
-    name: str
-    path: Path
-    state: str
-    revision: str
+    Classifies all schemas, then migrates those that need it; in check mode only says how.
+    """
+    if not entrypoint:
+        raise MlflowError(
+            "SQLite schemas need an MLflow that is installed on the host; set mlflow_server_runtime to "
+            "process."
+        )
+    revisions = read_revisions(entrypoint, check_mode=check_mode)
+    schemas = [classify(item["name"], item["uri"], revisions) for item in items]
+    todo = [schema for schema in schemas if schema.state in (EMPTY, BEHIND)]
+    done = Migrated({}, "")
+    if todo and not check_mode:
+        if revisions is None:
+            raise MlflowError(f"No MLflow is installed at {python}; run the deploy playbook.")
+        done = migrate(todo, revisions, python, entrypoint, timeout)
+    head = revisions.head if revisions else ""
+    records = [
+        {
+            "name": schema.name,
+            "state": schema.state,
+            "revision": schema.revision,
+            "head": head,
+            "backup": done.backups.get(schema.name, ""),
+        }
+        for schema in schemas
+    ]
+    before = {schema.name: schema.revision for schema in todo}
+    after = {schema.name: head or "the head revision" for schema in todo}
+    return {
+        "changed": bool(todo),
+        "schemas": records,
+        "mlflow": done.mlflow,
+        "diff": {"before": before, "after": after},
+    }
 
 
 def read_revisions(entrypoint: str, *, check_mode: bool = False) -> Revisions | None:
-    """Return what the runtime of this entry point told of itself; None where it is not installed."""
-    told = read_stamp(Path(entrypoint).with_name(STAMP), check_mode=check_mode)
-    if told is None:
-        return None
-    return Revisions(told["version"], told["head"], frozenset(told["revisions"]))
-
-
-def classify(name: str, uri: str, revisions: Revisions | None) -> Schema:
-    """Return the schema's state; raises MlflowError for one that must not be touched."""
-    path = _sqlite_path(name, uri)
-    try:
-        tables, revision = _read(path)
-    except sqlite3.OperationalError as error:
-        raise MlflowError(
-            f"Project '{name}': {path} cannot be opened ({error}): check its owner and mode, and that nothing "
-            "else holds it, then run again; it was left as it is."
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise MlflowError(
-            f"Project '{name}': {path} cannot be read as an SQLite database ({error}): restore it from "
-            "a backup, or move it away to start empty; it was left as it is."
-        ) from error
-    if not tables:
-        return Schema(name, path, EMPTY, "")
-    if not revision:
-        raise MlflowError(
-            f"Project '{name}': {path} holds tables but no MLflow schema: move it away or rename the "
-            "project; it was left as it is."
-        )
-    if revisions is None:
-        return Schema(name, path, UNKNOWN, revision)
-    if revision == revisions.head:
-        return Schema(name, path, CURRENT, revision)
-    if revision in revisions.known:
-        return Schema(name, path, BEHIND, revision)
-    raise MlflowError(
-        f"Project '{name}': the schema in {path} is at revision {revision}, which MLflow "
-        f"{revisions.version} does not know, so a newer MLflow wrote it: use the collection release "
-        "that carries that MLflow; the file was left as it is."
-    )
+    """Return what the MLflow of this entry point knows; None if it is not installed."""
+    stamp = Path(entrypoint).with_name(STAMP)
+    return revisions_of(read_stamp(stamp, check_mode=check_mode))
 
 
 def migrate(
-    schemas: t.Sequence[Schema], revisions: Revisions, python: str, entrypoint: str, timeout: float
+    schemas: t.Sequence[SqliteSchema],
+    revisions: Revisions,
+    python: str,
+    entrypoint: str,
+    timeout: float,
 ) -> Migrated:
     """Bring empty and older schemas to the head; returns the backups of the older ones.
 
@@ -127,16 +121,15 @@ def migrate(
             stack.enter_context(
                 files.exclusive(lock, timeout, f"migrating project '{schema.name}'")
             )
-        again = [classify(schema.name, _PREFIX + str(schema.path), revisions) for schema in schemas]
-        for schema in again:
-            if schema.state == BEHIND:
-                _require_sound(schema)
+        again = [classify(schema.name, PREFIX + str(schema.path), revisions) for schema in schemas]
+        older = [schema for schema in again if schema.state == BEHIND]
+        for schema in older:
+            sqlite_files.require_sound(schema)
         empty = [schema for schema in again if schema.state == EMPTY]
         if empty:
             _create(empty, migration)
-        for schema in again:
-            if schema.state == BEHIND:
-                backups[schema.name] = str(_upgrade(schema, migration))
+        for schema in older:
+            backups[schema.name] = str(_upgrade(schema, migration))
     return Migrated(backups, migration.loaded)
 
 
@@ -151,22 +144,22 @@ class _Migration:
 
     def run(self, path: Path) -> None:
         """Migrate the database of a file, and make sure that this MLflow will serve it."""
-        request = json.dumps({"uri": _PREFIX + str(path)})
+        request = json.dumps({"uri": PREFIX + str(path)})
         log = _entry(*self._program, "migrate", request, self._timeout).splitlines()
-        told = [line[len(_TOLD) :] for line in log if line.startswith(_TOLD)]
+        told = [line[len(_LOADED) :] for line in log if line.startswith(_LOADED)]
         self.loaded = (told or [""])[0].rstrip(".")
-        _tables, revision = _read(path)
+        _tables, revision = sqlite_files.read(path)
         if revision != self._revisions.head:
             raise MlflowError(
-                f"{self.loaded or 'MLflow'} made a schema of revision {revision or 'none'} instead of "
-                f"{self._revisions.head}, which MLflow {self._revisions.version} needs: remove the folder "
-                f"{Path(self._program[1]).parent} and run the deploy playbook, which installs it again; the "
-                "databases were left as they were."
+                f"{self.loaded or 'MLflow'} created a schema of revision {revision or 'none'} instead of "
+                f"{self._revisions.head}, which MLflow {self._revisions.version} needs; remove the folder "
+                f"{Path(self._program[1]).parent} and run the deploy playbook, which installs it again. "
+                "The databases were not changed."
             )
 
 
-def _create(schemas: t.Sequence[Schema], migration: _Migration) -> None:
-    """Make new databases: MLflow's migrations run once, for a file that is then copied."""
+def _create(schemas: t.Sequence[SqliteSchema], migration: _Migration) -> None:
+    """Create new databases: MLflow's migrations run once, for a file that is then copied."""
     folder = schemas[0].path.with_name(".new")
     # A killed run may have left it.
     shutil.rmtree(folder, ignore_errors=True)
@@ -183,10 +176,10 @@ def _create(schemas: t.Sequence[Schema], migration: _Migration) -> None:
         shutil.rmtree(folder)
 
 
-def _upgrade(schema: Schema, migration: _Migration) -> Path:
+def _upgrade(schema: SqliteSchema, migration: _Migration) -> Path:
     """Migrate a copy of an older database, keep the original as backup; returns its path."""
     copy = _working_copy(schema.path)
-    with _connection(schema.path) as source, _connection(copy) as target:
+    with sqlite_files.connection(schema.path) as source, sqlite_files.connection(copy) as target:
         source.backup(target)
     try:
         migration.run(copy)
@@ -198,21 +191,6 @@ def _upgrade(schema: Schema, migration: _Migration) -> Path:
     os.link(schema.path, backup)
     _put_in_place(copy, schema.path)
     return backup
-
-
-def _require_sound(schema: Schema) -> None:
-    """Refuse a database that SQLite finds damaged, before any other is touched."""
-    try:
-        with _connection(schema.path) as connection:
-            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        problem = " ".join(found.split())
-    except sqlite3.DatabaseError as error:
-        problem = str(error)
-    if problem != "ok":
-        raise MlflowError(
-            f"Project '{schema.name}': {schema.path} is damaged ({problem}): restore it from a backup; "
-            "it was left as it is."
-        )
 
 
 def _working_copy(path: Path) -> Path:
@@ -231,44 +209,13 @@ def _put_in_place(copy: Path, path: Path) -> None:
     os.replace(copy, path)
 
 
-def _connection(path: Path) -> contextlib.closing[sqlite3.Connection]:
-    """Open a database; connect() alone would not close it at the end of a block."""
-    return contextlib.closing(sqlite3.connect(str(path), timeout=10))
-
-
-def _read(path: Path) -> tuple[set[str], str]:
-    """Return the database's tables and its Alembic revision."""
-    # connect() would create the file.
-    if not path.exists():
-        return set(), ""
-    with _connection(path) as connection:
-        tables = {
-            row[0]
-            for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        }
-        if "alembic_version" not in tables:
-            return tables, ""
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        return tables, str(row[0]) if row else ""
-
-
-def _sqlite_path(name: str, uri: str) -> Path:
-    """Return the file of an SQLite URI."""
-    if not uri.startswith(_PREFIX + "/"):
-        raise MlflowError(
-            f"Project '{name}': the URI of its database is neither an SQLite file with an absolute path "
-            "(sqlite:////PATH) nor mysql+pymysql://...: pass the URI that the backend record gives."
-        )
-    return Path(uri[len(_PREFIX) :])
-
-
 def _entry(python: str, entrypoint: str, verb: str, request: str, timeout: float) -> str:
     """Run mlflow_entry.py and return what it logged."""
     answer = commands.run(
         interpreter.isolated(python, entrypoint, verb),
         timeout,
-        f"MLflow's {verb} did not end well",
-        "run again, or raise the timeout",
+        f"MLflow's {verb} failed",
+        "rerun, or raise the timeout",
         text=request,
         environment=environ.clean(),
         # Keeps the locks while MLflow still writes, should this process be killed.
@@ -276,6 +223,6 @@ def _entry(python: str, entrypoint: str, verb: str, request: str, timeout: float
     )
     if answer.code != 0:
         raise MlflowError(
-            f"MLflow's {verb} failed: {answer.reason}: the databases were left as they were."
+            f"MLflow's {verb} failed ({answer.reason}). The databases were not changed."
         )
     return answer.errors

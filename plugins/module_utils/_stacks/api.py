@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: what CloudFormation is asked for a stack, one call a function."""
+"""Private to mlops.mlflow_aws: the calls to CloudFormation, one a method."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import contextlib
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import records as _records
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import answers
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.events import event_record
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import Stack, stack_of
 
 _EVENT_PAGES = 50
 
 
 class OvertakenError(Exception):
-    """Somebody else changed the stack between a look at it and a call."""
+    """Somebody else changed the stack between our reading it and a call."""
 
 
 class StackApi:
@@ -31,12 +33,12 @@ class StackApi:
         self.region = str(self._cloudformation.meta.region_name)
 
     def account(self) -> str:
-        """Return the number of the account that the credentials belong to."""
+        """Return the ID of the account that the credentials belong to."""
         client = _aws.client(self._params, "sts")
-        with _aws.explained("ask AWS whose credentials these are", client):
+        with _aws.explained("look up the AWS account of these credentials", client):
             return str(client.get_caller_identity()["Account"])
 
-    def describe(self, stack: str) -> _records.Found | None:
+    def describe(self, stack: str) -> Stack | None:
         """Return a stack, or None where there is none."""
         with self._explained("read", stack):
             try:
@@ -45,7 +47,7 @@ class StackApi:
                 if _aws.error_code(error) == "ValidationError" and "does not exist" in str(error):
                     return None
                 raise
-        return _records.found(answer["Stacks"][0])
+        return stack_of(answer["Stacks"][0])
 
     def template(self, stack: str) -> t.Any:
         """Return a stack's template as it was sent, as text or, from JSON, as content."""
@@ -63,14 +65,14 @@ class StackApi:
                 for event in answer["StackEvents"]:
                     if event["EventId"] == seen:
                         return found[::-1]
-                    found.append(_records.event_record(event))
+                    found.append(event_record(event))
                 if not answer.get("NextToken"):
                     break
                 more = {"NextToken": answer["NextToken"]}
         return found[::-1]
 
     def last_event(self, stack_id: str) -> str:
-        """Return the id of a stack's newest event; the stack may be gone by somebody else's hand."""
+        """Return the id of a stack's newest event; somebody else may have deleted the stack."""
         with self._explained("read the events of", stack_id), self._overtaken():
             answer = self._cloudformation.describe_stack_events(StackName=stack_id)
         return str(answer["StackEvents"][0]["EventId"]) if answer["StackEvents"] else ""
@@ -86,7 +88,7 @@ class StackApi:
         with self._explained("read what AWS objects to in", *of.values()):
             answer = describe(Filters={"FailedEvents": True}, **of)
         for event in answer.get("OperationEvents", []):
-            reason = _records.tidy(event.get("ValidationStatusReason"))
+            reason = answers.tidy(event.get("ValidationStatusReason"))
             if event.get("EventType") == "VALIDATION_ERROR" and reason:
                 resource = event.get("LogicalResourceId", "the template")
                 return f"{resource} ({event.get('ResourceType', '')}): {reason}"
@@ -115,7 +117,7 @@ class StackApi:
 
     def create_change_set(self, stack: str, **request: t.Any) -> tuple[str, str]:
         """Ask for a change set; return its id and the stack's."""
-        with self._explained("prepare a change of", stack), self._overtaken():
+        with self._explained("create a change set for", stack), self._overtaken():
             answer = self._cloudformation.create_change_set(StackName=stack, **request)
         return answer["Id"], answer["StackId"]
 
@@ -163,10 +165,10 @@ class StackApi:
 
     @contextlib.contextmanager
     def _overtaken(self) -> t.Iterator[None]:
-        """Tell apart what AWS refuses only because somebody else was faster."""
+        """Raise OvertakenError if AWS refuses only because somebody else was faster."""
         try:
             yield
         except self._cloudformation.exceptions.ClientError as error:
-            if _records.is_overtaken(_aws.error_code(error), _aws.error_text(error)):
+            if answers.is_overtaken(_aws.error_code(error), _aws.error_text(error)):
                 raise OvertakenError(_aws.error_text(error)) from None
             raise

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: the bucket through which templates go that are too long to send."""
+"""Private to mlops.mlflow_aws: the bucket for templates that are too long to send."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class TemplateBucket:
         self.name = name or f"mlflow-aws-cloudformation-{account}-{self._region}"
 
     def holds(self, body: str) -> bool:
-        """Say whether the template is there; it is not where the bucket is missing."""
+        """Return whether the template is there; it is not if the bucket is missing."""
         with _aws.explained(f"look for a template in bucket '{self.name}'", self._client):
             return self._exists(self._client.head_object, Key=_key(body))
 
     def put(self, body: str) -> None:
-        """Store the template if it is not there, in a private bucket that is made if missing."""
+        """Store the template if it is not there, in a private bucket that is created if it is missing."""
         if self.holds(body):
             return
         self._make()
@@ -52,8 +52,8 @@ class TemplateBucket:
         return f"{self._client.meta.endpoint_url}/{self.name}/{_key(body)}"
 
     def _make(self) -> None:
-        """Make the bucket if it is missing."""
-        with _aws.explained(f"make bucket '{self.name}' for templates", self._client):
+        """Create the bucket if it is missing."""
+        with _aws.explained(f"create bucket '{self.name}' for templates", self._client):
             if self._exists(self._client.head_bucket):
                 return
             place = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
@@ -77,8 +77,8 @@ class TemplateBucket:
                 # S3 gives no reason to a HEAD request.
                 raise MlflowError(
                     f"Bucket '{self.name}' belongs to another account, or these credentials lack "
-                    "s3:ListBucket and s3:GetObject on it: name another bucket for templates, or have "
-                    "that allowed."
+                    "s3:ListBucket and s3:GetObject on it; set template_bucket to another one, or allow "
+                    "these actions."
                 ) from None
             if code not in _MISSING:
                 raise
@@ -87,11 +87,11 @@ class TemplateBucket:
 
 
 def is_long(body: str) -> bool:
-    """Say whether a template must go through a bucket; refuse one that is too long for that."""
+    """Return whether a template must go through a bucket; refuse one that is too long for that."""
     size = len(body.encode("utf-8"))
     if size > _STORED_BYTES:
         raise MlflowError(
-            f"The template is {size} bytes long and may be {_STORED_BYTES}: split it into several stacks."
+            f"The template is {size} bytes long, and the limit is {_STORED_BYTES}; split it into several stacks."
         )
     return size > SENT_BYTES
 

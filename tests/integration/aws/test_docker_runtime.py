@@ -453,7 +453,7 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: DockerHost)
     servers = [fleet.server("a", environment={"A": "1"}), fleet.server("b", port=port)]
     with socket.create_server(("127.0.0.1", port)):
         sentence = fleet.refuse(*servers)
-        assert sentence.startswith(f"Project 'b': port {port} is held by process {os.getpid()} (")
+        assert sentence.startswith(f"Project 'b': port {port} is in use by process {os.getpid()} (")
     other = f"other-{uuid.uuid4().hex[:8]}"
     fleet.docker(
         *("run", "--detach", "--name", other, "--publish", f"127.0.0.1:{port}:80"),
@@ -461,7 +461,7 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: DockerHost)
     )
     try:
         assert fleet.refuse(*servers, check=True) == (
-            f"Project 'b': port {port} is held by container {other}: end it, or give the project "
+            f"Project 'b': port {port} is in use by container {other}; end it, or give the project "
             "another 'port'."
         )
     finally:
@@ -488,8 +488,8 @@ def test_a_port_of_another_instance_is_refused_as_such(fleet: DockerHost, networ
     try:
         await_(lambda: not ports.is_free("127.0.0.1", port), "nothing listens")
         told = (
-            f"Project 'b': port {port} is held by container {name}, the server of project 'demo' that another "
-            f"inventory or runtime started with mlflow_server_docker_instance {instance}: stop that server "
+            f"Project 'b': port {port} is in use by container {name}, the server of project 'demo' that another "
+            f"inventory or runtime started with mlflow_server_docker_instance {instance}; stop that server "
             "there (mlflow_server_state=stopped), or give the project another 'port'."
         )
         assert fleet.refuse(fleet.server("b", port=port), check=True) == told

@@ -167,7 +167,7 @@ def test_only_the_repository_is_looked_for_where_no_folder_is_given(place: Place
             "The classic builder makes one platform",
         ),
         # The emulator knows every region.
-        ({"region": "us-nowhere-9"}, "'us-nowhere-9' is not an AWS region: did you mean us-"),
+        ({"region": "us-nowhere-9"}, "'us-nowhere-9' is not an AWS region; did you mean us-"),
         ({"endpoint_url": "http://127.0.0.1:9"}, "http://127.0.0.1:9"),
     ],
 )

@@ -23,12 +23,13 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
     manager,
-    plan,
-    sql_text,
+    model,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
     mysql as mysql_transport,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.results import SchemasResult
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.verifier import verifier
 from ansible_collections.mlops.mlflow_aws.tests.parts import emulator, rds
 from ansible_collections.mlops.mlflow_aws.tests.parts import mysql_server as twin
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import Modules
@@ -509,8 +510,8 @@ def test_secrets_at_fault(place: Place) -> None:
     client = place.aws.client("secretsmanager")
     contents: dict[str, tuple[object, str]] = {
         "of another": ({"project": "other", "password": "x"}, "belongs to project 'other'"),
-        "no password": ({"project": "demo"}, "holds no text 'password'"),
-        "no JSON": ("hunter2", "holds no text 'password'"),
+        "no password": ({"project": "demo"}, "is not a JSON object with a string 'password'"),
+        "no JSON": ("hunter2", "is not a JSON object with a string 'password'"),
         "empty": ({"password": ""}, "must have 1 to 255 characters"),
         "not ASCII": ({"password": "p\u00e4ss"}, "all of them ASCII"),
         "too long": ({"password": "x" * 256}, "must have 1 to 255 characters"),
@@ -530,9 +531,9 @@ def test_secrets_at_fault(place: Place) -> None:
     client.delete_secret(SecretId=deleted["runtime"]["secret"], ForceDeleteWithoutRecovery=True)
     client.restore_secret(SecretId=deleted["migrator"]["secret"])
     sentence = place.refuse(good, deleted)
-    assert f"the runtime's secret {deleted['runtime']['secret']} does not exist" in sentence
+    assert f"the server user's secret {deleted['runtime']['secret']} does not exist" in sentence
     nameless = {"name": "demo"}
-    assert "no secret is named for its migrator" in place.refuse(good, nameless)
+    assert "its migrator has no secret" in place.refuse(good, nameless)
     assert place.mysql.query("SHOW DATABASES LIKE 'mlflow%'") == []
     # Whoever goes needs no secret any more.
     place.run(good, {**deleted, "state": "absent"})
@@ -557,10 +558,10 @@ def test_login_from_the_master_secret(place: Place) -> None:
     place.run(project, **secret)
     place.put(name, {**login, "password": "wrong"})
     sentence = place.refuse(project, **secret)
-    assert "refuses user admin" in sentence
+    assert "rejected user admin" in sentence
     assert "wrong" not in sentence
     place.put(name, {"username": "admin"})
-    assert "holds no 'password'" in place.refuse(project, **secret)
+    assert "has no key 'password'" in place.refuse(project, **secret)
     sentence = place.refuse(project, **{**secret, "login_secret": f"{name}x"})
     assert sentence.startswith("Cannot read the database's secret")
 
@@ -679,7 +680,7 @@ def test_another_run_that_does_not_end(place: Place) -> None:
     with place.mysql.connect() as holder, holder.cursor() as cursor:
         cursor.execute("SELECT GET_LOCK(%s, 0)", [manager.LOCK])
         sentence = place.refuse(project, place.project("other"), timeout=2)
-        assert "has been for over 2 seconds" in sentence
+        assert "for over 2 seconds" in sentence
         cursor.execute("SELECT CONNECTION_ID()")
         assert f"connection {cursor.fetchone()[0]} of user admin from " in sentence
         place.unchanged(project)
@@ -705,15 +706,15 @@ class Mortal(mysql_transport.MysqlTransport):
             raise Killed
 
 
-def wanted_projects(*names: str, version: str = "1") -> list[plan.Wanted]:
+def wanted_projects(*names: str, version: str = "1") -> list[model.ProjectSpec]:
     """Return projects as wanted, in the way of the module."""
     users = {"migrator": _names.migrator_user, "runtime": _names.runtime_user}
     return [
-        plan.Wanted(
+        model.ProjectSpec(
             name,
             _names.schema_name(name),
             tuple(
-                plan.Identity(kind, user(name), f"{name}-{kind}", version)
+                model.Identity(kind, user(name), f"{name}-{kind}", version)
                 for kind, user in users.items()
             ),
         )
@@ -722,16 +723,15 @@ def wanted_projects(*names: str, version: str = "1") -> list[plan.Wanted]:
 
 
 def converge(
-    transport: mysql_transport.MysqlTransport, wanted: list[plan.Wanted]
-) -> manager.Outcome:
+    transport: mysql_transport.MysqlTransport, wanted: list[model.ProjectSpec]
+) -> SchemasResult:
     """Bring projects to their state, each secret's version being its password."""
     versions = {item.secret: item.version for each in wanted for item in each.identities}
     return manager.converge(
         transport,
         wanted,
         fetch=lambda names: {
-            name: plan.Credential(sql_text.verifier(versions[name]), versions[name])
-            for name in names
+            name: model.Credential(verifier(versions[name]), versions[name]) for name in names
         },
         retain=3600,
         timeout=20,
@@ -790,7 +790,7 @@ def test_a_refused_statement(place: Place) -> None:
     process = place.modules.start(MODULE, options, **place.how)
     result = place.modules.finish(process)
     assert result["msg"].startswith(
-        "Project 'demo': cannot create user mlflow_mg_demo on 127.0.0.1:"
+        "Project 'demo': failed to create user mlflow_mg_demo on 127.0.0.1:"
     )
     assert "MySQL answered 1227: Access denied; you need" in result["msg"]
     assert actions(result) == {"demo": ["create schema mlflow_demo"]}
@@ -880,9 +880,9 @@ def test_schemas_are_migrated(place: Place, runtime: dict[str, Any]) -> None:
         }
 
     how = place.how
-    foretold = place.modules.call("mlflow_schema_migration", options(), check=True, **how)
+    foretold = place.modules.call("mlflow_mysql_migration", options(), check=True, **how)
     assert foretold["changed"] is True
-    process = place.modules.start("mlflow_schema_migration", options(), **how)
+    process = place.modules.start("mlflow_mysql_migration", options(), **how)
     result = place.modules.finish(process, seconds=400)
     assert result["msg"].startswith("Project 'broken': ")
     assert result["changed"] is True
@@ -892,14 +892,14 @@ def test_schemas_are_migrated(place: Place, runtime: dict[str, Any]) -> None:
     head = result["schemas"][0]["head"]
     assert [record["revision"] for record in made] == [head, head, ""]
     assert made[0]["tables"] == 65
-    done = place.modules.call("mlflow_schema_migration", options(), **how)
+    done = place.modules.call("mlflow_mysql_migration", options(), **how)
     assert [record["state"] for record in done["schemas"]] == ["current", "current", "empty"]
     made = place.run(*projects)["projects"]
-    idle = place.modules.call("mlflow_schema_migration", options(), **how)
+    idle = place.modules.call("mlflow_mysql_migration", options(), **how)
     assert idle["changed"] is False
     place.unchanged(*projects)
     made[0]["revision"] = "ffffffffffff"
-    sentence = place.modules.refuse("mlflow_schema_migration", options(), **how)
+    sentence = place.modules.refuse("mlflow_mysql_migration", options(), **how)
     assert "a newer MLflow wrote it" in sentence
 
 
@@ -982,7 +982,7 @@ def test_data_api(
     faults = {
         f"There is no cluster {name}x": {"cluster_arn": options["cluster_arn"] + "x"},
         "cannot use the secret": {"login_secret": options["login_secret"] + "x"},
-        "refuses the user of the secret": {
+        "rejected the user of the secret": {
             "login_secret": place.secret({"username": "admin", "password": "wrong"})
         },
     }

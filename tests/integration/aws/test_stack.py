@@ -20,7 +20,7 @@ from urllib.request import Request
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.manager import converge
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.plan import Wanted
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model import StackSpec
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import Clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import clock as make_clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Problem
@@ -243,8 +243,8 @@ def test_a_failed_create_names_its_cause_and_heals(stack: Stack) -> None:
     stuck = "  Kept: {Type: AWS::SQS::Queue, DeletionPolicy: Retain}"
     sentence = stack.refuse(template(stuck, FAILING), protection=True)
     assert re.search(
-        rf"^Stack '{stack.name}' could not be created: Taken.* already exists.* AWS rolled it back: "
-        "correct that and run this again, which first deletes the empty stack\\.$",
+        rf"^Stack '{stack.name}' could not be created \(Taken.* already exists.* AWS rolled it back; fix "
+        "the cause and rerun, which first deletes the empty stack\\.$",
         sentence,
     ), sentence
     assert stack.status() == "ROLLBACK_COMPLETE"
@@ -261,7 +261,7 @@ def test_a_failed_update_names_its_cause_and_is_undone(stack: Stack) -> None:
     """The stack is as before, and the next run goes on from there."""
     stack.make(template())
     sentence = stack.refuse(template(FAILING))
-    assert f"Stack '{stack.name}' could not be updated: Taken" in sentence
+    assert f"Stack '{stack.name}' could not be updated (Taken" in sentence
     assert stack.status() == "UPDATE_ROLLBACK_COMPLETE"
     assert not stack.change(template())["changed"]
     assert stack.change(template(), parameters={"Seconds": 31})["changed"]
@@ -289,8 +289,8 @@ def test_a_killed_run_is_taken_up(stack: Stack) -> None:
     killed.communicate(timeout=30)
     sentence = stack.refuse(slow, timeout=2)
     assert re.search(
-        rf"Stack '{stack.name}' is still CREATE_IN_PROGRESS after 2 seconds.* somebody else or an "
-        "earlier run: run this again later",
+        rf"Stack '{stack.name}' is still CREATE_IN_PROGRESS after 2 seconds.* another user or an "
+        "earlier run; rerun later",
         sentence,
     ), sentence
     stack.cloudformation.delete_stack(StackName=stack.name)
@@ -340,7 +340,7 @@ def test_what_a_faster_operator_made_is_read(stack: Stack, monkeypatch: pytest.M
     stack.make(template())
     extra = "  Extra: {Type: AWS::SQS::Queue}"
     body = template(extra) + "  Name:\n    Value: {'Fn::GetAtt': [Extra, QueueName]}\n"
-    wanted = Wanted(stack.name, stack.name, body, {}, {}, None, [])
+    wanted = StackSpec(stack.name, stack.name, body, {}, {}, None, [])
     outcome = converge(
         LateApi(stack, body),
         lambda: pytest.fail("no bucket is needed"),
@@ -399,8 +399,8 @@ def test_a_foreign_stack_is_refused(stack: Stack) -> None:
     stack.cloudformation.create_stack(StackName=stack.name, TemplateBody=template())
     for check in (True, False):
         assert stack.refuse(template(), check=check) == (
-            f"Stack '{stack.name}' exists and is not ours (it has no tag mlflow_aws): choose another name, or "
-            f"set its tag mlflow_aws to '{stack.name}' if it is to be managed here."
+            f"Stack '{stack.name}' exists but is not managed here (it has no tag mlflow_aws); choose another name, or "
+            f"set its tag mlflow_aws to '{stack.name}' to manage it here."
         )
     ours = Stack(stack.modules, stack.aws, f"{stack.name}-2")
     ours.make(template(), owner="one")
@@ -412,7 +412,7 @@ def test_a_foreign_stack_is_refused(stack: Stack) -> None:
         ChangeSetType="CREATE",
         TemplateBody=template(),
     )
-    assert "a change set that is not ours (theirs)" in prepared.refuse(template())
+    assert "somebody else's change set (theirs)" in prepared.refuse(template())
     assert prepared.status() == "REVIEW_IN_PROGRESS"
 
 
@@ -426,7 +426,7 @@ def test_replacing_what_holds_data_is_refused(stack: Stack) -> None:
         # AWS itself would be sure.
         assert sentence == (
             f"Changing stack '{stack.name}' may replace Bucket (AWS::S3::Bucket) because of BucketName, and "
-            "what it holds would be lost: undo that in template or parameters, or save the data and allow it "
+            "its data would be lost; undo that in template or parameters, or save the data and allow it "
             "with replace: [Bucket]."
         )
     removed = renamed.replace("  Bucket:", "  Other:").replace("{Ref: Bucket}", "{Ref: Other}")
@@ -474,25 +474,25 @@ def test_a_long_template_goes_through_a_bucket(stack: Stack) -> None:
     assert named(grown) == [("Add", "More")]
     assert len(s3.list_objects_v2(Bucket=bucket)["Contents"]) == 2
     sentence = stack.refuse(longer + "#" * 1_000_000)
-    assert "bytes long and may be 1000000" in sentence
+    assert "bytes long, and the limit is 1000000" in sentence
 
 
 def test_bad_parameters_are_refused_before_anything_is_asked(stack: Stack) -> None:
     """In check mode on an empty account, too."""
     for check in (True, False):
         sentence = stack.refuse(template(), check=check, parameters={"Second": 3})
-        assert sentence == "The template has no parameter 'Second': did you mean 'Seconds'?"
+        assert sentence == "The template has no parameter 'Second'; did you mean 'Seconds'?"
     assert "must be 300 or less" in stack.refuse(template(), parameters={"Seconds": 301})
     assert "must be a number" in stack.refuse(template(), parameters={"Seconds": "long"})
     sentence = stack.refuse("Resources: {A: {Ref: !Ref B}}")
-    assert "no YAML in long form" in sentence
+    assert "not YAML in long form" in sentence
     assert stack.description() == {}
 
 
 def test_what_only_aws_knows_leaves_no_shell(stack: Stack) -> None:
     """A template that AWS refuses leaves neither a stack nor a change set."""
     sentence = stack.refuse(template("  Odd: {Type: AWS::No::Such}"))
-    assert sentence.startswith(f"Cannot prepare a change of stack '{stack.name}': AWS answered")
+    assert sentence.startswith(f"Cannot create a change set for stack '{stack.name}': AWS answered")
     assert stack.description() == {}
 
 
@@ -574,7 +574,7 @@ def test_info(stack: Stack) -> None:
     assert found["protected"]
     sentence = stack.modules.refuse("mlflow_stack_info", {**options, "required": True}, **stack.how)
     assert sentence.startswith(
-        f"Stack 'nobody' is not deployed in region {REGION} of account {ACCOUNT}: deploy it first"
+        f"Stack 'nobody' is not deployed in region {REGION} of account {ACCOUNT}; deploy it first"
     )
 
 
@@ -583,8 +583,8 @@ def test_no_credentials(stack: Stack, tmp_path: Path) -> None:
     bare = {"python": sys.executable, "AWS_EC2_METADATA_DISABLED": "true"}
     sentence = stack.modules.refuse("mlflow_stack", stack.options(template()), **bare)
     assert sentence == (
-        "Cannot ask AWS whose credentials these are: no AWS credentials were found: name a profile, set "
-        "AWS_PROFILE, or run where an instance profile gives some."
+        "Cannot look up the AWS account of these credentials: no AWS credentials were found; set a profile "
+        "or AWS_PROFILE, or run on a host that has an instance profile."
     )
     sentence = stack.modules.refuse(
         "mlflow_stack", stack.options(template(), profile="nobody"), **bare
@@ -605,11 +605,11 @@ def test_no_region_and_no_endpoint(stack: Stack, free_ports: Callable[[int], lis
     how = {key: text for key, text in stack.how.items() if key != "AWS_REGION"}
     sentence = stack.modules.refuse("mlflow_stack", options, **how)
     assert sentence.endswith(
-        "no AWS region is set: set the region, or AWS_REGION, or one in the profile."
+        "no AWS region is set; set region, AWS_REGION, or a region in the profile."
     )
     nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
     sentence = stack.refuse(template(), endpoint_url=nowhere)
-    assert f"{nowhere} does not answer (no connection): check the endpoint" in sentence
+    assert f"{nowhere} is not reachable (no connection); check the endpoint" in sentence
     assert "write the endpoint as http" in stack.refuse(template(), endpoint_url="nowhere")
     assert "is not an AWS region" in stack.refuse(template(), region="Frankfurt am Main")
 
@@ -625,7 +625,7 @@ def test_denied_and_unknown_keys(modules: Modules, guarded_aws: Ministack) -> No
     sentence = stack.refuse(template())
     assert re.search(
         r"^Cannot read stack 'denied': AWS denied cloudformation:DescribeStacks to "
-        r"arn:aws:iam::\d+:user/reader \(no identity-based policy\): have that action allowed, or use another "
+        r"arn:aws:iam::\d+:user/reader \(no identity-based policy\); allow that action, or use another "
         r"profile\.$",
         sentence,
     ), sentence
@@ -646,7 +646,7 @@ def test_a_wrong_clock_is_told(modules: Modules, guarded_aws: Ministack, clock: 
             modules.refuse("mlflow_image_info", image, **stack.how),
         ):
             assert f"this machine's clock is wrong ({words}: " in sentence
-            assert sentence.endswith("): set it.")
+            assert sentence.endswith("); set it.")
     clock.set(0)
     assert stack.foretell(template())["changed"]
 
@@ -674,8 +674,8 @@ def test_what_was_revoked_is_told(modules: Modules, guarded_aws: Ministack) -> N
     name = "AWSRevokeOlderSessions"
     iam.put_role_policy(RoleName="team", PolicyName=name, PolicyDocument=none)
     assert re.search(
-        r": AWS denied .*:assumed-role/team/ada \(explicit deny in an identity-based policy\): log in "
-        r"again, for example with 'aws sso login', if its sessions were revoked, or have ",
+        r": AWS denied .*:assumed-role/team/ada \(explicit deny in an identity-based policy\); log in "
+        r"again, for example with 'aws sso login', if its sessions were revoked, or allow ",
         stack.refuse(template()),
     )
 

@@ -380,7 +380,7 @@ def test_faults_are_one_sentence(laptop: Laptop, free_ports: Callable[[int], lis
     laptop.close()
     with socket.create_server(("127.0.0.1", laptop.port)):
         told = laptop.refuse()
-        assert f"Port {laptop.port} for the tunnel to the database is held by" in told
+        assert f"Port {laptop.port} for the tunnel to the database is in use by" in told
         assert "mlflow_database_tunnel_port" in told
     assert "install the OpenSSH client" in laptop.refuse({"PATH": "/nowhere"})
     ssm = {"group": "relay", "document": "mlflow-relay", "region": REGION}
@@ -389,7 +389,7 @@ def test_faults_are_one_sentence(laptop: Laptop, free_ports: Callable[[int], lis
     assert not laptop.folder.exists()
     nobody = {**laptop.options["ssh"], "bastion": f"ssh://nobody@127.0.0.1:{laptop.bastion.port}"}
     told = laptop.refuse(ssh=nobody)
-    assert "The tunnel to the database does not come up: check mlflow_database_tunnel" in told
+    assert "The tunnel to the database does not come up; check mlflow_database_tunnel" in told
     assert "Permission denied" in told
     away = {**laptop.options["ssh"], "bastion": f"ssh://127.0.0.1:{free_ports(1)[0]}"}
     assert "Connection refused" in laptop.refuse(ssh=away)

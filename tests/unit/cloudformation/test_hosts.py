@@ -211,13 +211,13 @@ def test_the_inventory_finds_the_hosts_by_their_tag() -> None:
         ({"InstanceType": "large"}, "must be an instance type"),
         ({"DiskSize": "8"}, "must be from 10"),
         ({"KeyName": 'ada"'}, "must be the name of a key pair"),
-        ({"SubnetIds": ""}, "must be subnet ids"),
+        ({"SubnetIds": ""}, "must be subnet IDs"),
         ({"SubnetIds": "subnet-01234567, subnet-89abcdef"}, "without spaces"),
         ({"PublicAddress": "yes"}, "must be true or false"),
         ({"BackendStackName": "a/b"}, "must be the name of a stack"),
         ({"ServerInstanceProfileArn": "server"}, "must be the ARN of an instance profile"),
         ({"ServerRoleArn": f"arn:aws:iam::{ACCOUNT}:role/a/b"}, "without a path"),
-        ({"ServerSecurityGroupId": "default"}, "must be a security group's id"),
+        ({"ServerSecurityGroupId": "default"}, "must be a security group ID"),
     ],
 )
 def test_wrong_values_get_one_sentence(given: dict[str, str], sentence: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.plan import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.projects import (
     MAX_PROJECTS,
     project_item,
 )
@@ -602,9 +602,9 @@ def test_budget_writes_to_the_address(backend: Deployed) -> None:
         ({"EngineVersion": "8.0.mysql_aurora.3.04.4"}, "from 3.08 on"),
         ({"EngineVersion": "5.7.mysql_aurora.2.11.1"}, "from 3.08 on"),
         ({"MasterUsername": "mlflow_admin"}, "MasterUsername must start with a lower-case letter"),
-        ({"DatabaseSubnetIds": "subnet-01234567"}, "at least two subnet ids"),
+        ({"DatabaseSubnetIds": "subnet-01234567"}, "at least two subnet IDs"),
         ({"DatabaseSubnetIds": "subnet-01234567, subnet-89abcdef"}, "without spaces"),
-        ({"VpcId": "default"}, "must be a VPC's id"),
+        ({"VpcId": "default"}, "must be a VPC ID"),
         ({"VpcCidr": "10.0.0.0/28"}, "size /16 to /24"),
         ({"VpcCidr": "8.8.8.0/24"}, "must be a private range"),
         ({"ClientCidr": "0.0.0.0/0"}, "size /8 to /32"),
@@ -850,7 +850,7 @@ def test_how_many_projects_fit() -> None:
         ({"Projects": "a", "KmsKeyArn": "alias/x"}, "must be the ARN of a KMS key"),
         ({"Projects": "a", "ServerRoleArn": "server"}, "must be the ARN of a role"),
         ({"Projects": "a", "TrustedPrincipals": "*"}, "must be ARNs of roles or users"),
-        ({"Projects": "a", "DatabaseResourceId": "cluster-1/*"}, "must start with cluster- or db-"),
+        ({"Projects": "a", "DatabaseResourceId": "cluster-1/*"}, "must be cluster- or db-"),
         ({"Projects": "a", "BackendStackName": "a/b"}, "must be the name of a stack"),
     ],
 )

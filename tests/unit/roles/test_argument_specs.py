@@ -150,7 +150,7 @@ def given(role: str) -> set[str]:
     """Return the variables that a role's tasks hand on to other roles."""
     found: set[str] = set()
     for path in (ROOT / "roles" / role / "tasks").glob("*.yml"):
-        for task in load(path):
+        for task in (inner for item in load(path) for inner in flat(item)):
             found |= set(task.get("ansible.builtin.set_fact", {}))
     return found
 

@@ -75,7 +75,7 @@ def test_a_fault_is_ansible_s_error_with_the_sentence_alone() -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         FILTERS["mlflow_project_records"]([{"name": "demo", "prot": 1}])
     assert str(caught.value) == (
-        "mlflow_projects[0] 'demo': unknown key 'prot': did you mean 'port'?"
+        "mlflow_projects[0] 'demo': unknown key 'prot'; did you mean 'port'?"
     )
     assert caught.value.__cause__ is None
 

@@ -10,7 +10,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _aws,
+    _aws_errors,
+    _aws_regions,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from botocore import exceptions as boto
 
@@ -47,23 +51,23 @@ def sentence(error: Exception, service: str = "cloudformation") -> str:
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (boto.NoCredentialsError(), "no AWS credentials were found: name a profile"),
+        (boto.NoCredentialsError(), "no AWS credentials were found; set a profile"),
         (
             boto.PartialCredentialsError(provider="env", cred_var="aws_secret_access_key"),
             "the AWS credentials are incomplete",
         ),
         (boto.ProfileNotFound(profile="team"), "there is no such AWS profile"),
         (boto.NoRegionError(), "no AWS region is set"),
-        (boto.InvalidRegionError(region_name="a b"), "that is not an AWS region"),
+        (boto.InvalidRegionError(region_name="a b"), "this is not an AWS region"),
         (boto.UnauthorizedSSOTokenError(), "log in again, for example with 'aws sso login'"),
-        (boto.SSOTokenLoadError(error_msg="gone"), "the AWS login has ended"),
+        (boto.SSOTokenLoadError(error_msg="gone"), "the AWS login has expired"),
         (
             boto.CredentialRetrievalError(provider="custom-process", error_msg="exit 1"),
             "run the profile's credential_process by hand",
         ),
         (
             boto.EndpointConnectionError(endpoint_url="http://127.0.0.1:1/"),
-            "http://127.0.0.1:1 does not answer (no connection): check the endpoint",
+            "http://127.0.0.1:1 is not reachable (no connection); check the endpoint",
         ),
         (
             boto.EndpointConnectionError(
@@ -73,29 +77,32 @@ def sentence(error: Exception, service: str = "cloudformation") -> str:
         ),
         (
             boto.ConnectTimeoutError(endpoint_url="https://sts.eu-west-1.amazonaws.com"),
-            "https://sts.eu-west-1.amazonaws.com does not answer (timed out)",
+            "https://sts.eu-west-1.amazonaws.com is not reachable (timed out)",
         ),
         (
             boto.ReadTimeoutError(endpoint_url="https://sts.eu-west-1.amazonaws.com"),
-            "does not answer (timed out)",
+            "is not reachable (timed out)",
         ),
         (
             boto.SSLError(endpoint_url="https://x", error="self-signed certificate"),
-            "its certificate was not accepted",
+            "its certificate is not trusted",
         ),
         (
             boto.ProxyConnectionError(proxy_url="http://proxy"),
-            "the proxy did not answer",
+            "the proxy is not reachable",
         ),
-        (boto.ParamValidationError(report="Bad"), "boto3 refused (Parameter validation failed"),
-        (answer("ExpiredToken"), "the AWS credentials have expired (ExpiredToken): log in again"),
+        (
+            boto.ParamValidationError(report="Bad"),
+            "boto3 rejected the request (Parameter validation failed",
+        ),
+        (answer("ExpiredToken"), "the AWS credentials have expired (ExpiredToken); log in again"),
         (
             answer(
                 "InvalidClientTokenId", "The security token included in the request is invalid."
             ),
             (
                 "AWS does not accept these credentials (InvalidClientTokenId: The security token included "
-                "in the request is invalid): check the profile or keys, and that the account has region "
+                "in the request is invalid); check the profile or keys, and that the account has region "
                 "eu-central-1 enabled"
             ),
         ),
@@ -105,11 +112,11 @@ def sentence(error: Exception, service: str = "cloudformation") -> str:
         (answer("RequestTimeTooSkewed"), "this machine's clock is wrong"),
         (
             answer("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier"),
-            "this machine's clock is wrong (Signature expired: 20260101T000000Z is now earlier): set it",
+            "this machine's clock is wrong (Signature expired: 20260101T000000Z is now earlier); set it",
         ),
         (
             answer("InvalidSignatureException", "Signature not yet current: 20260101T000000Z"),
-            "this machine's clock is wrong (Signature not yet current: 20260101T000000Z): set it",
+            "this machine's clock is wrong (Signature not yet current: 20260101T000000Z); set it",
         ),
         (
             answer("ValidationError", "Template format\nerror."),
@@ -157,9 +164,9 @@ def test_one_sentence(error: Exception, expected: str) -> None:
 )
 def test_a_denied_action_is_named(text: str, expected: str) -> None:
     """With its resource, who asked, and which kind of policy decided, where AWS tells."""
-    assert _aws.denied(text) == expected
+    assert _aws_errors.denied(text) == expected
     if expected:
-        assert f"{expected}: have that action allowed" in sentence(answer("AccessDenied", text))
+        assert f"{expected}; allow that action" in sentence(answer("AccessDenied", text))
 
 
 def test_a_denied_call_without_words_is_named_by_its_operation() -> None:
@@ -215,7 +222,7 @@ def test_a_faulty_endpoint_is_refused() -> None:
 )
 def test_a_region_that_is_not_one_is_refused(region: str, nearest: str, endpoint: str) -> None:
     """Before anything is sent, at an emulator too, with the nearest name."""
-    told = f"^Cannot connect to AWS sts: '{region}' is not an AWS region: did you mean {nearest}"
+    told = f"^Cannot connect to AWS sts: '{region}' is not an AWS region; did you mean {nearest}"
     with pytest.raises(MlflowError, match=told):
         _aws.client({"region": region, "endpoint_url": endpoint}, "sts")
 
@@ -240,11 +247,11 @@ def test_a_region_that_is_newer_than_boto3_is_taken(monkeypatch: pytest.MonkeyPa
         return ["found"]
 
     monkeypatch.setattr(socket, "getaddrinfo", answer_for_aws)
-    _aws._has_address.cache_clear()
+    _aws_regions._has_address.cache_clear()
     client = _aws.client({"region": "eu-newer-1"}, "s3")
     assert client.meta.region_name == "eu-newer-1"
     assert asked == ["sts.eu-newer-1.amazonaws.com"]
-    _aws._has_address.cache_clear()
+    _aws_regions._has_address.cache_clear()
 
 
 def test_codes_and_texts() -> None:

@@ -126,8 +126,8 @@ def test_good_names(name: str) -> None:
 def test_bad_names(name: Any) -> None:
     """One sentence with the entry, the key and the rule."""
     assert refusal([{"name": "first"}, {"name": name}]) == (
-        f"mlflow_projects[1] '{name}': key 'name' must start with a lower-case letter and go on "
-        "with lower-case letters, digits and single dashes, 40 characters at most: rename the "
+        f"mlflow_projects[1] '{name}': key 'name' must start with a lower-case letter, followed "
+        "by lower-case letters, digits and single dashes, 40 characters at most; rename the "
         "project."
     )
 
@@ -153,54 +153,54 @@ LISTS: list[tuple[Any, str]] = [
     (
         None,
         (
-            "mlflow_projects is not set: list at least one project in group_vars, for example "
+            "mlflow_projects is not set; list at least one project in group_vars, for example "
             "mlflow_projects: [{name: demo}]."
         ),
     ),
     (
         [],
         (
-            "mlflow_projects is empty: list at least one project; to end a project's servers keep its "
-            "entry and give it 'state: absent'."
+            "mlflow_projects is empty; list at least one project. To stop a project's servers, keep its "
+            "entry and set 'state: absent'."
         ),
     ),
     (
         {"name": "demo"},
         (
-            "mlflow_projects is a dictionary: write a list with one entry for each project, for "
+            "mlflow_projects is a dictionary; write a list with one entry for each project, for "
             "example [{name: demo}]."
         ),
     ),
     (
         "demo",
         (
-            "mlflow_projects is a text: write a list with one entry for each project, for example "
+            "mlflow_projects is a string; write a list with one entry for each project, for example "
             "[{name: demo}]."
         ),
     ),
     (
         ["demo"],
-        "mlflow_projects[0] is a text: write it as a dictionary with at least a name.",
+        "mlflow_projects[0] is a string; write it as a dictionary with at least a name.",
     ),
     (
         [{"name": "a"}, None],
-        "mlflow_projects[1] is empty: write it as a dictionary with at least a name.",
+        "mlflow_projects[1] is empty; write it as a dictionary with at least a name.",
     ),
     (
         [{"port": 5001}],
-        "mlflow_projects[0]: key 'name' is missing: give the project a name.",
+        "mlflow_projects[0]: key 'name' is missing; give the project a name.",
     ),
     (
         [{"name": "demo"}, {"name": "churn"}, {"name": "demo"}],
         (
-            "mlflow_projects[2] 'demo': key 'name' has the value 'demo' of mlflow_projects[0] 'demo': "
+            "mlflow_projects[2] 'demo': key 'name' has the value 'demo' of mlflow_projects[0] 'demo'; "
             "rename one of them."
         ),
     ),
     (
         [{"name": "demo", "port": 5002}, {"name": "churn"}],
         (
-            "mlflow_projects[1] 'churn': key 'port' has the value 5002 of mlflow_projects[0] 'demo': "
+            "mlflow_projects[1] 'churn': key 'port' has the value 5002 of mlflow_projects[0] 'demo'; "
             "give one of them another 'port' (entries without one count up from mlflow_base_port in "
             "list order)."
         ),
@@ -215,17 +215,17 @@ def test_faults_of_the_list(projects: Any, sentence: str) -> None:
 
 
 UNKNOWN_KEYS: list[tuple[dict[Any, Any], str]] = [
-    ({"prot": 5001}, "unknown key 'prot': did you mean 'port'?"),
-    ({"Name": "x"}, "unknown key 'Name': did you mean 'name'?"),
-    ({"onwer": "ada"}, "unknown key 'onwer': did you mean 'owner'?"),
-    ({"retention_days": 3}, "unknown key 'retention_days': did you mean 'artifact_retention_days'"),
-    ({"xyz": 1}, f"unknown key 'xyz': known keys are {', '.join(KEYS)}."),
-    ({1: 2}, "unknown key '1': known keys are"),
-    ({"server": {"worker": 2}}, "server: unknown key 'worker': did you mean 'workers'?"),
-    ({"server": {"environ": {}}}, "server: unknown key 'environ': did you mean 'environment'?"),
+    ({"prot": 5001}, "unknown key 'prot'; did you mean 'port'?"),
+    ({"Name": "x"}, "unknown key 'Name'; did you mean 'name'?"),
+    ({"onwer": "ada"}, "unknown key 'onwer'; did you mean 'owner'?"),
+    ({"retention_days": 3}, "unknown key 'retention_days'; did you mean 'artifact_retention_days'"),
+    ({"xyz": 1}, f"unknown key 'xyz'; choose from {', '.join(KEYS)}."),
+    ({1: 2}, "unknown key '1'; choose from"),
+    ({"server": {"worker": 2}}, "server: unknown key 'worker'; did you mean 'workers'?"),
+    ({"server": {"environ": {}}}, "server: unknown key 'environ'; did you mean 'environment'?"),
     (
         {"server": {"qqq": 1}},
-        "server: unknown key 'qqq': known keys are workers, allowed_hosts, environment, metrics.",
+        "server: unknown key 'qqq'; choose from workers, allowed_hosts, environment, metrics.",
     ),
 ]
 
@@ -237,21 +237,21 @@ def test_an_unknown_key_names_the_nearest(keys: dict[Any, Any], sentence: str) -
 
 
 VALUES: list[tuple[str, Any, str]] = [
-    ("port", "5001", "is a text: write a whole number without quotes."),
-    ("port", True, "is true or false: write a whole number without quotes."),
-    ("port", 5001.5, "is a number: write a whole number without quotes."),
-    ("port", 80, "is 80: choose a number from 1024 to 65535."),
-    ("port", 65536, "is 65536: choose a number from 1024 to 65535."),
-    ("port", -1, "is -1: choose a number from 1024 to 65535."),
-    ("description", 7, "is a number: write a text, in quotes if need be."),
-    ("owner", ["ada"], "is a list: write a text, in quotes if need be."),
-    ("state", "running", "is 'running': write one of present, stopped, absent."),
-    ("state", True, "is True: write one of present, stopped, absent."),
-    ("state", [], "is []: write one of present, stopped, absent."),
-    ("artifact_retention_days", 0, "is 0: choose a number from 1 to 36500."),
-    ("artifact_retention_days", "30", "is a text: write a whole number without quotes."),
-    ("server", [], "is a list: write it as a dictionary."),
-    ("server", "workers", "is a text: write it as a dictionary."),
+    ("port", "5001", "is a string; write an integer without quotes."),
+    ("port", True, "is true or false; write an integer without quotes."),
+    ("port", 5001.5, "is a number; write an integer without quotes."),
+    ("port", 80, "is 80, which is out of range; choose 1024 to 65535."),
+    ("port", 65536, "is 65536, which is out of range; choose 1024 to 65535."),
+    ("port", -1, "is -1, which is out of range; choose 1024 to 65535."),
+    ("description", 7, "is a number; write a string, in quotes if necessary."),
+    ("owner", ["ada"], "is a list; write a string, in quotes if necessary."),
+    ("state", "running", "is 'running'; choose from present, stopped, absent."),
+    ("state", True, "is True; choose from present, stopped, absent."),
+    ("state", [], "is []; choose from present, stopped, absent."),
+    ("artifact_retention_days", 0, "is 0, which is out of range; choose 1 to 36500."),
+    ("artifact_retention_days", "30", "is a string; write an integer without quotes."),
+    ("server", [], "is a list; write it as a dictionary."),
+    ("server", "workers", "is a string; write it as a dictionary."),
 ]
 
 
@@ -262,27 +262,39 @@ def test_faults_of_a_value(key: str, value: Any, rest: str) -> None:
     assert found == f"mlflow_projects[1] 'demo': key '{key}' {rest}"
 
 
-HOST_REMEDY = ": write a host name such as mlflow.example.com, without scheme or path."
+HOST_REMEDY = "; write a host name such as mlflow.example.com, without scheme or path."
 SETTINGS: list[tuple[str, Any, str]] = [
-    ("workers", 0, "is 0: choose a number from 1 to 64."),
-    ("workers", 65, "is 65: choose a number from 1 to 64."),
-    ("workers", "2", "is a text: write a whole number without quotes."),
-    ("allowed_hosts", "example.com", "is a text: write a list of host names."),
-    ("allowed_hosts", {"a": 1}, "is a dictionary: write a list of host names."),
-    ("allowed_hosts", ["ok", "http://x"], f"holds 'http://x'{HOST_REMEDY}"),
-    ("allowed_hosts", ["a,b"], f"holds 'a,b'{HOST_REMEDY}"),
-    ("allowed_hosts", [""], f"holds ''{HOST_REMEDY}"),
-    ("allowed_hosts", [5], f"holds 5{HOST_REMEDY}"),
-    ("allowed_hosts", ["[::1"], f"holds '[::1'{HOST_REMEDY}"),
-    ("allowed_hosts", ["fe80::1%eth0"], f"holds 'fe80::1%eth0'{HOST_REMEDY}"),
-    ("allowed_hosts", ["[::1]:0"], f"holds '[::1]:0'{HOST_REMEDY}"),
-    ("allowed_hosts", ["a.example:99999"], f"holds 'a.example:99999'{HOST_REMEDY}"),
-    ("metrics", "true", "is a text: write true or false without quotes."),
-    ("metrics", 1, "is a number: write true or false without quotes."),
-    ("environment", ["A=1"], "is a list: write it as a dictionary of variables."),
-    ("environment", {"A-B": "1"}, "holds 'A-B': write a variable's name of letters, digits and _."),
-    ("environment", {"1A": "1"}, "holds '1A': write a variable's name of letters, digits and _."),
-    ("environment", {1: "1"}, "holds 1: write a variable's name of letters, digits and _."),
+    ("workers", 0, "is 0, which is out of range; choose 1 to 64."),
+    ("workers", 65, "is 65, which is out of range; choose 1 to 64."),
+    ("workers", "2", "is a string; write an integer without quotes."),
+    ("allowed_hosts", "example.com", "is a string; write a list of host names."),
+    ("allowed_hosts", {"a": 1}, "is a dictionary; write a list of host names."),
+    ("allowed_hosts", ["ok", "http://x"], f"contains 'http://x'{HOST_REMEDY}"),
+    ("allowed_hosts", ["a,b"], f"contains 'a,b'{HOST_REMEDY}"),
+    ("allowed_hosts", [""], f"contains ''{HOST_REMEDY}"),
+    ("allowed_hosts", [5], f"contains 5{HOST_REMEDY}"),
+    ("allowed_hosts", ["[::1"], f"contains '[::1'{HOST_REMEDY}"),
+    ("allowed_hosts", ["fe80::1%eth0"], f"contains 'fe80::1%eth0'{HOST_REMEDY}"),
+    ("allowed_hosts", ["[::1]:0"], f"contains '[::1]:0'{HOST_REMEDY}"),
+    ("allowed_hosts", ["a.example:99999"], f"contains 'a.example:99999'{HOST_REMEDY}"),
+    ("metrics", "true", "is a string; write true or false without quotes."),
+    ("metrics", 1, "is a number; write true or false without quotes."),
+    ("environment", ["A=1"], "is a list; write it as a dictionary of variables."),
+    (
+        "environment",
+        {"A-B": "1"},
+        "contains 'A-B', which is not the name of a variable; use letters, digits and _.",
+    ),
+    (
+        "environment",
+        {"1A": "1"},
+        "contains '1A', which is not the name of a variable; use letters, digits and _.",
+    ),
+    (
+        "environment",
+        {1: "1"},
+        "contains 1, which is not the name of a variable; use letters, digits and _.",
+    ),
 ]
 
 
@@ -300,7 +312,7 @@ def test_a_variable_that_is_no_text(value: Any, kind: str) -> None:
     """The variable is named, its value is not shown."""
     assert refusal(server("environment", {"TOKEN": value})) == (
         "mlflow_projects[0] 'demo': server: key 'environment': variable TOKEN is "
-        f"{kind}: write its value in quotes."
+        f"{kind}; write its value in quotes."
     )
 
 
@@ -320,7 +332,7 @@ def test_a_variable_that_the_server_owns(name: str) -> None:
     """What the server sets itself cannot be set beside it."""
     assert refusal(server("environment", {name: "x"})) == (
         f"mlflow_projects[0] 'demo': server: key 'environment' sets {name}, which the server sets "
-        "itself: remove it."
+        "itself; remove it."
     )
 
 
@@ -350,7 +362,7 @@ def test_a_variable_without_effect_names_what_to_use(name: str, remedy: str) -> 
     """What only the command line of `mlflow server` reads is not taken and ignored."""
     assert refusal(server("environment", {name: "1"})) == (
         f"mlflow_projects[0] 'demo': server: key 'environment' sets {name}, which has no effect "
-        f"here: {remedy}"
+        f"here; {remedy}"
     )
 
 
@@ -362,20 +374,20 @@ def test_a_limit_of_the_servers_own(name: str) -> None:
     assert entry["server"]["environment"] == {name: "4"}
     for text in ("soon", "", "0", "-1", "1e3", "86401"):
         assert refusal(server("environment", {name: text})) == (
-            f"mlflow_projects[0] 'demo': server: key 'environment': variable {name}: write a number "
-            "of seconds, 1 to 86400."
+            f"mlflow_projects[0] 'demo': server: key 'environment': variable {name} is not a "
+            "number of seconds; choose 1 to 86400."
         )
 
 
 @pytest.mark.parametrize(
     ("base", "rest"),
     [
-        ("50x1", "is a text: write a whole number without quotes."),
-        ("", "is a text: write a whole number without quotes."),
-        ("80", "is 80: choose a number from 1024 to 65535."),
-        (True, "is true or false: write a whole number without quotes."),
-        (1023, "is 1023: choose a number from 1024 to 65535."),
-        (65536, "is 65536: choose a number from 1024 to 65535."),
+        ("50x1", "is a string; write an integer without quotes."),
+        ("", "is a string; write an integer without quotes."),
+        ("80", "is 80, which is out of range; choose 1024 to 65535."),
+        (True, "is true or false; write an integer without quotes."),
+        (1023, "is 1023, which is out of range; choose 1024 to 65535."),
+        (65536, "is 65536, which is out of range; choose 1024 to 65535."),
     ],
 )
 def test_faults_of_the_base_port(base: Any, rest: str) -> None:
@@ -391,7 +403,7 @@ def test_a_base_port_from_the_command_line() -> None:
 def test_default_ports_that_run_over_the_top() -> None:
     """The entry that no longer fits is named."""
     assert refusal([{"name": "a"}, {"name": "b"}], 65535) == (
-        "mlflow_projects[1] 'b': its default port 65536 is above 65535: lower mlflow_base_port or "
+        "mlflow_projects[1] 'b': its default port 65536 is above 65535; lower mlflow_base_port or "
         "give the entry a 'port'."
     )
     records = project_records([{"name": "a"}, {"name": "b", "port": 2000}], 65535)

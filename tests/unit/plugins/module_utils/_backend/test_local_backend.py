@@ -41,7 +41,7 @@ def test_what_is_missing(tmp_path: Path) -> None:
     missing = local.missing_folders(backend)
     assert missing == [tmp_path / "projects" / name / "artifacts" for name in ("demo", "third")]
     assert str(local.not_deployed(missing)) == (
-        f"The local backend in {tmp_path}/projects has no folder for demo, third: run the deploy "
+        f"The local backend in {tmp_path}/projects has no folder for demo, third; run the deploy "
         "playbook first."
     )
 

@@ -94,7 +94,7 @@ def test_a_program_that_hangs_is_told(text: str | None) -> None:
     with pytest.raises(commands.ProgramError) as caught:
         commands.run(["sleep", "60"], 0.5, "It failed", "wake it", text=text)
     assert time.monotonic() - start < 10
-    assert str(caught.value) == "It failed (sleep did not end within 0 seconds): wake it."
+    assert str(caught.value) == "It failed (sleep did not end within 0 seconds); wake it."
 
 
 @pytest.mark.parametrize(
@@ -108,18 +108,18 @@ def test_a_program_that_cannot_be_run_is_told(tmp_path: Path, mode: int | None, 
         path.chmod(mode)
     with pytest.raises(MlflowError) as caught:
         commands.run([str(path)], 5, "It failed", "install it")
-    assert str(caught.value) == f"It failed ({path} cannot be run: {why}): install it."
+    assert str(caught.value) == f"It failed ({path} cannot be run: {why}); install it."
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"a": "x', "it is no JSON: "),
+        ('{"a": "x', "it is not JSON: "),
         ("", "it is empty"),
-        ("hello\n", "it is no JSON: "),
-        ("[]", "it holds no JSON object"),
-        ("{}", "its 'a' is missing"),
-        ('{"a": 1}', "its 'a' is missing"),
+        ("hello\n", "it is not JSON: "),
+        ("[]", "it is not a JSON object"),
+        ("{}", "its key 'a' is missing"),
+        ('{"a": 1}', "its key 'a' is missing"),
     ],
 )
 def test_a_document_that_is_none_is_refused(text: str, why: str) -> None:
@@ -127,7 +127,7 @@ def test_a_document_that_is_none_is_refused(text: str, why: str) -> None:
     with pytest.raises(MlflowError) as caught:
         commands.document(text, "The file", "run again", {"a": str})
     assert str(caught.value).startswith(f"The file cannot be read ({why}")
-    assert str(caught.value).endswith("): run again.")
+    assert str(caught.value).endswith("); run again.")
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,8 @@ def test_a_character_that_would_end_a_value_is_refused(character: str, home: Pat
     """The variable, the character and the folder are named."""
     with pytest.raises(MlflowError) as caught:
         files.state_folder(f"{home}/a{character}b")
-    assert str(caught.value).startswith(f"mlflow_state_dir holds the character {character!r} (")
-    assert str(caught.value).endswith("): choose a path without it.")
+    assert str(caught.value).startswith(f"mlflow_state_dir contains the character {character!r} (")
+    assert str(caught.value).endswith("); choose a path without it.")
 
 
 def test_the_places_in_a_state_folder() -> None:
@@ -95,7 +95,7 @@ def test_a_folder_below_a_file_is_refused_in_one_sentence(home: Path) -> None:
     with pytest.raises(MlflowError) as caught:
         files.make_folder(home / "file" / "b")
     assert str(caught.value) == (
-        f"{home}/file/b cannot be made: Not a directory: free it or choose another "
+        f"{home}/file/b cannot be created (Not a directory); free it or choose another "
         "mlflow_state_dir."
     )
 
@@ -106,7 +106,7 @@ def test_a_folder_that_is_a_file_is_seen_before_anything_is_made(below: str, hom
     (home / "file").write_text("")
     with pytest.raises(MlflowError) as caught:
         files.require_writable(Path(f"{home}/file{below}"), "do this")
-    sentence = f"{home}/file{below} cannot be used: {home}/file is not a folder: do this."
+    sentence = f"{home}/file{below} cannot be used, since {home}/file is not a folder; do this."
     assert str(caught.value) == sentence
 
 
@@ -226,8 +226,8 @@ def test_a_lock_that_another_process_holds_is_waited_for_with_a_bound(home: Path
                 pytest.fail("the lock was taken twice")
             assert 1 <= time.monotonic() - began < 5
             assert str(caught.value) == (
-                f"Another run has been counting for over 1 seconds (it holds {path}): wait for it "
-                "to end, then run again."
+                f"Another run has been counting for over 1 seconds (it holds {path}); wait for it "
+                "to end, then rerun."
             )
         finally:
             other.kill()

@@ -113,8 +113,8 @@ def test_a_given_python_that_will_not_do_is_named(text: str, tmp_path: Path) -> 
     with pytest.raises(MlflowError) as caught:
         installation.wanted(FOLDER, REQUIREMENTS, PROGRAMS, python)
     assert str(caught.value) == (
-        f"{python} is not a Python 3.11 or newer with venv and ensurepip: install one (on Debian "
-        "and Ubuntu the package python3-venv) or name it in mlflow_server_base_python."
+        f"{python} is not a Python 3.11 or newer with venv and ensurepip; install one (on Debian "
+        "and Ubuntu the package python3-venv) or set mlflow_server_base_python to its path."
     )
 
 
@@ -127,7 +127,7 @@ def test_a_host_without_a_usable_python(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(MlflowError) as caught:
         installation.wanted(FOLDER, REQUIREMENTS, PROGRAMS, None)
     assert str(caught.value).startswith(
-        "No interpreter on this host is a Python 3.11 or newer with venv and ensurepip: "
+        "No interpreter on this host is a Python 3.11 or newer with venv and ensurepip; "
     )
 
 

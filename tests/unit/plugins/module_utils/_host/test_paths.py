@@ -34,7 +34,7 @@ def test_a_relative_state_folder_is_refused(given: str) -> None:
     with pytest.raises(MlflowError) as caught:
         files.state_folder(given)
     assert str(caught.value) == (
-        f"mlflow_state_dir is {given!r}, which is not an absolute path: write the full path on the host, "
+        f"mlflow_state_dir is {given!r}, which is not an absolute path; write the full path on the host, "
         "such as /srv/mlflow."
     )
 
@@ -73,9 +73,7 @@ def test_a_relative_runtime_is_refused(name: str) -> None:
 )
 def test_a_state_folder_in_the_collection_is_refused(given: str) -> None:
     """The next installation of the collection would delete it."""
-    with pytest.raises(
-        MlflowError, match=r"^mlflow_state_dir is .*, a folder of the installed coll"
-    ):
+    with pytest.raises(MlflowError, match=r"^mlflow_state_dir is .*, inside the installed coll"):
         files.state_folder(given)
     assert str(files.state_folder(f"{INSTALLED}_state")) == f"{INSTALLED}_state"
 

@@ -107,5 +107,5 @@ def test_an_address_that_is_not_this_host_s(host: str, reason: str) -> None:
     """It is the address that is wrong, and nobody who holds the port."""
     with pytest.raises(MlflowError) as caught:
         ports.holder(host, 5001)
-    assert str(caught.value).startswith(f"No server can listen on {host} port 5001: {reason}")
-    assert str(caught.value).endswith(": correct mlflow_server_host.")
+    assert str(caught.value).startswith(f"No server can listen on {host} port 5001 ({reason}")
+    assert str(caught.value).endswith("; correct mlflow_server_host.")

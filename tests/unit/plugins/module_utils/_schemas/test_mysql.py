@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pymysql
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import mysql
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import mysql_errors
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import mysql as program
 
 HOST = "Host '10.0.0.7' is blocked because of many connection errors"
@@ -14,14 +14,15 @@ HOST = "Host '10.0.0.7' is blocked because of many connection errors"
 
 def test_both_sides_say_the_same_of_a_blocked_host() -> None:
     """Neither can import the other, so each has the text."""
-    assert mysql.BLOCKED == program.BLOCKED
+    assert mysql_errors.BLOCKED == program.BLOCKED
     error = pymysql.err.OperationalError(1129, f"{HOST}.")
     database = {"user": "u", "secret": "s"}
     told = program.sentence(error, "mysql+pymysql://db.example:3306/demo", database)
-    text = mysql.BLOCKED.format(reason=HOST)
+    text = mysql_errors.BLOCKED.format(reason=HOST)
     assert told == f"The database at db.example:3306 {text}"
-    transport = mysql.MysqlTransport.__new__(mysql.MysqlTransport)
-    transport.where = "db.example:3306"
-    assert transport._refusal(error) == f"MySQL at db.example:3306 {text}"
+    assert (
+        mysql_errors.refusal(error, "db.example:3306", "u", "db.example")
+        == f"MySQL at db.example:3306 {text}"
+    )
     for word in (HOST, "port scan", "max_connect_errors", "FLUSH HOSTS", "host_cache"):
         assert word in text

@@ -9,24 +9,26 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import plan as plans
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.plan import (
-    Credential,
-    Found,
-    FoundSchema,
-    FoundUser,
-    Grant,
-    Identity,
-    ProjectPlan,
-    Server,
-    Wanted,
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.checks import (
     obstacles,
-    plan,
     require_sound,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model import (
+    Credential,
+    DatabaseState,
+    Grant,
+    Identity,
+    MysqlSettings,
+    ProjectPlan,
+    ProjectSpec,
+    SchemaState,
+    UserState,
+    nothing_found,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.plan import plan
 
 NOW, RETAIN = 1_000_000, 3600
-SERVER = Server(now=NOW)
+SERVER = MysqlSettings(now=NOW)
 PATTERN = r"mlflow\_a\_b"
 RIGHTS = {
     "migrator": "ALTER, CREATE, DELETE, DROP, INDEX, INSERT, REFERENCES, SELECT, TRIGGER, UPDATE",
@@ -36,16 +38,16 @@ USERS = {"migrator": "mlflow_mg_a_b", "runtime": "mlflow_rt_a_b"}
 LIMITS = "REQUIRE SSL PASSWORD EXPIRE NEVER ACCOUNT UNLOCK"
 
 
-def wanted(**changes: Any) -> Wanted:
+def wanted(**changes: Any) -> ProjectSpec:
     """Return the project a-b as wanted."""
     identities = tuple(Identity(kind, user, f"secret-{kind}", "v1") for kind, user in USERS.items())
-    return Wanted("a-b", "mlflow_a_b", identities)._replace(**changes)
+    return ProjectSpec("a-b", "mlflow_a_b", identities)._replace(**changes)
 
 
-def user(kind: str, **changes: Any) -> FoundUser:
+def user(kind: str, **changes: Any) -> UserState:
     """Return a user as it should be, but for the changes."""
     mark = {"project": "a-b", "identity": kind, "version": "v1", "since": str(NOW - 10)}
-    good = FoundUser(
+    good = UserState(
         hosts=frozenset({"%"}),
         tls=True,
         usable=True,
@@ -63,22 +65,24 @@ def grants(kind: str) -> frozenset[Grant]:
 
 
 def found(
-    schema: FoundSchema | None = None,
-    server: Server = SERVER,
-    users: dict[str, FoundUser] | None = None,
+    schema: SchemaState | None = None,
+    server: MysqlSettings = SERVER,
+    users: dict[str, UserState] | None = None,
     more: dict[str, set[Grant]] | None = None,
-) -> Found:
+) -> DatabaseState:
     """Return a database in which all is as it should be, but for what is given by kind."""
     by_kind = {kind: user(kind) for kind in USERS} | (users or {})
-    return Found(
+    return DatabaseState(
         server,
-        {"mlflow_a_b": schema or FoundSchema("utf8mb4_bin")},
+        {"mlflow_a_b": schema or SchemaState("utf8mb4_bin")},
         {USERS[kind]: item for kind, item in by_kind.items()},
         {USERS[kind]: grants(kind) | (more or {}).get(kind, set()) for kind in USERS},
     )
 
 
-def only_plan(there: Found, project: Wanted | None = None, retain: int = RETAIN) -> ProjectPlan:
+def only_plan(
+    there: DatabaseState, project: ProjectSpec | None = None, retain: int = RETAIN
+) -> ProjectPlan:
     """Return the plan of the single project."""
     (planned,) = plan([project or wanted()], there, retain)
     return planned
@@ -93,7 +97,7 @@ def statements(planned: ProjectPlan) -> list[str]:
 
 def test_nothing_is_there() -> None:
     """All of it is made; the schema first and the grants last."""
-    planned = only_plan(plans.nothing_found())
+    planned = only_plan(nothing_found())
     mark = '{"mlops.mlflow_aws":{"identity":"%s","project":"a-b","since":"0","version":"v9"}}'
     made = [
         f"CREATE USER '{name}'@'%' IDENTIFIED WITH caching_sha2_password AS 'HASH' {LIMITS} "
@@ -205,33 +209,33 @@ def test_a_server_that_takes_names_literally() -> None:
 
 
 OURS = frozenset({"experiments"})
-SCHEMAS: list[tuple[FoundSchema, list[str] | str]] = [
-    (FoundSchema("utf8mb4_bin", 65, frozenset({"utf8mb4_bin"}), OURS), []),
-    (FoundSchema("latin1_swedish_ci"), ["ALTER DATABASE"]),
-    (FoundSchema("utf8mb4_0900_ai_ci", 65, frozenset({"utf8mb4_bin"}), OURS), ["ALTER DATABASE"]),
+SCHEMAS: list[tuple[SchemaState, list[str] | str]] = [
+    (SchemaState("utf8mb4_bin", 65, frozenset({"utf8mb4_bin"}), OURS), []),
+    (SchemaState("latin1_swedish_ci"), ["ALTER DATABASE"]),
+    (SchemaState("utf8mb4_0900_ai_ci", 65, frozenset({"utf8mb4_bin"}), OURS), ["ALTER DATABASE"]),
     (
-        FoundSchema("utf8mb4_bin", 65, frozenset({"utf8mb4_bin", "utf8mb4_0900_ai_ci"}), OURS),
-        "have the collation utf8mb4_0900_ai_ci, under which MLflow loses data",
+        SchemaState("utf8mb4_bin", 65, frozenset({"utf8mb4_bin", "utf8mb4_0900_ai_ci"}), OURS),
+        "have the collation utf8mb4_0900_ai_ci, with which MLflow loses data",
     ),
-    (FoundSchema("utf8mb4_bin", 3, frozenset({"utf8mb4_bin"})), "holds 3 tables that are not"),
+    (SchemaState("utf8mb4_bin", 3, frozenset({"utf8mb4_bin"})), "holds 3 tables that are not"),
 ]
 
 
 @pytest.mark.parametrize(("schema", "expected"), SCHEMAS)
-def test_schemas(schema: FoundSchema, expected: list[str] | str) -> None:
+def test_schemas(schema: SchemaState, expected: list[str] | str) -> None:
     """An empty one is altered; what is not MLflow's, or would lose data, is refused."""
     if isinstance(expected, str):
         with pytest.raises(MlflowError, match=expected) as caught:
             only_plan(found(schema))
         assert str(caught.value).startswith("Project 'a-b': ")
-        assert "nothing was done" in str(caught.value)
+        assert "Nothing was changed" in str(caught.value)
         return
     sql = statements(only_plan(found(schema)))
     assert [text.partition(" `")[0] for text in sql] == expected
 
 
 STRANGERS: list[tuple[dict[str, Any], str]] = [
-    ({"mark": None}, "was not made by this collection"),
+    ({"mark": None}, "was not created by this collection"),
     ({"mark": {"project": "other"}}, "belongs to project 'other'"),
     ({"hosts": frozenset({"%", "10.%"})}, "also exists for the hosts 10.%"),
     ({"hosts": frozenset({"localhost"})}, "also exists for the hosts localhost"),
@@ -257,40 +261,40 @@ def test_absent() -> None:
     planned = only_plan(found(), gone._replace(force_drop="mlflow_a_b"))
     assert statements(planned) == ["DROP DATABASE IF EXISTS `mlflow_a_b`", *dropped]
     assert planned.after == {}
-    assert only_plan(plans.nothing_found(), gone).steps == ()
+    assert only_plan(nothing_found(), gone).steps == ()
 
 
-UNSOUND: list[tuple[list[Wanted], str]] = [
-    ([wanted(force_drop="mlflow_a_b")], "goes with 'state: absent' only"),
-    ([wanted(state="absent", force_drop="mlflow_a-b")], "the schema is mlflow_a_b: write that"),
-    ([wanted(state="absent", force_drop="MLFLOW_A_B")], "the schema is mlflow_a_b: write that"),
+UNSOUND: list[tuple[list[ProjectSpec], str]] = [
+    ([wanted(force_drop="mlflow_a_b")], "is for 'state: absent' only"),
+    ([wanted(state="absent", force_drop="mlflow_a-b")], "the schema is mlflow_a_b; set that"),
+    ([wanted(state="absent", force_drop="MLFLOW_A_B")], "the schema is mlflow_a_b; set that"),
     ([wanted(schema="mysql")], "does not start with mlflow_"),
-    ([wanted(schema="mlflow_a`b")], "is no name"),
+    ([wanted(schema="mlflow_a`b")], "is not a valid name"),
     ([wanted(identities=(Identity("runtime", "root", "x"),))], "does not start with mlflow_"),
-    ([wanted(identities=(wanted().identities[0],) * 2)], "are one user"),
+    ([wanted(identities=(wanted().identities[0],) * 2)], "are the same"),
     ([wanted(), wanted(name="c")], "Projects 'a-b' and 'c' share the name mlflow_a_b"),
 ]
 
 
 @pytest.mark.parametrize(("projects", "reason"), UNSOUND)
-def test_what_cannot_be_meant(projects: list[Wanted], reason: str) -> None:
+def test_what_cannot_be_meant(projects: list[ProjectSpec], reason: str) -> None:
     """Refused before anything is read."""
     with pytest.raises(MlflowError, match=reason):
         require_sound(projects)
     require_sound([wanted(), wanted(name="c", schema="mlflow_c", identities=())])
 
 
-OBSTACLES: list[tuple[Server, FoundSchema, list[str]]] = [
-    (Server(), FoundSchema("utf8mb4_bin"), []),
-    (Server(binary_log=True), FoundSchema("utf8mb4_bin"), []),
-    (Server(binary_log=True, trusts_creators=False), FoundSchema("utf8mb4_bin"), ["1419"]),
-    (Server(trusts_creators=False), FoundSchema("utf8mb4_bin"), []),
-    (Server(), FoundSchema("utf8mb4_bin", 1, frozenset({"latin1_bin"})), ["latin1_bin"]),
+OBSTACLES: list[tuple[MysqlSettings, SchemaState, list[str]]] = [
+    (MysqlSettings(), SchemaState("utf8mb4_bin"), []),
+    (MysqlSettings(binary_log=True), SchemaState("utf8mb4_bin"), []),
+    (MysqlSettings(binary_log=True, trusts_creators=False), SchemaState("utf8mb4_bin"), ["1419"]),
+    (MysqlSettings(trusts_creators=False), SchemaState("utf8mb4_bin"), []),
+    (MysqlSettings(), SchemaState("utf8mb4_bin", 1, frozenset({"latin1_bin"})), ["latin1_bin"]),
 ]
 
 
 @pytest.mark.parametrize(("server", "schema", "words"), OBSTACLES)
-def test_obstacles(server: Server, schema: FoundSchema, words: list[str]) -> None:
+def test_obstacles(server: MysqlSettings, schema: SchemaState, words: list[str]) -> None:
     """What would break a migration off is known before."""
     told = obstacles(schema, server)
     assert len(told) == len(words)

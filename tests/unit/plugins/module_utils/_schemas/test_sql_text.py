@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.database import SqlError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.verifier import verifier
 
 BAD_NAMES = ["", "A", "1a", "_a", "a-b", "a b", "a`", "a'", "a.b", "a%", "\u00e4", "a\n", "a" * 65]
 OF_NAMES: list[Callable[[str], str]] = [
@@ -31,7 +32,7 @@ DIGESTS = [
 @pytest.mark.parametrize("function", OF_NAMES)
 def test_what_is_no_name_is_refused(function: Callable[[str], str], name: str) -> None:
     """By every function that writes a name, and in one sentence."""
-    with pytest.raises(MlflowError, match="is no name for a schema or user"):
+    with pytest.raises(MlflowError, match="is not a valid name for a project's schema or user"):
         function(name)
 
 
@@ -76,12 +77,12 @@ def test_privileges() -> None:
 @pytest.mark.parametrize(("digest", "salt", "password"), DIGESTS)
 def test_verifiers_are_sha_crypt(digest: str, salt: str, password: str) -> None:
     """The digest is that of crypt(3), so that MySQL takes the password."""
-    assert sql_text.verifier(password, salt) == f"$A$005${salt}{digest}"
+    assert verifier(password, salt) == f"$A$005${salt}{digest}"
 
 
 def test_verifiers_are_salted() -> None:
     """Two of one password differ, and neither shows it."""
-    first, second = (sql_text.verifier("hunter2") for _number in range(2))
+    first, second = (verifier("hunter2") for _number in range(2))
     assert first != second
     for text in (first, second):
         assert len(text) == len("$A$005$") + 20 + 43
@@ -93,7 +94,7 @@ def test_verifiers_are_salted() -> None:
 def test_passwords_that_mysql_clients_cannot_use(password: str) -> None:
     """Refused, without showing them."""
     with pytest.raises(MlflowError, match="a password must have 1 to 255 characters") as caught:
-        sql_text.verifier(password)
+        verifier(password)
     assert not password or password not in str(caught.value)
 
 

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sqlite_migration
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.sqlite_migration import (
-    Schema,
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.revisions import Revisions
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.sqlite_files import (
+    SqliteSchema,
+    classify,
 )
 
-REVISIONS = sqlite_migration.Revisions("3.17.2", "head", frozenset({"head", "older", "oldest"}))
+REVISIONS = Revisions("3.17.2", "head", frozenset({"head", "older", "oldest"}))
 
 
 def database(path: Path, *statements: str) -> bytes:
@@ -46,10 +48,10 @@ def uri(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def refusal(path: Path, revisions: sqlite_migration.Revisions | None = REVISIONS) -> str:
+def refusal(path: Path, revisions: Revisions | None = REVISIONS) -> str:
     """Return the sentence with which a file is refused."""
     with pytest.raises(MlflowError) as caught:
-        sqlite_migration.classify("demo", uri(path), revisions)
+        classify("demo", uri(path), revisions)
     return str(caught.value)
 
 
@@ -62,9 +64,7 @@ def test_an_empty_schema(form: str, tmp_path: Path) -> None:
     elif form == "no table":
         database(path, "CREATE TABLE t (x)", "DROP TABLE t")
     before = sorted(tmp_path.iterdir())
-    assert sqlite_migration.classify("demo", uri(path), REVISIONS) == Schema(
-        "demo", path, "empty", ""
-    )
+    assert classify("demo", uri(path), REVISIONS) == SqliteSchema("demo", path, "empty", "")
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -75,8 +75,8 @@ def test_a_schema_of_mlflow(revision: str, state: str, tmp_path: Path) -> None:
     """Its revision tells; the file stays byte for byte."""
     path = tmp_path / "mlflow.db"
     before = mlflow(path, revision)
-    found = sqlite_migration.classify("demo", uri(path), REVISIONS)
-    assert found == Schema("demo", path, state, revision)
+    found = classify("demo", uri(path), REVISIONS)
+    assert found == SqliteSchema("demo", path, state, revision)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -84,11 +84,9 @@ def test_a_schema_of_mlflow(revision: str, state: str, tmp_path: Path) -> None:
 def test_before_mlflow_is_installed(tmp_path: Path) -> None:
     """Nobody can judge a revision yet; an empty schema is empty all the same."""
     path = tmp_path / "mlflow.db"
-    assert sqlite_migration.classify("demo", uri(path), None).state == "empty"
+    assert classify("demo", uri(path), None).state == "empty"
     mlflow(path, "whatever")
-    assert sqlite_migration.classify("demo", uri(path), None) == Schema(
-        "demo", path, "unknown", "whatever"
-    )
+    assert classify("demo", uri(path), None) == SqliteSchema("demo", path, "unknown", "whatever")
 
 
 def foreign(path: Path) -> None:
@@ -110,8 +108,8 @@ def test_a_database_of_something_else_is_refused(
     make(path)
     before = path.read_bytes()
     assert refusal(path) == (
-        f"Project 'demo': {path} holds tables but no MLflow schema: move it away or rename the "
-        "project; it was left as it is."
+        f"Project 'demo': {path} holds tables but no MLflow schema; move it away or rename the "
+        "project. The file was not changed."
     )
     assert path.read_bytes() == before
 
@@ -122,8 +120,8 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     before = mlflow(path, "from-the-future")
     assert refusal(path) == (
         f"Project 'demo': the schema in {path} is at revision from-the-future, which MLflow 3.17.2 "
-        "does not know, so a newer MLflow wrote it: use the collection release that carries that "
-        "MLflow; the file was left as it is."
+        "does not know, so a newer MLflow wrote it; use the collection release that carries that "
+        "MLflow. The file was not changed."
     )
     assert path.read_bytes() == before
 
@@ -148,7 +146,7 @@ def scribbled(path: Path) -> None:
 @pytest.mark.parametrize("make", [text, truncated, scribbled])
 @pytest.mark.parametrize("revisions", [REVISIONS, None])
 def test_a_corrupt_file_is_refused(
-    make: Callable[[Path], None], revisions: sqlite_migration.Revisions | None, tmp_path: Path
+    make: Callable[[Path], None], revisions: Revisions | None, tmp_path: Path
 ) -> None:
     """Also in a first check mode run; nothing is changed or added."""
     path = tmp_path / "mlflow.db"
@@ -157,7 +155,7 @@ def test_a_corrupt_file_is_refused(
     sentence = refusal(path, revisions)
     assert sentence.startswith(f"Project 'demo': {path} cannot be read as an SQLite database (")
     assert sentence.endswith(
-        "): restore it from a backup, or move it away to start empty; it was left as it is."
+        "); restore it from a backup, or move it away to start empty. The file was not changed."
     )
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -178,10 +176,10 @@ def test_a_file_that_cannot_be_opened_is_not_called_corrupt(tmp_path: Path) -> N
 def test_another_kind_of_database_is_refused(address: str) -> None:
     """A relative path is that of whatever runs the migration."""
     with pytest.raises(MlflowError) as caught:
-        sqlite_migration.classify("demo", address, REVISIONS)
+        classify("demo", address, REVISIONS)
     assert str(caught.value) == (
-        "Project 'demo': the URI of its database is neither an SQLite file with an absolute path "
-        "(sqlite:////PATH) nor mysql+pymysql://...: pass the URI that the backend record gives."
+        "Project 'demo': the URI of its database is not an SQLite file with an absolute path "
+        "(sqlite:////PATH); pass the URI of the backend record."
     )
 
 
@@ -191,6 +189,6 @@ def test_the_revisions_are_those_of_the_installed_mlflow(tmp_path: Path) -> None
     assert sqlite_migration.read_revisions(str(entrypoint)) is None
     told = {"version": "3.17.2", "head": "b", "revisions": ["b", "a"]}
     (tmp_path / "installed.json").write_text(json.dumps(told))
-    assert sqlite_migration.read_revisions(str(entrypoint)) == sqlite_migration.Revisions(
+    assert sqlite_migration.read_revisions(str(entrypoint)) == Revisions(
         "3.17.2", "b", frozenset({"a", "b"})
     )

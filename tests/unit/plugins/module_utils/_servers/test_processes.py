@@ -189,7 +189,7 @@ def test_a_server_that_ends_while_it_is_looked_at_is_no_stranger(
     monkeypatch.setattr(
         ports, "holder", lambda _host, port: ports.Holder(os.getpid(), "python", port)
     )
-    with pytest.raises(MlflowError, match="is held by process"):
+    with pytest.raises(MlflowError, match="is in use by process"):
         manager._read_plan(runtime, [server], KEEP, UNRECORDED)
     monkeypatch.setattr(ports, "holder", lambda _host, port: ports.Holder(ended, "python", port))
     steps, _owners = manager._read_plan(runtime, [server], KEEP, UNRECORDED)

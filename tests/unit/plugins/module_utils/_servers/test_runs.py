@@ -55,7 +55,7 @@ def test_what_a_client_prints_is_read(tmp_path: Path) -> None:
 def test_an_answer_that_cannot_be_read_is_a_sentence(tmp_path: Path, printed: str) -> None:
     """A client that was killed while it printed, or that is another program."""
     with pytest.raises(
-        MlflowError, match=r"What the MLflow client printed cannot be read .*: run the"
+        MlflowError, match=r"What the MLflow client printed cannot be read .*; run the"
     ):
         client(tmp_path, f"print({printed!r})").prove(REQUESTS, "e", 1)
 

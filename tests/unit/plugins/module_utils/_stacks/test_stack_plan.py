@@ -11,8 +11,22 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import (
+    answers,
+    checks,
+    diff,
+    foresight,
+    loss,
+    model,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import changes as change_sets
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import events as stack_events
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import info as stack_info
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import plan as plans
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import records
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import (
+    projects as stack_projects,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import stack as stacks
 
 BODY = """
 Parameters:
@@ -26,7 +40,7 @@ PROJECTS_BODY = "Parameters: {Projects: {Type: CommaDelimitedList}}\nResources: 
 ARN = "arn:aws:cloudformation:eu-central-1:123456789012:stack/mlflow/1"
 
 
-def wanted(**changes: Any) -> plans.Wanted:
+def wanted(**changes: Any) -> model.StackSpec:
     """Return a stack as wanted."""
     base: dict[str, Any] = {
         "name": "mlflow",
@@ -37,10 +51,10 @@ def wanted(**changes: Any) -> plans.Wanted:
         "protection": None,
         "replace": [],
     }
-    return plans.Wanted(**{**base, **changes})
+    return model.StackSpec(**{**base, **changes})
 
 
-def found(**changes: Any) -> records.Found:
+def found(**changes: Any) -> stacks.Stack:
     """Return a stack as it is: made of BODY, and ours."""
     base: dict[str, Any] = {
         "name": "mlflow",
@@ -53,56 +67,56 @@ def found(**changes: Any) -> records.Found:
         "protected": False,
         "template": BODY,
     }
-    return records.Found(**{**base, **changes})
+    return stacks.Stack(**{**base, **changes})
 
 
 @pytest.mark.parametrize(
     ("status", "phase"),
     [
-        ("CREATE_COMPLETE", plans.SETTLED),
-        ("UPDATE_COMPLETE", plans.SETTLED),
-        ("UPDATE_ROLLBACK_COMPLETE", plans.SETTLED),
-        ("IMPORT_COMPLETE", plans.SETTLED),
-        ("REVIEW_IN_PROGRESS", plans.SHELL),
-        ("CREATE_IN_PROGRESS", plans.BUSY),
-        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", plans.BUSY),
-        ("DELETE_IN_PROGRESS", plans.BUSY),
-        ("ROLLBACK_COMPLETE", plans.ROLLED_BACK),
-        ("ROLLBACK_FAILED", plans.ROLLED_BACK),
-        ("DELETE_FAILED", plans.BROKEN),
-        ("UPDATE_ROLLBACK_FAILED", plans.BROKEN),
-        ("CREATE_FAILED", plans.BROKEN),
-        ("DELETE_COMPLETE", plans.ABSENT),
+        ("CREATE_COMPLETE", stacks.SETTLED),
+        ("UPDATE_COMPLETE", stacks.SETTLED),
+        ("UPDATE_ROLLBACK_COMPLETE", stacks.SETTLED),
+        ("IMPORT_COMPLETE", stacks.SETTLED),
+        ("REVIEW_IN_PROGRESS", stacks.SHELL),
+        ("CREATE_IN_PROGRESS", stacks.BUSY),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", stacks.BUSY),
+        ("DELETE_IN_PROGRESS", stacks.BUSY),
+        ("ROLLBACK_COMPLETE", stacks.ROLLED_BACK),
+        ("ROLLBACK_FAILED", stacks.ROLLED_BACK),
+        ("DELETE_FAILED", stacks.BROKEN),
+        ("UPDATE_ROLLBACK_FAILED", stacks.BROKEN),
+        ("CREATE_FAILED", stacks.BROKEN),
+        ("DELETE_COMPLETE", stacks.ABSENT),
     ],
 )
 def test_phases(status: str, phase: str) -> None:
     """Every status of CloudFormation has its place."""
-    assert plans.phase(found(status=status)) == phase
+    assert stacks.phase(found(status=status)) == phase
 
 
 def test_absent_phase() -> None:
     """None is one, too."""
-    assert plans.phase(None) == plans.ABSENT
+    assert stacks.phase(None) == stacks.ABSENT
 
 
 @pytest.mark.parametrize(
     ("want", "is_", "action", "changed"),
     [
-        ({}, {}, plans.KEEP, []),
-        ({"body": f"# Hello\n{BODY}"}, {}, plans.KEEP, []),
-        ({"given": {"Size": 4}}, {}, plans.KEEP, []),
-        ({"given": {"Size": 5}}, {}, plans.UPDATE, ["Size"]),
+        ({}, {}, model.KEEP, []),
+        ({"body": f"# Hello\n{BODY}"}, {}, model.KEEP, []),
+        ({"given": {"Size": 4}}, {}, model.KEEP, []),
+        ({"given": {"Size": 5}}, {}, model.UPDATE, ["Size"]),
         (
             {"given": {"Size": None}},
             {"parameters": {"Size": "9"}},
-            plans.UPDATE,
+            model.UPDATE,
             ["DeletionProtection"],
         ),
-        ({"body": BODY.replace("Delay: 1", "Delay: 2")}, {}, plans.UPDATE, []),
-        ({"tags": {"team": "ml"}}, {}, plans.UPDATE, []),
-        ({}, {"tags": {"mlflow_aws": "mlflow", "old": "1"}}, plans.UPDATE, []),
-        ({}, {"tags": {"mlflow_aws": "mlflow", "aws:x": "1"}}, plans.KEEP, []),
-        ({"protection": True}, {}, plans.UPDATE, ["DeletionProtection"]),
+        ({"body": BODY.replace("Delay: 1", "Delay: 2")}, {}, model.UPDATE, []),
+        ({"tags": {"team": "ml"}}, {}, model.UPDATE, []),
+        ({}, {"tags": {"mlflow_aws": "mlflow", "old": "1"}}, model.UPDATE, []),
+        ({}, {"tags": {"mlflow_aws": "mlflow", "aws:x": "1"}}, model.KEEP, []),
+        ({"protection": True}, {}, model.UPDATE, ["DeletionProtection"]),
     ],
 )
 def test_plan_of_a_stack_that_is_there(
@@ -117,14 +131,14 @@ def test_plan_of_a_stack_that_is_there(
 @pytest.mark.parametrize(
     "stack", [None, found(status="ROLLBACK_COMPLETE"), found(status="REVIEW_IN_PROGRESS")]
 )
-def test_plan_of_a_first_create(stack: records.Found | None) -> None:
+def test_plan_of_a_first_create(stack: stacks.Stack | None) -> None:
     """Protection comes later, so that a rollback can delete what it made."""
     plan = plans.plan(wanted(protection=True), stack)
-    assert plan.action == plans.CREATE
+    assert plan.action == model.CREATE
     assert plan.values == {"Size": "4", "DeletionProtection": "false"}
     assert plan.protect is True
     assert plan.tags == {"mlflow_aws": "mlflow"}
-    after = plans.difference(wanted(protection=True), stack, plan, [])["after"]
+    after = diff.difference(wanted(protection=True), stack, plan, [])["after"]
     assert after["termination_protection"] is True
     assert after["parameters"]["DeletionProtection"] == "true"
     assert plans.plan(wanted(), stack).protect is None
@@ -183,18 +197,20 @@ def test_projects_parameter(
     existing: list[str], present: list[str], absent: list[str], expected: list[str]
 ) -> None:
     """What the stack has stays, in its order, until it is absent."""
-    assert plans.projects_parameter(existing, present, absent) == expected
+    assert stack_projects.projects_parameter(existing, present, absent) == expected
 
 
 def test_too_many_projects_are_refused() -> None:
     """More than a stack holds, or longer than a parameter."""
     many = [f"p{number}" for number in range(101)]
-    with pytest.raises(MlflowError, match="101 projects in one stack, which holds 100"):
-        plans.projects_parameter(many[:60], many[60:], [])
-    assert len(plans.projects_parameter(many[:60], many[60:], ["p0"])) == 100
+    with pytest.raises(MlflowError, match="would have 101 projects, and the limit is 100"):
+        stack_projects.projects_parameter(many[:60], many[60:], [])
+    assert len(stack_projects.projects_parameter(many[:60], many[60:], ["p0"])) == 100
     long = [f"{'x' * 37}{number:03}" for number in range(80)]
-    with pytest.raises(MlflowError, match=r"names of the 80 projects take \d+ bytes.* holds 4096"):
-        plans.projects_parameter([], long, [])
+    with pytest.raises(
+        MlflowError, match=r"names of the 80 projects take \d+ bytes.* parameter is 4096"
+    ):
+        stack_projects.projects_parameter([], long, [])
 
 
 @pytest.mark.parametrize(
@@ -202,11 +218,11 @@ def test_too_many_projects_are_refused() -> None:
 )
 def test_project_items(name: str) -> None:
     """A name survives; where its database user is another, that stands beside it."""
-    item = plans.project_item(name)
+    item = stack_projects.project_item(name)
     assert item.isalnum()
-    assert plans.project_name(item) == name
-    assert plans.project_item("a-b") == "aXb"
-    assert plans.project_item("a" * 40).startswith(f"{'a' * 40}Y{'a' * 12}XX")
+    assert stack_projects.project_name(item) == name
+    assert stack_projects.project_item("a-b") == "aXb"
+    assert stack_projects.project_item("a" * 40).startswith(f"{'a' * 40}Y{'a' * 12}XX")
 
 
 def test_no_projects_is_no_stack() -> None:
@@ -221,11 +237,11 @@ def test_no_projects_is_no_stack() -> None:
 def test_foreseen_outputs() -> None:
     """What the filters that come after need to know of a project that is not there yet."""
     plan = plans.plan(wanted(body=PROJECTS_BODY, projects=(["a-b"], [])), None)
-    outputs = plans.foreseen_outputs(plan)
+    outputs = stack_projects.foreseen_outputs(plan)
     assert list(outputs) == ["ProjectaXb"]
     assert json.loads(outputs["ProjectaXb"])["name"] == "a-b"
-    assert set(records.projects(outputs)) == {"a-b"}
-    assert plans.foreseen_outputs(plans.plan(wanted(), None)) == {}
+    assert set(stack_projects.projects_of(outputs)) == {"a-b"}
+    assert stack_projects.foreseen_outputs(plans.plan(wanted(), None)) == {}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +257,7 @@ def test_foreseen_outputs() -> None:
 def test_foreseen_changes(body: str, expected: list[tuple[Any, ...]]) -> None:
     """From the templates alone."""
     plan = plans.plan(wanted(body=body), found())
-    made = plans.foreseen_changes(wanted(body=body), found(), plan)
+    made = foresight.foreseen_changes(wanted(body=body), found(), plan)
     told = [
         (change["action"], change["logical_id"], change["replacement"], change["properties"])
         for change in made
@@ -374,22 +390,22 @@ OF_KEY = detail("KmsKeyId", "Always", "Dynamic", "Key.Arn")
 )
 def test_loss_is_refused(entries: list[Any], lost: str) -> None:
     """A replaced or removed cluster, bucket or key, unless it is allowed by name."""
-    made = records.changes(entries)
+    made = change_sets.change_records(entries)
     if not lost:
-        plans.refuse_loss("mlflow", made, [])
+        loss.refuse_loss("mlflow", made, [])
         return
     with pytest.raises(MlflowError) as caught:
-        plans.refuse_loss("mlflow", made, [])
+        loss.refuse_loss("mlflow", made, [])
     assert str(caught.value).startswith(
-        f"Changing stack 'mlflow' {lost}, and what it holds would be lost"
+        f"Changing stack 'mlflow' {lost}, and its data would be lost"
     )
     assert caught.value.details["changes"] == made
-    plans.refuse_loss("mlflow", made, [entry["logical_id"] for entry in made])
+    loss.refuse_loss("mlflow", made, [entry["logical_id"] for entry in made])
 
 
 def test_changes_are_told_by_name() -> None:
     """In an order that does not depend on AWS."""
-    made = records.changes(
+    made = change_sets.change_records(
         [change("B", "T", "Add"), change("A", "T", "Modify", "True", detail("P", "Always"))]
     )
     assert made[0] == {
@@ -410,28 +426,28 @@ def test_changes_are_told_by_name() -> None:
         (found(tags={"mlflow_aws": "other"}), "its tag mlflow_aws is 'other'"),
     ],
 )
-def test_foreign_stacks(stack: records.Found, expected: str) -> None:
+def test_foreign_stacks(stack: stacks.Stack, expected: str) -> None:
     """Whose tag is missing or another's."""
     with pytest.raises(
-        MlflowError, match=f"exists and is not ours .{expected}.: choose another name"
+        MlflowError, match=f"exists but is not managed here .{expected}.; choose another name"
     ):
-        plans.require_ours(stack, "mlflow")
-    plans.require_ours(found(), "mlflow")
+        checks.require_ours(stack, "mlflow")
+    checks.require_ours(found(), "mlflow")
 
 
 def test_foreign_change_sets() -> None:
     """A stack that others announced is theirs."""
-    plans.require_our_shell("mlflow", ["mlflow-aws-0123"])
-    plans.require_our_shell("mlflow", [])
-    with pytest.raises(MlflowError, match=r"not ours \(theirs\)"):
-        plans.require_our_shell("mlflow", ["mlflow-aws-0123", "theirs"])
+    checks.require_our_shell("mlflow", ["mlflow-aws-0123"])
+    checks.require_our_shell("mlflow", [])
+    with pytest.raises(MlflowError, match=r"somebody else's change set \(theirs\)"):
+        checks.require_our_shell("mlflow", ["mlflow-aws-0123", "theirs"])
 
 
 def event(
     name: str, status: str, reason: str = "", kind: str = "AWS::SQS::Queue", **more: Any
 ) -> Any:
     """Return an event as DescribeStackEvents tells it, as our record."""
-    return records.event_record(
+    return stack_events.event_record(
         {
             "EventId": f"{name}-{status}",
             "Timestamp": datetime.datetime(2026, 11, 24, 12, 3, 11, tzinfo=datetime.UTC),
@@ -460,13 +476,13 @@ def test_the_first_failure_is_told() -> None:
         event("C", "CREATE_FAILED", "Late"),
         event("mlflow", "CREATE_FAILED", "The following resource(s) failed to create: [B].", STACK),
     ]
-    failure = records.first_failure(events)
+    failure = stack_events.first_failure(events)
     assert failure is not None
-    assert records.describe_failure(failure) == "B (AWS::SQS::Queue) CREATE_FAILED: No room"
-    assert records.first_failure(events[:1]) is None
-    only = records.first_failure([event("mlflow", "CREATE_FAILED", "No such output", STACK)])
+    assert stack_events.describe_failure(failure) == "B (AWS::SQS::Queue) CREATE_FAILED: No room"
+    assert stack_events.first_failure(events[:1]) is None
+    only = stack_events.first_failure([event("mlflow", "CREATE_FAILED", "No such output", STACK)])
     assert only is not None
-    assert records.describe_failure(only) == "No such output"
+    assert stack_events.describe_failure(only) == "No such output"
 
 
 @pytest.mark.parametrize(
@@ -487,7 +503,7 @@ def test_the_first_failure_is_told() -> None:
 )
 def test_reasons_are_tidied(reason: str | None, expected: str) -> None:
     """On one line, without ids that help nobody."""
-    assert records.tidy(reason) == expected
+    assert answers.tidy(reason) == expected
 
 
 def test_a_denied_resource_is_named() -> None:
@@ -496,7 +512,7 @@ def test_a_denied_resource_is_named() -> None:
         'Resource handler returned message: "User: arn:aws:iam::1:user/a is not authorized to perform: '
         'kms:CreateKey because no identity-based policy allows it" (RequestToken: 1, HandlerErrorCode: X)'
     )
-    told = records.describe_failure(event("Key", "CREATE_FAILED", reason, KEY))
+    told = stack_events.describe_failure(event("Key", "CREATE_FAILED", reason, KEY))
     assert told == (
         "Key (AWS::KMS::Key) CREATE_FAILED: AWS denied kms:CreateKey to arn:aws:iam::1:user/a (no identity-based "
         "policy)"
@@ -507,27 +523,27 @@ def test_the_end_and_the_place_of_an_operation() -> None:
     """Told by the stack's own events."""
     own = {"kind": STACK, "PhysicalResourceId": ARN}
     begun = [event("mlflow", "UPDATE_IN_PROGRESS", **own), event("A", "UPDATE_IN_PROGRESS")]
-    assert records.ended(begun, ARN) == ""
-    assert records.where(begun) == ", at A (AWS::SQS::Queue UPDATE_IN_PROGRESS)"
+    assert stack_events.end_status(begun, ARN) == ""
+    assert stack_events.current_resource(begun) == ", at A (AWS::SQS::Queue UPDATE_IN_PROGRESS)"
     failed = [*begun, event("A", "UPDATE_FAILED", "No"), event("mlflow", "UPDATE_FAILED", **own)]
-    assert records.ended(failed, ARN) == ""
+    assert stack_events.end_status(failed, ARN) == ""
     back = [*failed, event("mlflow", "UPDATE_ROLLBACK_COMPLETE", **own)]
-    assert records.ended(back, ARN) == "UPDATE_ROLLBACK_COMPLETE"
-    assert records.ended(back, "another") == ""
-    assert records.where(back) == ""
-    assert records.event_line(failed[2]) == "12:03:11 UPDATE_FAILED AWS::SQS::Queue A: No"
+    assert stack_events.end_status(back, ARN) == "UPDATE_ROLLBACK_COMPLETE"
+    assert stack_events.end_status(back, "another") == ""
+    assert stack_events.current_resource(back) == ""
+    assert stack_events.event_line(failed[2]) == "12:03:11 UPDATE_FAILED AWS::SQS::Queue A: No"
 
 
 def test_a_broken_stack_is_refused_with_its_cause() -> None:
     """And with what ends it."""
     events = [event("Cluster", "UPDATE_FAILED", "Stuck", CLUSTER)]
     with pytest.raises(MlflowError) as caught:
-        plans.require_usable(found(status="UPDATE_ROLLBACK_FAILED"), events)
+        checks.require_usable(found(status="UPDATE_ROLLBACK_FAILED"), events)
     assert str(caught.value) == (
         "Stack 'mlflow' is in status UPDATE_ROLLBACK_FAILED (Cluster (AWS::RDS::DBCluster) UPDATE_FAILED: Stuck) "
-        "and takes no change: repair that resource and run 'aws cloudformation continue-update-rollback'."
+        "and cannot be changed; fix that resource and run 'aws cloudformation continue-update-rollback'."
     )
-    plans.require_usable(found(), [])
+    checks.require_usable(found(), [])
 
 
 @pytest.mark.parametrize(
@@ -547,46 +563,46 @@ def test_a_broken_stack_is_refused_with_its_cause() -> None:
 )
 def test_overtaken(code: str, text: str, expected: bool) -> None:
     """Somebody else was faster, which is no error."""
-    assert records.is_overtaken(code, text) is expected
+    assert answers.is_overtaken(code, text) is expected
 
 
 def test_unchanged() -> None:
     """AWS calls it a failure."""
-    assert records.is_unchanged("The submitted information didn't contain changes. Submit")
-    assert records.is_unchanged("No updates are to be performed.")
-    assert not records.is_unchanged("Parameter X is missing")
+    assert answers.is_unchanged("The submitted information didn't contain changes. Submit")
+    assert answers.is_unchanged("No updates are to be performed.")
+    assert not answers.is_unchanged("Parameter X is missing")
 
 
 @pytest.mark.parametrize(
     ("stack", "expected"),
     [
-        (None, "is not deployed in eu-central-1: deploy it first"),
+        (None, "is not deployed in eu-central-1; deploy it first"),
         (found(status="ROLLBACK_COMPLETE"), "is in status ROLLBACK_COMPLETE in eu-central-1"),
         (found(status="CREATE_IN_PROGRESS"), "is in status CREATE_IN_PROGRESS"),
         (found(status="UPDATE_IN_PROGRESS"), ""),
         (found(), ""),
     ],
 )
-def test_deployed(stack: records.Found | None, expected: str) -> None:
+def test_deployed(stack: stacks.Stack | None, expected: str) -> None:
     """A stack that is being updated has outputs; one that is being made has none."""
     if not expected:
-        plans.require_deployed("mlflow", stack, "eu-central-1")
+        checks.require_deployed("mlflow", stack, "eu-central-1")
         return
     with pytest.raises(MlflowError, match=f"Stack 'mlflow' {expected}"):
-        plans.require_deployed("mlflow", stack, "eu-central-1")
+        checks.require_deployed("mlflow", stack, "eu-central-1")
 
 
 @pytest.mark.parametrize("name", ["mlflow", "A-1", "x" * 128])
 def test_names(name: str) -> None:
     """Those that CloudFormation takes."""
-    plans.require_name(name)
+    checks.require_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "1a", "a_b", "x" * 129, "a b", "a\n"])
 def test_bad_names(name: str) -> None:
     """And those that it does not."""
-    with pytest.raises(MlflowError, match="cannot name a stack"):
-        plans.require_name(name)
+    with pytest.raises(MlflowError, match="is not a valid stack name"):
+        checks.require_name(name)
 
 
 @pytest.mark.parametrize(
@@ -616,7 +632,7 @@ Resources: {A: {Type: T}}
 
 def test_found_and_info() -> None:
     """What DescribeStacks tells, and the record for the module's result."""
-    stack = records.found(
+    stack = stacks.stack_of(
         {
             "StackName": "mlflow",
             "StackId": ARN,
@@ -630,14 +646,14 @@ def test_found_and_info() -> None:
             "EnableTerminationProtection": True,
         }
     )
-    info = records.info(stack)
+    info = stack_info.info(stack)
     assert info["exists"]
     assert info["projects"] == {"a-b": {"name": "a-b", "role": "r"}}
     assert info["protected"]
     assert info["parameters"] == {"Size": "4"}
-    assert records.info(None)["status"] == "ABSENT"
+    assert stack_info.info(None)["status"] == "ABSENT"
 
 
 def test_what_is_guarded_is_known() -> None:
     """Of each type that holds data it is known what replaces it."""
-    assert set(records.REPLACING) == set(plans.GUARDED_TYPES)
+    assert set(change_sets.REPLACING) == set(loss.GUARDED_TYPES)

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import template
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.template import Parameter
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import (
+    evaluation,
+    parameters,
+    template,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.parameters import Parameter
 
 BODY = """
 Description: Größe
@@ -38,7 +42,7 @@ DEFINITIONS: dict[str, Any] = {
 
 def resolve(previous: dict[str, str] | None = None, **given: Any) -> dict[str, Parameter]:
     """Resolve the parameters above."""
-    return template.resolve(DEFINITIONS, {"Needed": "n", **given}, previous)
+    return parameters.resolve_parameters(DEFINITIONS, {"Needed": "n", **given}, previous)
 
 
 def test_values_and_where_they_come_from() -> None:
@@ -57,21 +61,27 @@ def test_values_and_where_they_come_from() -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"Siz": 1}, "The template has no parameter 'Siz': did you mean 'Size'?"),
-        ({"Zzzzz": 1}, "The template has no parameter 'Zzzzz': known are Size, Mode"),
+        ({"Siz": 1}, "The template has no parameter 'Siz'; did you mean 'Size'?"),
+        ({"Zzzzz": 1}, "The template has no parameter 'Zzzzz'; its parameters are Size, Mode"),
         ({"Size": 9}, "Parameter 'Size' is '9' and must be 8 or less."),
         ({"Size": 0}, "Parameter 'Size' is '0' and must be 1 or more."),
         ({"Size": "big"}, "Parameter 'Size' is 'big' and must be a number."),
-        ({"Size": [1, 2]}, "Parameter 'Size' takes one number: write no list."),
+        ({"Size": [1, 2]}, "Parameter 'Size' is a list and takes one number; write a number."),
         ({"Mode": "odd"}, "Parameter 'Mode' is 'odd' and must be one of 'slow', 'fast'."),
-        ({"Mode": {"a": 1}}, "Parameter 'Mode' is a dictionary: write a text or a list."),
+        ({"Mode": {"a": 1}}, "Parameter 'Mode' is a dictionary; write a string or a list."),
         ({"Names": ["a", "B"]}, "Parameter 'Names' is 'B' and must match [a-z]*."),
-        ({"Names": ["a,b"]}, "Parameter 'Names' has an item with a comma: list both parts apart."),
+        (
+            {"Names": ["a,b"]},
+            "Parameter 'Names' has an item with a comma; list both parts separately.",
+        ),
         ({"Short": "abcd"}, "Parameter 'Short' is 'abcd' and must have a length of 3 or less."),
         ({"Hidden": "ab"}, "Parameter 'Hidden' is '****' and must have a length of 3 or more."),
-        ({"Told": "1"}, "Parameter 'Told' is '1' and must match ^[a-z]$: must be a letter."),
-        ({"Flag": "x" * 4097}, "Parameter 'Flag' is 4097 bytes long and may be 4096: shorten it."),
-        ({"Needed": None}, "Parameter 'Needed' of the template has no default: give it a value."),
+        ({"Told": "1"}, "Parameter 'Told' is '1' and must match ^[a-z]$; it must be a letter."),
+        (
+            {"Flag": "x" * 4097},
+            "Parameter 'Flag' is 4097 bytes long, and the limit is 4096; shorten it.",
+        ),
+        ({"Needed": None}, "Parameter 'Needed' of the template has no default; set it."),
     ],
 )
 def test_refusals(given: dict[str, Any], expected: str) -> None:
@@ -83,10 +93,10 @@ def test_refusals(given: dict[str, Any], expected: str) -> None:
 
 def test_what_is_known_later() -> None:
     """Only where that is said of the parameter, and only for a look."""
-    values = template.resolve(DEFINITIONS, {"Needed": None}, None, foresee=True)
+    values = parameters.resolve_parameters(DEFINITIONS, {"Needed": None}, None, foresee=True)
     assert values["Needed"] == Parameter("", "unknown")
     with pytest.raises(MlflowError, match="'Needed' of the template has no default"):
-        template.resolve(DEFINITIONS, {}, None, foresee=True)
+        parameters.resolve_parameters(DEFINITIONS, {}, None, foresee=True)
 
 
 @pytest.mark.parametrize(
@@ -106,15 +116,15 @@ def test_what_is_known_later() -> None:
 )
 def test_same(other: Any, expected: bool) -> None:
     """What it does counts, not how it is written or told back."""
-    assert template.same(other, BODY) is expected
-    assert template.same(BODY, other) is expected
+    assert template.same_template(other, BODY) is expected
+    assert template.same_template(BODY, other) is expected
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("Resources: {A: !Ref B}", "The template is no YAML in long form"),
-        ("a: [", "The template is no YAML in long form"),
+        ("Resources: {A: !Ref B}", "The template is not YAML in long form"),
+        ("a: [", "The template is not YAML in long form"),
         ("just text", "The template has no section 'Resources'"),
         ("Resources: []", "The template has no section 'Resources'"),
         ("", "The template has no section 'Resources'"),
@@ -123,7 +133,7 @@ def test_same(other: Any, expected: bool) -> None:
 def test_what_is_no_template(body: str, expected: str) -> None:
     """One sentence."""
     with pytest.raises(MlflowError) as caught:
-        template.parse(body)
+        template.parse_template(body)
     assert str(caught.value).startswith(expected)
     assert "\n" not in str(caught.value)
 
@@ -171,12 +181,15 @@ CONTENT: dict[str, Any] = {
 )
 def test_resources(values: dict[str, str], expected: set[str]) -> None:
     """Loops are unrolled, conditions decide, and what cannot be known counts as there."""
-    assert set(template.resources(CONTENT, values)) == {"Always", "Odd", "Region"} | expected
+    assert (
+        set(evaluation.template_resources(CONTENT, values))
+        == {"Always", "Odd", "Region"} | expected
+    )
 
 
 def test_a_loop_fills_in_its_item() -> None:
     """In what it makes, too."""
-    made = template.resources(CONTENT, {"Names": "a", "Size": "4", "Mode": "slow"})
+    made = evaluation.template_resources(CONTENT, {"Names": "a", "Size": "4", "Mode": "slow"})
     assert made["Ofa"]["Properties"] == {"Name": {"Fn::Sub": "x-a"}}
 
 
@@ -204,20 +217,20 @@ def test_rules(size: str, mode: str, passes: bool) -> None:
     """A rule that is broken is told in its own words; what cannot be known passes."""
     values = {"Size": size, "Mode": mode}
     if passes:
-        template.require_rules(RULES, values)
+        evaluation.require_rules(RULES, values)
         return
     with pytest.raises(
         MlflowError, match=r"^The parameters break .*: Fast needs a size of 4 or 8\.$"
     ):
-        template.require_rules(RULES, values)
+        evaluation.require_rules(RULES, values)
 
 
 def test_equal_values() -> None:
     """A list is the same however it is spaced; what AWS hides is never known to be the same."""
     listed, text = {"Type": "CommaDelimitedList"}, {"Type": "String"}
-    assert template.equal_value(listed, "a, b", "a,b")
-    assert not template.equal_value(text, "a, b", "a,b")
-    assert not template.equal_value(text, "****", "****")
+    assert parameters.equal_value(listed, "a, b", "a,b")
+    assert not parameters.equal_value(text, "a, b", "a,b")
+    assert not parameters.equal_value(text, "****", "****")
 
 
 def test_capabilities() -> None:

@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: has MLflow carry out its verb migrate-all, on a host or in a container."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import typing as t
+from pathlib import Path
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
+    commands,
+    environ,
+    files,
+    interpreter,
+)
+
+VERB = "migrate-all"
+
+_REQUEST = "request.json"
+_RECORD = {"name": str}
+
+
+class MigrationRunner(t.Protocol):
+    """Has MLflow carry out a request of migrate-all."""
+
+    def run(self, request: t.Mapping[str, t.Any], timeout: float) -> list[dict[str, t.Any]]:
+        """Return MLflow's records, one for each schema that it came to."""
+
+
+class ProcessRunner:
+    """Runs migrate-all by an MLflow that is installed on this host."""
+
+    def __init__(self, python: str, entrypoint: str) -> None:
+        """Use this interpreter and mlflow_entry.py."""
+        self._python = python
+        self._entrypoint = entrypoint
+
+    def run(self, request: t.Mapping[str, t.Any], timeout: float) -> list[dict[str, t.Any]]:
+        """Return MLflow's records; the request lies in a folder of this user's for that long."""
+        with tempfile.TemporaryDirectory(prefix="mlflow-migrate-") as folder:
+            path = Path(folder) / _REQUEST
+            files.write_private(path, json.dumps(request))
+            answer = commands.run(
+                interpreter.isolated(self._python, self._entrypoint, VERB, str(path)),
+                timeout,
+                f"MLflow's {VERB} failed",
+                "rerun, or raise the timeout",
+                environment=environ.clean_for_aws(),
+            )
+        return parse(answer.code, answer.output, answer.errors)
+
+
+class DockerRunner:
+    """Runs migrate-all in a container of the image that will serve the schemas."""
+
+    def __init__(
+        self, engine: Engine, image: str, *, network: str, aws_config_dir: str, user: str
+    ) -> None:
+        """Use an image of this engine, with the host's AWS configuration if a folder is given."""
+        self._engine = engine
+        self._image = image
+        self._network = network
+        self._aws_config_dir = aws_config_dir
+        self._user = user
+
+    def run(self, request: t.Mapping[str, t.Any], timeout: float) -> list[dict[str, t.Any]]:
+        """Return MLflow's records; the request lies in the container's own volume for that long."""
+        binds, environment = container_spec.aws_access(self._aws_config_dir)
+        rootless = bool(self._aws_config_dir) and self._engine.rootless
+        answer = self._engine.run_once(
+            self._image,
+            [VERB, f"{container_spec.VOLUME_PATH}/{_REQUEST}"],
+            {_REQUEST: json.dumps(request)},
+            binds=binds,
+            network=self._network,
+            user=container_spec.container_user(self._user, self._aws_config_dir, rootless),
+            environment=environment,
+            timeout=timeout,
+        )
+        return parse(answer.code, answer.stdout, answer.stderr)
+
+
+def parse(code: int, output: str, errors: str) -> list[dict[str, t.Any]]:
+    """Return the records that migrate-all printed; raises MlflowError if it failed itself."""
+    if code != 0:
+        reason = commands.reason(errors, output)
+        raise MlflowError(f"MLflow's {VERB} failed with code {code} ({reason}); rerun.")
+    return [
+        commands.document(line, f"The output of MLflow's {VERB}", "rerun", _RECORD)
+        for line in output.splitlines()
+        if line.startswith("{")
+    ]

@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: the projects of a stack, in its list parameter Projects and in its outputs."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import commands
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model import (
+    PROJECTS_PARAMETER,
+    Plan,
+)
+
+MAX_PROJECTS = 100
+_MAX_LIST_BYTES = 4096
+
+
+def projects_parameter(
+    existing: t.Iterable[str], present: t.Iterable[str], absent: t.Iterable[str]
+) -> list[str]:
+    """Return the items of the parameter Projects: the stack's, then new ones, less absent.
+
+    existing are the stack's items, present and absent are names of projects. A project that
+    left the inventory's list stays until it is named as absent. Raises MlflowError where
+    CloudFormation could not hold the result.
+    """
+    gone = set(absent)
+    known = map(project_name, existing)
+    names = [name for name in dict.fromkeys([*known, *present]) if name and name not in gone]
+    if len(names) > MAX_PROJECTS:
+        raise MlflowError(
+            f"The stack would have {len(names)} projects, and the limit is {MAX_PROJECTS}; set projects you no "
+            "longer need to 'state: absent', or deploy the others under another mlflow_stack_name."
+        )
+    items = [project_item(name) for name in names]
+    size = len(",".join(items))
+    if size > _MAX_LIST_BYTES:
+        raise MlflowError(
+            f"The names of the {len(names)} projects take {size} bytes, and the limit of a stack's parameter is "
+            f"{_MAX_LIST_BYTES}; use shorter names, or set projects you no longer need to 'state: absent'."
+        )
+    return items
+
+
+def project_item(name: str) -> str:
+    """Return how the parameter Projects writes a project, in letters and digits alone.
+
+    X stands for each dash. Where the project's database user is not its name, Y and that
+    user without its prefix follow. See cloudformation/projects.yml.
+    """
+    user = _names.runtime_user(name)[len(_names.runtime_user("")) :]
+    item = name.replace("-", "X")
+    return item if user == name.replace("-", "_") else f"{item}Y{user.replace('_', 'X')}"
+
+
+def project_name(item: str) -> str:
+    """Return the project that an item of the parameter Projects stands for."""
+    return item.strip().partition("Y")[0].replace("X", "-")
+
+
+def foreseen_outputs(plan_: Plan) -> dict[str, str]:
+    """Return the outputs that a stack will have for its projects, with their names only."""
+    items = plan_.values.get(PROJECTS_PARAMETER, "").split(",")
+    return {
+        f"Project{item.strip()}": json.dumps(empty_project(project_name(item)))
+        for item in items
+        if item.strip()
+    }
+
+
+_DEPLOY = "run the deploy playbook, or delete that output if it is not MLflow's"
+_PROJECT_KEYS = ("runtime_secret", "migrator_secret", "role", "policy", "key")
+
+
+def projects_of(outputs: t.Mapping[str, str]) -> dict[str, dict[str, t.Any]]:
+    """Return the record of each project in a stack's outputs, by the project's name."""
+    told = [
+        commands.document(text, f"The stack's output {key}", _DEPLOY, {"name": str})
+        for key, text in sorted(outputs.items())
+        if key.startswith("Project") and text.startswith("{")
+    ]
+    return {record["name"]: record for record in told}
+
+
+def empty_project(name: str) -> dict[str, str]:
+    """Return the record of a project of which only the name is known."""
+    return {"name": name, **dict.fromkeys(_PROJECT_KEYS, "")}
