@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import proof
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import verification_runs
 
 
 def mlflow_run_requests(
@@ -18,7 +18,7 @@ def mlflow_run_requests(
 
     The key is the server's configuration, unless always.
     """
-    return [request._asdict() for request in proof.requests_of(servers, always)]
+    return [request._asdict() for request in verification_runs.requests_of(servers, always)]
 
 
 class FilterModule:

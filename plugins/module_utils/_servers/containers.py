@@ -37,9 +37,9 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan imp
     REMOVE,
     RESTART,
     START,
-    Found,
+    FoundServer,
     Step,
-    Wanted,
+    WantedServer,
     redacted,
     whole,
 )
@@ -105,7 +105,7 @@ class DockerRuntime:
         """Return nothing: the engine starts containers again."""
         return []
 
-    def observe(self) -> dict[str, Found]:
+    def observe(self) -> dict[str, FoundServer]:
         """Return all servers of the engine, by name, in two calls to it."""
         found = {
             name: _found(name, container) for name, container in self._own_containers().items()
@@ -113,7 +113,7 @@ class DockerRuntime:
         # An interrupted run may have left a volume alone.
         for volume in self._engine.volumes([f"{_INSTANCE}={self._instance}", _PROJECT]):
             name = volume["Labels"][_PROJECT]
-            found.setdefault(name, Found(name, known=True))
+            found.setdefault(name, FoundServer(name, known=True))
         return found
 
     def require(self, steps: t.Sequence[Step]) -> None:
@@ -148,7 +148,7 @@ class DockerRuntime:
             self._require_unpublished(server, containers)
 
     def _require_unpublished(
-        self, server: Wanted, containers: t.Iterable[t.Mapping[str, t.Any]]
+        self, server: WantedServer, containers: t.Iterable[t.Mapping[str, t.Any]]
     ) -> None:
         """Refuse a port that somebody else's container publishes."""
         for other in containers:
@@ -275,7 +275,7 @@ class DockerRuntime:
         self._engine.remove(self._name(project))
         self._engine.remove_volume(self._name(project))
 
-    def _make(self, server: Wanted) -> None:
+    def _make(self, server: WantedServer) -> None:
         """Make a server's volume and container, and put its settings there."""
         name = self._name(server.name)
         labels = {_INSTANCE: self._instance, _PROJECT: server.name, f"{LABEL}managed": "true"}
@@ -314,7 +314,7 @@ def _each(
             done.result()
 
 
-def _is_reusable(container: t.Mapping[str, t.Any] | None, server: Wanted) -> bool:
+def _is_reusable(container: t.Mapping[str, t.Any] | None, server: WantedServer) -> bool:
     """Say whether a container is for this configuration and has run, so that its settings are there."""
     if container is None or container["State"] in ("created", "dead"):
         return False
@@ -348,9 +348,9 @@ def _settings(container: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {}
 
 
-def _found(name: str, container: t.Mapping[str, t.Any]) -> Found:
+def _found(name: str, container: t.Mapping[str, t.Any]) -> FoundServer:
     """Return one server as the engine lists it; one that it keeps restarting does not run."""
-    return Found(
+    return FoundServer(
         name=name,
         running=container["State"] == "running",
         known=True,

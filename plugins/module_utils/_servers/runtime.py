@@ -9,7 +9,10 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import holders
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import Found, Step
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
+    FoundServer,
+    Step,
+)
 
 
 class Runtime(t.Protocol):
@@ -22,7 +25,7 @@ class Runtime(t.Protocol):
     def command(self) -> list[str]:
         """Return what starts all servers when a host boots; empty where an engine does so."""
 
-    def observe(self) -> dict[str, Found]:
+    def observe(self) -> dict[str, FoundServer]:
         """Return all servers that this runtime has on the host, by name."""
 
     def require(self, steps: t.Sequence[Step]) -> None:

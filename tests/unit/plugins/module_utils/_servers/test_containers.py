@@ -23,8 +23,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.containe
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     KEEP,
-    Found,
-    Wanted,
+    FoundServer,
+    WantedServer,
     difference,
     plan,
     redacted,
@@ -68,7 +68,7 @@ def runtime(engine: Engine | None = None, **place: Any) -> DockerRuntime:
     return DockerRuntime(engine or Shelf(), Placement(**{"image": FIRST, **place}), "mlflow")
 
 
-def wanted(name: str = "demo", **changes: Any) -> Wanted:
+def wanted(name: str = "demo", **changes: Any) -> WantedServer:
     """Return a server as wanted."""
     options = {
         "name": name,
@@ -132,7 +132,7 @@ def test_the_engines_words_become_ours() -> None:
     found = runtime(shelf).observe()
     assert {name for name, server in found.items() if server.running} == {"running"}
     assert {name for name, server in found.items() if server.known} == {*states, "old"}
-    assert found["old"] == Found("old", known=True)
+    assert found["old"] == FoundServer("old", known=True)
     assert found["exited"].configuration == wanted("exited").configuration
     assert found["exited"].settings is not None
     assert found["exited"].settings["port"] == 5001
