@@ -18,7 +18,7 @@ _LOOK_SECONDS = 1.0
 
 
 class ActionModule(ActionBase):
-    """The module itself does everything; this side only reads its file of events aloud."""
+    """Runs the module, and prints the events that it writes to a file."""
 
     _supports_check_mode = True
     _supports_async = False
@@ -44,13 +44,13 @@ class ActionModule(ActionBase):
         return result
 
     def _play_become(self) -> bool:
-        """Say whether the module runs as another user, who could not write to our file."""
+        """Return whether the module runs as another user, who could not write to our file."""
         return bool(getattr(self._connection, "become", None))
 
 
 @contextlib.contextmanager
 def _shown(name: str) -> t.Iterator[str]:
-    """Give the path of a file each line of which is shown as soon as it is there."""
+    """Yield the path of a file whose lines are shown as soon as they are written."""
     with tempfile.TemporaryDirectory(prefix="mlflow-aws-") as folder:
         path = os.path.join(folder, "events")
         with open(path, "w+", encoding="utf-8") as stream:

@@ -241,7 +241,7 @@ def test_a_port_of_another_project_is_refused(fleet: Host) -> None:
         result = fleet.modules.finish(fleet.modules.start("mlflow_server", options, check=check))
         assert result["ports_refused"] is True
         assert f"Port {port} of project 'b' belonged to 'a'" in result["msg"]
-        assert f"give 'b' `port: {fleet.server('b')['port']}`, its port so far" in result["msg"]
+        assert f"give 'b' `port: {fleet.server('b')['port']}`, its current port" in result["msg"]
         assert (files(fleet.state), fleet.pids()) == before
 
     everything = {"state": "absent", "stop_unlisted": True, "inventory": inventory(fleet, "b")}

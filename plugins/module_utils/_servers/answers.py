@@ -66,7 +66,7 @@ def await_answers(
 
 
 def is_up(step: Step, answer: probe.Answer) -> bool:
-    """Say whether the server answers from its database, and with the wanted configuration."""
+    """Return whether the server answers from its database, and with the wanted configuration."""
     return answer.healthy and (
         step.wanted is None or answer.configuration == step.wanted.configuration
     )

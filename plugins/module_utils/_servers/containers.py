@@ -80,7 +80,7 @@ class DockerRuntime:
         """Take the engine and how servers are placed; asks the engine nothing yet."""
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", instance):
             raise MlflowError(
-                f"docker_instance is {instance!r}: write small letters, digits and single dashes."
+                f"docker_instance is {instance!r}: use lowercase letters, digits and single dashes."
             )
         self._engine = engine
         self._placement = placement
@@ -126,12 +126,12 @@ class DockerRuntime:
         network = self._placement.network
         if self._engine.network(network) is None:
             raise MlflowError(
-                f"Docker on this host has no network {network}: make it by `docker network create`, or "
+                f"Docker on this host has no network {network}: create it with `docker network create`, or "
                 "correct docker_network."
             )
         if network == "host" and self._engine.rootless:
             raise MlflowError(
-                "A rootless Docker's host network is not the host's own, so nobody would reach the servers: set "
+                "A rootless Docker's host network is not the host's own, so the servers would not be reachable: set "
                 "docker_network to bridge."
             )
         containers = self._engine.containers()
@@ -156,7 +156,7 @@ class DockerRuntime:
                 raise ports.taken(server.name, server.port, *claim(other))
 
     def owns(self, holder: ports.Holder) -> bool:
-        """Say whether one of our containers is to listen on the port, which the engine holds for it."""
+        """Return whether one of our containers is to listen on the port, which the engine holds for it."""
         servers = map(_settings, self._own_containers().values())
         return any(settings.get("port") == holder.port for settings in servers)
 
@@ -223,7 +223,7 @@ class DockerRuntime:
         return f"{self._instance}-{project}"
 
     def _is_ours(self, labelled: t.Mapping[str, t.Any]) -> bool:
-        """Say whether a container or volume is of this instance."""
+        """Return whether a container or volume is of this instance."""
         return bool((labelled["Labels"] or {}).get(_INSTANCE) == self._instance)
 
     def _own_containers(self) -> dict[str, dict[str, t.Any]]:
@@ -259,7 +259,7 @@ class DockerRuntime:
         """Refuse an image that is not on the host, before anything is touched."""
         image = self._placement.image
         if not image:
-            raise MlflowError("No image was given to run servers from: set image.")
+            raise MlflowError("No image to run servers from: set image.")
         if self._engine.image(image) is None:
             raise MlflowError(
                 f"Image {image} is not on this host: pull it first, as the playbooks deploy and servers do."
@@ -315,7 +315,7 @@ def _each(
 
 
 def _is_reusable(container: t.Mapping[str, t.Any] | None, server: WantedServer) -> bool:
-    """Say whether a container is for this configuration and has run, so that its settings are there."""
+    """Return whether a container is for this configuration and has run, so that its settings are there."""
     if container is None or container["State"] in ("created", "dead"):
         return False
     return _configuration(container) == server.configuration
@@ -369,7 +369,7 @@ def claim(container: t.Mapping[str, t.Any]) -> holders.Claim:
 
 
 def listens(container: t.Mapping[str, t.Any], host: str, port: int) -> bool:
-    """Say whether a running container holds a port of host: published, or in the host's network."""
+    """Return whether a running container holds a port of host: published, or in the host's network."""
     labels = container["Labels"] or {}
     alone = "host" in ((container.get("NetworkSettings") or {}).get("Networks") or {})
     within = alone and _SETTINGS in labels and _settings(container).get("port") == port
@@ -377,7 +377,7 @@ def listens(container: t.Mapping[str, t.Any], host: str, port: int) -> bool:
 
 
 def _publishes(container: t.Mapping[str, t.Any], host: str, number: int) -> bool:
-    """Say whether a container's published port keeps a server off that port of host."""
+    """Return whether a container's published port keeps a server off that port of host."""
     for port in container.get("Ports") or ():
         address = port.get("IP", "")
         meets = {address, host} & {"0.0.0.0", "::", ""} or address == host
@@ -389,5 +389,5 @@ def _publishes(container: t.Mapping[str, t.Any], host: str, number: int) -> bool
 def _cause(state: t.Mapping[str, t.Any]) -> str:
     """Return how a container ended that does not come up."""
     if state.get("OOMKilled"):
-        return "was killed for want of memory (raise its limit)"
+        return "was killed: out of memory (raise its limit)"
     return "died at start"

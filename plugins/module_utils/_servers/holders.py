@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: says whose a held port is, and what ends that.
+"""Private to mlops.mlflow_aws: finds whose a port in use is, and how to free it.
 
 To the system a server is some python, and a container's port that of Docker or of a process in
 it. So the holder's command line and folder are asked for a server's settings, and the engine for

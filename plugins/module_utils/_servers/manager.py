@@ -35,17 +35,17 @@ class _Changes(t.NamedTuple):
 
     @property
     def any(self) -> bool:
-        """Say whether anything is to change."""
+        """Return whether anything has to change."""
         return self.serving or self.boots or self.owners.changed or bool(self.texts)
 
     @property
     def serving(self) -> bool:
-        """Say whether any server is to change."""
+        """Return whether any server has to change."""
         return any(step.changed for step in self.steps)
 
     @property
     def runs(self) -> bool:
-        """Say whether any server runs when the steps are done."""
+        """Return whether any server runs when the steps are done."""
         return any(step.runs for step in self.steps)
 
 
@@ -72,7 +72,7 @@ def converge(target: Target, timeout: float) -> ServersResult:
 
 
 def check(target: Target, ask: answers.Ask = answers.ask_once) -> ServersResult:
-    """Say what converge would do; `ask` asks a server by its host and port."""
+    """Return what converge would do; `ask` asks a server by its host and port."""
     changes = _changes(target)
     found = {step.name: step.found for step in changes.steps}
     planned = _result(target, changes, found, answers.ask_kept(changes.steps, ask))

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: plans what a host's servers need, from wanted and found, purely."""
+"""Private to mlops.mlflow_aws: plans what to do about a host's servers, purely."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ class Step(t.NamedTuple):
 
     @property
     def changed(self) -> bool:
-        """Say whether this step does anything."""
+        """Return whether this step does anything."""
         return self.action != KEEP
 
     @property
     def runs(self) -> bool:
-        """Say whether the server runs when the step is done."""
+        """Return whether the server runs when the step is done."""
         return self.action in (START, RESTART) or (self.action == KEEP and self.found.running)
 
 

@@ -4,7 +4,7 @@
 """Private to mlops.mlflow_aws: which project had which port of a host, so that none is handed on silently.
 
 Clients keep an address for longer than an inventory keeps an order. MLflow asks nobody who they are, so
-those of a project whose port went to another one would log into that one without any error.
+those of a project whose port went to another one would log to that one without any error.
 
 STATE/ports/INSTANCE.json    {"5001": "demo", "5002": "churn"}; of a project's ports the last is its present one
 """
@@ -41,7 +41,7 @@ class PortPlan(t.NamedTuple):
 
     @property
     def changed(self) -> bool:
-        """Say whether the file is to be written."""
+        """Return whether the file has to be written."""
         return list(self.before.items()) != list(self.after.items())
 
     def difference(self) -> tuple[dict[str, str], dict[str, str]]:
@@ -122,7 +122,7 @@ def refusal(
     if len(handed) == 1:
         remedies.append(_on_purpose(listed, handed[0], owners))
     return (
-        f"{text[0].upper()}{text[1:]}: clients of '{owners[handed[0].port]}' would log into '{handed[0].name}'. "
+        f"{text[0].upper()}{text[1:]}: clients of '{owners[handed[0].port]}' would log to '{handed[0].name}'. "
         f"Correct mlflow_projects: {'; or '.join(remedies)}."
     )
 
@@ -207,7 +207,7 @@ def _former_ports(
 def _named(ports: t.Mapping[str, int], owners: t.Mapping[int, str]) -> str:
     """Return the remedy that gives these projects their ports."""
     words = [
-        f"give '{name}' `port: {port}`, {'its port so far' if port in owners else 'which is free'}"
+        f"give '{name}' `port: {port}`, {'its current port' if port in owners else 'which is free'}"
         for name, port in ports.items()
     ]
     return ", ".join(words)
@@ -244,4 +244,4 @@ def _on_purpose(
     owner = owners[item.port]
     involved = [one for one in listed if one.name in (item.name, owner) and not one.port_fixed]
     words = [f"`port: {one.port}` into the entry of '{one.name}'" for one in involved]
-    return f"to hand the port on nevertheless, write {' and '.join(words)}"
+    return f"to hand the port over anyway, write {' and '.join(words)}"

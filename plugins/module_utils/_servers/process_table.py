@@ -31,7 +31,7 @@ def arguments(pid: int) -> str:
 
 
 def exists(pid: int) -> bool:
-    """Say whether the process exists."""
+    """Return whether the process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

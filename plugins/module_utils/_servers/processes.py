@@ -85,7 +85,7 @@ class ProcessRuntime:
         del steps
 
     def owns(self, holder: ports.Holder) -> bool:
-        """Say whether who holds a port was started from this folder, or is ending."""
+        """Return whether who holds a port was started from this folder, or is ending."""
         if not holder.pid:
             return False
         arguments = process_table.arguments(holder.pid)
@@ -233,7 +233,7 @@ def _running(steps: t.Iterable[Step]) -> list[WantedServer]:
 
 
 def _is_server(folder: Path) -> bool:
-    """Say whether the folder is a server's."""
+    """Return whether the folder is a server's."""
     return folder.is_dir() and any(folder.glob("settings-*.json"))
 
 

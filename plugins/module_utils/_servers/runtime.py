@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: the port between what servers need and how a host runs them."""
+"""Private to mlops.mlflow_aws: the interface between what servers need and how a host runs them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Runtime(t.Protocol):
         """Refuse steps that cannot be taken on this host; called in check mode, too."""
 
     def owns(self, holder: ports.Holder) -> bool:
-        """Say whether a server of this runtime holds the port, even one that nobody supervises."""
+        """Return whether a server of this runtime holds the port, even one that nobody supervises."""
 
     def claim(self, holder: ports.Holder, host: str) -> holders.Claim:
         """Return whose a port of host is that no server of this runtime holds."""

@@ -52,7 +52,7 @@ class Supervisor:
         self._rpc = xmlrpc.client.ServerProxy("http://supervisor", transport=transport).supervisor
 
     def alive(self) -> bool:
-        """Say whether it answers."""
+        """Return whether it answers."""
         if not self.path.exists():
             return False
         try:
@@ -64,11 +64,11 @@ class Supervisor:
         except _NO_ANSWER as error:
             raise MlflowError(
                 f"Supervisor does not answer on {self.path} ({error}): run as the user who started it, "
-                "or end its process and run again."
+                "or end its process and rerun."
             ) from error
 
     def is_gone(self) -> bool:
-        """Say whether nobody listens on its socket, not even one that is shutting down."""
+        """Return whether nobody listens on its socket, not even one that is shutting down."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             return connection.connect_ex(str(self.path)) != 0
 
@@ -131,7 +131,7 @@ class Supervisor:
         answer = commands.run(
             list(command),
             max(1.0, deadline - time.monotonic()),
-            f"Supervisor did not start by {command[0]}",
+            f"Supervisor did not start with {command[0]}",
             "run the deploy playbook",
             environment=environment,
             folder=str(self.path.parent),
@@ -158,12 +158,12 @@ class Supervisor:
         except _NO_ANSWER as error:
             said = str(error) or type(error).__name__
             raise MlflowError(
-                f"Supervisor refused {method} ({said}): look at supervisord.log in {self.path.parent}, "
-                "then run again."
+                f"Supervisor refused {method} ({said}): see supervisord.log in {self.path.parent}, "
+                "then rerun."
             ) from error
 
     def _ended(self, name: str) -> bool:
-        """Say whether a server's process is gone."""
+        """Return whether a server's process is gone."""
         return self._state(name) in ("STOPPED", "EXITED", *DEAD)
 
     def _state(self, name: str) -> str:

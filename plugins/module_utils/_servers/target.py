@@ -98,7 +98,7 @@ def kept(params: Params, state: Path) -> list[dict[str, str]]:
 
 
 def has_image(params: Params) -> bool:
-    """Say whether the host's engine has the image, which the control node may not have named."""
+    """Return whether the host's engine has the image, which the control node may not have named."""
     image = params["image"]
     return bool(image) and _engine(params).image(image) is not None
 

@@ -509,9 +509,7 @@ def test_a_port_of_another_instance_is_refused_as_such(fleet: DockerHost, networ
 def test_a_missing_image_is_told_before_anything_is_touched(fleet: DockerHost) -> None:
     """And what gets it; so is that none was given."""
     before = fleet.containers()
-    assert (
-        fleet.refuse(*both(fleet), image="") == "No image was given to run servers from: set image."
-    )
+    assert fleet.refuse(*both(fleet), image="") == "No image to run servers from: set image."
     assert fleet.refuse(*both(fleet), image=NOWHERE) == (
         f"Image {NOWHERE} is not on this host: pull it first, as the playbooks deploy and servers do."
     )
@@ -599,7 +597,7 @@ def test_a_server_without_enough_memory_is_told(host: DockerHost) -> None:
     """The limit is named, not the exit code."""
     sentence = host.refuse(host.server("a"), memory="48m")
     assert sentence.startswith(
-        "Server of project 'a' was killed for want of memory (raise its limit); its log ("
+        "Server of project 'a' was killed: out of memory (raise its limit); its log ("
     )
 
 

@@ -181,7 +181,7 @@ def test_the_dead_are_told_from_those_that_come_back() -> None:
         "ended": "was stopped",
         "often": "died at start",
         "refused": "died at start",
-        "greedy": "was killed for want of memory (raise its limit)",
+        "greedy": "was killed: out of memory (raise its limit)",
     }
 
 
@@ -258,5 +258,7 @@ def test_the_log_is_shown_by_a_command_that_works_as_it_stands() -> None:
 @pytest.mark.parametrize("instance", ["", "A", "a b", "a_b", "-a", "a-", "a--b", "a/b"])
 def test_an_instance_names_containers(instance: str) -> None:
     """So it is as strict as a project's name."""
-    with pytest.raises(MlflowError, match=r"^docker_instance is '.*': write small letters, digits"):
+    with pytest.raises(
+        MlflowError, match=r"^docker_instance is '.*': use lowercase letters, digits"
+    ):
         DockerRuntime(Shelf(), Placement(image=FIRST), instance)

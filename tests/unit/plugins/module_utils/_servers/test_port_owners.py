@@ -90,9 +90,9 @@ def test_an_entry_taken_out_is_refused_with_both_names_and_the_remedies(tmp_path
     """The sentence in full."""
     run(tmp_path, entries("demo", "churn"))
     assert refused(tmp_path, entries("churn")) == (
-        "Port 5001 of project 'churn' belonged to 'demo': clients of 'demo' would log into 'churn'. Correct "
-        "mlflow_projects: give 'churn' `port: 5002`, its port so far; or put 'demo' back as mlflow_projects[0] "
-        "with `state: absent`; or to hand the port on nevertheless, write `port: 5001` into the entry of 'churn'."
+        "Port 5001 of project 'churn' belonged to 'demo': clients of 'demo' would log to 'churn'. Correct "
+        "mlflow_projects: give 'churn' `port: 5002`, its current port; or put 'demo' back as mlflow_projects[0] "
+        "with `state: absent`; or to hand the port over anyway, write `port: 5001` into the entry of 'churn'."
     )
 
 
