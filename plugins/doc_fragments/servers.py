@@ -193,7 +193,7 @@ options:
     version_added: 0.2.0
 """
 
-    RUNTIME = r"""
+    INSTANCE = r"""
 options:
   runtime:
     description:

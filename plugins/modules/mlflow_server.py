@@ -39,7 +39,7 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.docker
   - mlops.mlflow_aws.docker.placement
   - mlops.mlflow_aws.servers
-  - mlops.mlflow_aws.servers.runtime
+  - mlops.mlflow_aws.servers.instance
 attributes:
   check_mode:
     support: full

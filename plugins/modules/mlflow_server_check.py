@@ -29,7 +29,7 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.docker
   - mlops.mlflow_aws.docker.placement
   - mlops.mlflow_aws.servers
-  - mlops.mlflow_aws.servers.runtime
+  - mlops.mlflow_aws.servers.instance
 options:
   runtime_files:
     description: Digest of the files that MLflow is installed from, as P(mlops.mlflow_aws.mlflow_runtime_files#filter)
@@ -37,16 +37,17 @@ options:
     type: str
     default: ""
   base_python:
-    description: Interpreter that MLflow's environment is made from, as
-    O(mlops.mlflow_aws.mlflow_runtime#module:python). type: str
+    description: Interpreter to create MLflow's environment with, as O(mlops.mlflow_aws.mlflow_runtime#module:python).
+    type: str
     default: ""
   experiment:
     description: Name of the experiment that holds the verification runs, as for M(mlops.mlflow_aws.mlflow_run).
     type: str
     default: mlflow-aws-verify
   always:
-    description: Whether a new verification run is wanted in any case. A host with a running server is then never up to
-    date. type: bool
+    description: Whether a new verification run is wanted in any case, so that a host with a running server is never up
+      to date.
+    type: bool
     default: false
   tunnel:
     description: Whether the host needs a tunnel to the database. This module does not check tunnels, so such a host is

@@ -23,7 +23,7 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.attributes.info
   - mlops.mlflow_aws.state_dir
   - mlops.mlflow_aws.docker
-  - mlops.mlflow_aws.servers.runtime
+  - mlops.mlflow_aws.servers.instance
 """
 
 EXAMPLES = r"""
