@@ -32,7 +32,16 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import holders
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
+    container_records,
+    holders,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.container_records import (
+    CONFIGURATION,
+    INSTANCE,
+    PROJECT,
+    SETTINGS,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     REMOVE,
     RESTART,
@@ -41,13 +50,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan imp
     Step,
     WantedServer,
     redacted,
-    whole,
 )
 
-_INSTANCE = f"{LABEL}instance"
-_PROJECT = f"{LABEL}project"
-_CONFIGURATION = f"{LABEL}configuration"
-_SETTINGS = f"{LABEL}settings"
 # Calls to the engine at once; it does most of its work one by one.
 _AT_ONCE = 16
 # One that dies at start is started again by the engine for ever; so often means given up.
@@ -108,11 +112,12 @@ class DockerRuntime:
     def observe(self) -> dict[str, FoundServer]:
         """Return all servers of the engine, by name, in two calls to it."""
         found = {
-            name: _found(name, container) for name, container in self._own_containers().items()
+            name: container_records.found_server(name, container)
+            for name, container in self._own_containers().items()
         }
         # An interrupted run may have left a volume alone.
-        for volume in self._engine.volumes([f"{_INSTANCE}={self._instance}", _PROJECT]):
-            name = volume["Labels"][_PROJECT]
+        for volume in self._engine.volumes([f"{INSTANCE}={self._instance}", PROJECT]):
+            name = volume["Labels"][PROJECT]
             found.setdefault(name, FoundServer(name, known=True))
         return found
 
@@ -135,7 +140,7 @@ class DockerRuntime:
                 "docker_network to bridge."
             )
         containers = self._engine.containers()
-        names = {name: found for found in containers for name in _names(found)}
+        names = {name: found for found in containers for name in container_records.names(found)}
         volumes = {volume["Name"]: volume for volume in self._engine.volumes()}
         for server in starting:
             name = self._name(server.name)
@@ -152,12 +157,14 @@ class DockerRuntime:
     ) -> None:
         """Refuse a port that somebody else's container publishes."""
         for other in containers:
-            if not self._is_ours(other) and _publishes(other, server.host, server.port):
-                raise ports.taken(server.name, server.port, *claim(other))
+            if not self._is_ours(other) and container_records.publishes(
+                other, server.host, server.port
+            ):
+                raise ports.taken(server.name, server.port, *container_records.claim(other))
 
     def owns(self, holder: ports.Holder) -> bool:
         """Return whether one of our containers is to listen on the port, which the engine holds for it."""
-        servers = map(_settings, self._own_containers().values())
+        servers = map(container_records.settings, self._own_containers().values())
         return any(settings.get("port") == holder.port for settings in servers)
 
     def claim(self, holder: ports.Holder, host: str) -> holders.Claim:
@@ -224,13 +231,13 @@ class DockerRuntime:
 
     def _is_ours(self, labelled: t.Mapping[str, t.Any]) -> bool:
         """Return whether a container or volume is of this instance."""
-        return bool((labelled["Labels"] or {}).get(_INSTANCE) == self._instance)
+        return bool((labelled["Labels"] or {}).get(INSTANCE) == self._instance)
 
     def _own_containers(self) -> dict[str, dict[str, t.Any]]:
         """Return the containers of this instance by project."""
         # One that lacks the project's label was not made here.
-        found = self._engine.containers([f"{_INSTANCE}={self._instance}", _PROJECT])
-        return {container["Labels"][_PROJECT]: container for container in found}
+        found = self._engine.containers([f"{INSTANCE}={self._instance}", PROJECT])
+        return {container["Labels"][PROJECT]: container for container in found}
 
     def _spec(self, name: str, workers: int) -> container_spec.Spec:
         """Return what the container of a server is made of."""
@@ -278,10 +285,14 @@ class DockerRuntime:
     def _make(self, server: WantedServer) -> None:
         """Make a server's volume and container, and put its settings there."""
         name = self._name(server.name)
-        labels = {_INSTANCE: self._instance, _PROJECT: server.name, f"{LABEL}managed": "true"}
+        labels = {
+            INSTANCE: self._instance,
+            PROJECT: server.name,
+            f"{LABEL}managed": "true",
+        }
         self._engine.create_volume(name, labels)
-        labels[_CONFIGURATION] = server.configuration
-        labels[_SETTINGS] = json.dumps(redacted(server.settings), sort_keys=True)
+        labels[CONFIGURATION] = server.configuration
+        labels[SETTINGS] = json.dumps(redacted(server.settings), sort_keys=True)
         settings, publish = server.settings, None
         if self._placement.network != "host":
             # It listens on all of its own addresses, and the host's address is the engine's to keep.
@@ -318,7 +329,7 @@ def _is_reusable(container: t.Mapping[str, t.Any] | None, server: WantedServer) 
     """Return whether a container is for this configuration and has run, so that its settings are there."""
     if container is None or container["State"] in ("created", "dead"):
         return False
-    return _configuration(container) == server.configuration
+    return container_records.configuration(container) == server.configuration
 
 
 def _address(host: str) -> str:
@@ -329,61 +340,6 @@ def _address(host: str) -> str:
         raise MlflowError(
             f"No server can listen on {host}: {error.strerror}: correct mlflow_server_host."
         ) from error
-
-
-def _names(container: t.Mapping[str, t.Any]) -> list[str]:
-    """Return a container's names."""
-    return [name.lstrip("/") for name in container["Names"] or [container["Id"][:12]]]
-
-
-def _configuration(container: t.Mapping[str, t.Any]) -> str:
-    """Return the hash of the configuration that a container was made for."""
-    return str(container["Labels"].get(_CONFIGURATION, ""))
-
-
-def _settings(container: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return the settings that a container's label shows, empty where it is broken."""
-    with contextlib.suppress(ValueError, KeyError):
-        return whole(json.loads(container["Labels"][_SETTINGS])) or {}
-    return {}
-
-
-def _found(name: str, container: t.Mapping[str, t.Any]) -> FoundServer:
-    """Return one server as the engine lists it; one that it keeps restarting does not run."""
-    return FoundServer(
-        name=name,
-        running=container["State"] == "running",
-        known=True,
-        configuration=_configuration(container),
-        settings=_settings(container) or None,
-    )
-
-
-def claim(container: t.Mapping[str, t.Any]) -> holders.Claim:
-    """Return the claim of a container that holds a port: of a server of ours, or anything else."""
-    who, labels = f"container {_names(container)[0]}", container["Labels"] or {}
-    if _INSTANCE not in labels or _PROJECT not in labels:
-        return holders.Claim(who, "end it")
-    option = "mlflow_server_docker_instance"
-    return holders.ours(who, labels[_PROJECT], option, labels[_INSTANCE])
-
-
-def listens(container: t.Mapping[str, t.Any], host: str, port: int) -> bool:
-    """Return whether a running container holds a port of host: published, or in the host's network."""
-    labels = container["Labels"] or {}
-    alone = "host" in ((container.get("NetworkSettings") or {}).get("Networks") or {})
-    within = alone and _SETTINGS in labels and _settings(container).get("port") == port
-    return within or _publishes(container, host, port)
-
-
-def _publishes(container: t.Mapping[str, t.Any], host: str, number: int) -> bool:
-    """Return whether a container's published port keeps a server off that port of host."""
-    for port in container.get("Ports") or ():
-        address = port.get("IP", "")
-        meets = {address, host} & {"0.0.0.0", "::", ""} or address == host
-        if port.get("PublicPort") == number and meets:
-            return True
-    return False
 
 
 def _cause(state: t.Mapping[str, t.Any]) -> str:
