@@ -175,7 +175,7 @@ def test_a_rerun_asks_each_host_once(fleet: Fleet, server: Sshd) -> None:
     assert all(" ok " in line and line.endswith(" RUN") for line in lines[1:])
     assert commands("--check", "--diff")[0] == len(HOSTS)
 
-    # One that lacks a file is told from the others, and what it lacks is what changes.
+    # Only one that lacks a file changes, and only that file.
     (fleet.states / "bob/env/mlflow-churn.env").unlink()
     count, done = commands("--diff")
     assert count > len(HOSTS)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to mlops.mlflow_aws: reads from an engine's list which containers are servers, and their ports.
 
-Labels tell what a container is, whoever created it.
+Labels say what a container is, also one that another inventory created.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
 """Private to mlops.mlflow_aws: runs servers as containers.
 
 A server is a container and a volume of the same name. Labels tell what they are, so that no
-file on the host has to agree with the engine, and whoever may use the engine sees the same
+file on the host has to agree with the engine, and everyone who may use the engine sees the same
 servers. The settings lie in the volume, because variables and arguments show in
-`docker inspect`; the volume is made anew with the container and holds no data.
+`docker inspect`; the volume is recreated with the container and holds no data.
 """
 
 from __future__ import annotations

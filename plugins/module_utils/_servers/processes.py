@@ -156,14 +156,14 @@ class ProcessRuntime:
         return self._folder / "supervisord.conf"
 
     def _settings_path(self, wanted: WantedServer) -> Path:
-        """Return the settings file; its name tells in the process's arguments what is running."""
+        """Return the settings file; by its name the process's arguments show what is running."""
         return self._folder / wanted.name / f"settings-{wanted.configuration}.json"
 
     def _found(self, name: str, process: dict[str, t.Any] | None) -> FoundServer:
         """Return one server as it is."""
         folder = self._folder / name
         running = process is not None and process["statename"] in UP
-        # Supervisor tells the command it has read last; a run that was killed half way may have
+        # Supervisor reports the command it has read last; a run that was killed half way may have
         # left a process of the one before.
         command = process_table.arguments(process["pid"]) if process and running else ""
         match = _SETTINGS.search(command or (process["command"] if process else ""))

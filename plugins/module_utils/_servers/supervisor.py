@@ -106,9 +106,9 @@ class Supervisor:
 
         Returns the names of those that it is starting now.
         """
-        told = self._call("reloadConfig")
+        answer = self._call("reloadConfig")
         with self._understanding("reloadConfig"):
-            ((added, changed, removed),) = told
+            ((added, changed, removed),) = answer
         for name in changed + removed:
             self._call("stopProcessGroup", name, False)
         for name in changed + removed:
@@ -215,7 +215,7 @@ def _start_remedy(reason: str) -> str:
     """Return what to do about a Supervisor that does not start for this reason."""
     if "minfds" not in reason:
         return "fix that and rerun"
-    # It raises the soft limit by itself, and tells a hard one that it would have liked to have.
+    # It raises the soft limit by itself, and reports the hard limit that it asked for.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return (
         f"this user may open {hard} files at most: raise the hard limit (nofile in "

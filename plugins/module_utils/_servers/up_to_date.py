@@ -4,7 +4,7 @@
 """Private to mlops.mlflow_aws: says whether a host is up to date, and if not, what it lacks first.
 
 A server is asked for its verification run, over one connection: an answer that holds the run comes
-from the database through the API, so it also tells that the server is healthy.
+from the database through the API, so it also shows that the server is healthy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import KEEP
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.records import ServersResult
 
-# A server that takes longer needs a closer look.
+# A server that takes longer is not up to date.
 _ASK_SECONDS = 10.0
 
 

@@ -70,7 +70,7 @@ def _log(
     # The client says how often it asked, the server what is wrong with it by now.
     failed = [one._replace(key="") for one in missing if one.name in reasons]
     again = ask_all(failed, experiment, timeout, 1)
-    reasons |= {name: told.reason for name, told in again.items() if told.reason}
+    reasons |= {name: found.reason for name, found in again.items() if found.reason}
     return logged, reasons
 
 

@@ -51,7 +51,7 @@ def judge(
 def _judged(
     server: t.Mapping[str, t.Any], reasons: t.Mapping[str, str], verified: t.Container[str]
 ) -> dict[str, t.Any]:
-    """Return a server's record as its run has shown it; a first look may have been too short."""
+    """Return a server's record as its run has shown it; an earlier probe may have been too short."""
     name = server["name"]
     if name in reasons:
         return {**server, "healthy": False, "verified": False, "reason": reasons[name]}
