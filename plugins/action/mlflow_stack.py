@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
 
 @contextlib.contextmanager
 def _shown(name: str) -> t.Iterator[str]:
-    """Return the path of a file whose lines are shown as they are written."""
+    """Yield the path of a file whose lines are shown as soon as they are written."""
     with tempfile.TemporaryDirectory(prefix="mlflow-aws-") as folder:
         path = os.path.join(folder, "events")
         with open(path, "w+", encoding="utf-8") as stream:

@@ -2,7 +2,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter that says whether any of some hosts is configured in a way."""
+"""The filter that tests whether any host has some values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Variables = t.Mapping[str, t.Any]
 
 
 def mlflow_any_host(hosts: t.Iterable[Variables], wanted: Variables, defaults: Variables) -> bool:
-    """Say whether one host has all the wanted values; defaults stand in for what it does not set."""
+    """Return whether one host has all the wanted values; defaults apply where it sets none."""
     return any(_has(host, wanted, defaults) for host in hosts)
 
 

@@ -2,7 +2,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter that says why paths of a host are refused."""
+"""The filter that validates paths on a host."""
 
 from __future__ import annotations
 

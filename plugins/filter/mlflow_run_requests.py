@@ -2,13 +2,13 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter that says which servers to log a proof run through."""
+"""The filter that selects the servers to verify."""
 
 from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import proof
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import verification_runs
 
 
 def mlflow_run_requests(
@@ -18,7 +18,7 @@ def mlflow_run_requests(
 
     The key is the server's configuration, unless always.
     """
-    return [request._asdict() for request in proof.requests_of(servers, always)]
+    return [request._asdict() for request in verification_runs.requests_of(servers, always)]
 
 
 class FilterModule:

@@ -2,7 +2,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter that finds variables which refer to facts that a host does not have."""
+"""The filter that finds variables that refer to unknown facts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Unreadable(t.TypedDict):
 
 
 def mlflow_unreadable(hosts: t.Iterable[t.Mapping[str, t.Any]]) -> list[Unreadable]:
-    """Return the variables of this collection that refer to facts which are not known."""
+    """Return the variables of this collection that refer to unknown facts."""
     return [found for host in hosts for found in _of_host(host)]
 
 

@@ -30,9 +30,9 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.crontab import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     KEEP,
-    Found,
+    FoundServer,
     Step,
-    Wanted,
+    WantedServer,
     plan,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.processes import (
@@ -141,11 +141,11 @@ class Tunnel:
                 self._drop_environments(keep=None)
         return self._result(step, reboots)
 
-    def _plan(self, wanted: Wanted | None) -> Step:
+    def _plan(self, wanted: WantedServer | None) -> Step:
         """Return the one step; without a wanted tunnel it is to go."""
         found = self._runtime.observe()
-        server = wanted or Wanted(NAME, "absent", {})
-        [step] = plan([server], {NAME: found.get(NAME, Found(NAME))}, KEEP)
+        server = wanted or WantedServer(NAME, "absent", {})
+        [step] = plan([server], {NAME: found.get(NAME, FoundServer(NAME))}, KEEP)
         return step
 
     def _apply(self, step: Step, timeout: float, deadline: float) -> None:
@@ -180,7 +180,7 @@ class Tunnel:
             command = interpreter.isolated(str(self._python), str(self._entrypoint), "end", place)
             venv.run(command, timeout, _WHAT)
 
-    def _require_port(self, wanted: Wanted) -> None:
+    def _require_port(self, wanted: WantedServer) -> None:
         """Refuse a port that something other than this tunnel uses."""
         if (self._folder / NAME).is_dir():
             # Its own holder is an ssh, which nothing but its arguments tells from another.
@@ -193,7 +193,7 @@ class Tunnel:
                 "set mlflow_database_tunnel_port to another one."
             )
 
-    def _await_answer(self, wanted: Wanted, told: int, deadline: float) -> None:
+    def _await_answer(self, wanted: WantedServer, told: int, deadline: float) -> None:
         """Wait until MySQL answers; told is how long the log was before."""
 
         def answered() -> bool | None:
@@ -205,7 +205,7 @@ class Tunnel:
 
         wait(answered, deadline, lambda: self._broken(wanted, told), _POLL_SECONDS)
 
-    def _broken(self, wanted: Wanted, told: int) -> MlflowError:
+    def _broken(self, wanted: WantedServer, told: int) -> MlflowError:
         """Return the error for a tunnel that does not come up."""
         ending = " | ".join(self._runtime.log_tail(NAME)[-4:]) or "it is empty"
         return MlflowError(
@@ -235,7 +235,7 @@ class Tunnel:
 
     def _result(self, step: Step, reboots: bool) -> TunnelResult:
         """Return the record, and what changes: by the step, or of what the host starts at boot."""
-        now = self._runtime.observe().get(NAME, Found(NAME))
+        now = self._runtime.observe().get(NAME, FoundServer(NAME))
         settings = step.wanted.settings if step.wanted else {}
         record = {
             "state": "running" if now.running else "stopped" if now.known else "absent",
@@ -254,7 +254,7 @@ class Tunnel:
         return TunnelResult(record, step.changed or reboots, {"before": before, "after": after})
 
 
-def wanted_tunnel(options: t.Mapping[str, t.Any], identity: str) -> Wanted:
+def wanted_tunnel(options: t.Mapping[str, t.Any], identity: str) -> WantedServer:
     """Return the tunnel as the module's options want it; identity stands for its program."""
     kind = str(options["kind"])
     settings = {
@@ -266,10 +266,10 @@ def wanted_tunnel(options: t.Mapping[str, t.Any], identity: str) -> Wanted:
     }
     digest = hashlib.sha256(json.dumps([identity, settings], sort_keys=True).encode("utf-8"))
     settings["configuration"] = digest.hexdigest()[:16]
-    return Wanted(NAME, "present", settings)
+    return WantedServer(NAME, "present", settings)
 
 
-def _remedy(wanted: Wanted, log: str) -> str:
+def _remedy(wanted: WantedServer, log: str) -> str:
     """Return what to do about a tunnel that does not come up, by its log."""
     if _NOT_REACHED in log:
         place = "{host}:{port}".format(**wanted.settings["database"])

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mlflow_run
-short_description: Log a small real run through MLflow servers and read it back
+short_description: Verify MLflow servers by a run through each
 version_added: 0.1.0
 description:
-  - Logs one run through each server with the MLflow client (parameters, a metric with steps, an artifact), reads
-    all of it back, and fails where anything came back otherwise than it was sent.
-  - The client is that of an installed runtime (O(python) and O(entrypoint)), or that of the image (O(image)), which
-    then runs beside each server's container. Nothing needs to be installed for the interpreter that runs the module.
-  - Give a server a O(servers[].key) to log only once for that key. A finished run that carries it is found by
-    a search, which is a read through the server's database in itself.
+  - Logs one verification run through each server with the MLflow client (parameters, a metric with steps, an artifact),
+    reads all of it back, and fails if anything differs from what was logged.
+  - The client is that of an installed MLflow (O(python) and O(entrypoint)), or that of the image (O(image)), which then
+    runs beside each server's container. The interpreter that runs the module needs no further packages.
+  - A server with a O(servers[].key) gets only one run for that key. A finished run that has the key is found by a
+    search, which itself reads the server's database.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
+seealso:
+  - module: mlops.mlflow_aws.mlflow_server
+  - module: mlops.mlflow_aws.mlflow_server_check
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.docker
@@ -30,42 +33,42 @@ attributes:
     support: none
 options:
   servers:
-    description: The servers to log through.
+    description: The servers to verify.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: The project's name.
+        description: Name of the project.
         type: str
         required: true
       url:
-        description: URL of the server, as this host reaches it.
+        description: URL at which this host reaches the server.
         type: str
         required: true
       key:
-        description: What this run proves, such as the hash of the server's configuration. Empty logs
-          one more run each time.
+        description: What the run verifies, such as the hash of the server's configuration. If empty, a new run is
+          logged each time.
         type: str
         default: ""
   state:
-    description: V(logged) makes sure that a run is there, and whole.
+    description: V(logged) ensures that each server has a run that is complete.
     type: str
     choices: [logged]
     default: logged
   experiment:
-    description: Name of the experiment that holds these runs; made where it is missing.
+    description: Name of the experiment that holds the verification runs. It is created if it does not exist.
     type: str
     default: mlflow-aws-verify
   timeout:
-    description: Seconds that one request to a server may take.
+    description: Timeout in seconds for each request to a server.
     type: int
     default: 60
   python:
-    description: The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_installation).
+    description: Path to the interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_installation).
     type: path
   entrypoint:
-    description: Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_installation).
+    description: Path to C(mlflow_entry.py), as returned by M(mlops.mlflow_aws.mlflow_installation).
     type: path
   image:
     description: The image that the servers' containers run.
@@ -79,7 +82,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Prove that a server stores what it is given
+- name: Verify a server
   mlops.mlflow_aws.mlflow_run:
     servers:
       - name: demo
@@ -90,50 +93,57 @@ EXAMPLES = r"""
 
 RETURN = r"""
 failures:
-  description: The servers through which no run could be logged or read back, in the order given.
+  description: The servers through which no run could be logged or read back, in the order of O(servers).
   returned: failure
   type: list
   elements: dict
   contains:
     name:
-      description: The project's name.
+      description: Name of the project.
       type: str
     reason:
-      description: What the server said, or how the connection ended.
+      description: What the server answered, or how the connection ended.
       type: str
 runs:
-  description: One record for each server that has its run, in the order given; with RV(failures) those of the others.
+  description: One record for each server that has its run, in the order of O(servers). With RV(failures), those of the
+    other servers.
   returned: always
   type: list
   elements: dict
   contains:
     name:
-      description: The project's name.
+      description: Name of the project.
       type: str
     url:
       description: URL of the server.
       type: str
     run_id:
-      description: Id of the run; empty in check mode where it would be logged.
+      description: ID of the run. Empty in check mode if it would be logged.
       type: str
     experiment_id:
-      description: Id of its experiment.
+      description: ID of its experiment.
       type: str
     logged:
-      description: Whether it was logged now, rather than found.
+      description: Whether the run was logged now, rather than found.
       type: bool
     seconds:
-      description: Seconds that each step took, keyed by V(create), V(log) and V(read).
+      description: Duration of each step in seconds, with the keys V(create), V(log) and V(read).
       type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import client
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import proof, verdict
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import runs as server_runs
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
+    verification,
+    verification_clients,
+    verification_results,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.verification_runs import (
+    RunRequest,
+)
 
 
 def main() -> None:
@@ -164,28 +174,28 @@ def main() -> None:
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
-    """Log the runs, or say which would be logged."""
+    """Verify the servers, or in check mode say which runs would be logged."""
     params = module.params
     requests = [
-        proof.Request(item["name"], item["url"].rstrip("/"), item["key"])
-        for item in params["servers"]
+        RunRequest(item["name"], item["url"].rstrip("/"), item["key"]) for item in params["servers"]
     ]
     if len({request.name for request in requests}) < len(requests):
-        raise MlflowError("Two of the servers have one name: give each its project's.")
-    prover = None if module.check_mode else _prover(params)
-    runs, failures = server_runs.log_all(requests, params["experiment"], params["timeout"], prover)
+        raise MlflowError("Two of the servers have the same name: give each that of its project.")
+    client = None if module.check_mode else _client(params)
+    runs, failures = verification.verify(requests, params["experiment"], params["timeout"], client)
     result = {"changed": any(run["logged"] for run in runs), "runs": runs}
     if failures:
-        raise MlflowError(verdict.problem(failures), {**result, "failures": failures})
+        sentence = verification_results.problem(failures)
+        raise MlflowError(sentence, {**result, "failures": failures})
     return result
 
 
-def _prover(params: dict[str, str]) -> server_runs.Prover:
-    """Return what has the MLflow client."""
+def _client(params: dict[str, str]) -> verification.Client:
+    """Return the MLflow client that logs the runs."""
     if not params["image"]:
-        return server_runs.ProcessProver(*paths.runtime_paths(params))
-    engine = client.Engine(params["docker_host"])
-    return server_runs.ContainerProver(engine, params["image"], params["docker_instance"])
+        return verification_clients.ProcessClient(*paths.runtime_paths(params))
+    engine = Engine(params["docker_host"])
+    return verification_clients.ContainerClient(engine, params["image"], params["docker_instance"])
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def test_one_bad_host_stops_no_other(fleet: Fleet) -> None:
     ], done.output
     assert all(" ok " in line for line in lines[1:4])
     assert re.fullmatch(rf"cy failed: .*port {port} is in use by .*another 'port'\.", lines[6])
-    assert re.fullmatch(r"dan failed: .*This host cannot be reached; .*refused", lines[7])
+    assert re.fullmatch(r"dan failed: .*This host is not reachable: .*refused", lines[7])
     assert {host: recap(done, host)["failed"] for host in (*HOSTS, "dan")} == {
         "ada": 0,
         "bob": 0,
@@ -175,7 +175,7 @@ def test_a_rerun_asks_each_host_once(fleet: Fleet, server: Sshd) -> None:
     assert all(" ok " in line and line.endswith(" RUN") for line in lines[1:])
     assert commands("--check", "--diff")[0] == len(HOSTS)
 
-    # One that lacks a file is told from the others, and what it lacks is what changes.
+    # Only one that lacks a file changes, and only that file.
     (fleet.states / "bob/env/mlflow-churn.env").unlink()
     count, done = commands("--diff")
     assert count > len(HOSTS)
@@ -188,8 +188,8 @@ def test_a_rerun_asks_each_host_once(fleet: Fleet, server: Sshd) -> None:
     assert [recap(done, host)["changed"] for host in HOSTS] == [1, 1, 1]
 
 
-def test_a_look_hides_no_mistake(fleet: Fleet) -> None:
-    """What the look cannot make sense of is told by the checks behind it, in their words."""
+def test_the_check_hides_no_mistake(fleet: Fleet) -> None:
+    """What the check cannot make sense of is reported by those that follow, in their words."""
     for variables, sentence in (
         (
             {"mlflow_projects": [{"name": "demo", "prot": 1}]},
@@ -201,8 +201,8 @@ def test_a_look_hides_no_mistake(fleet: Fleet) -> None:
         ),
         ({"mlflow_server_state": "up"}, "value of mlflow_server_state must be one of: "),
         (
-            {"mlflow_verify_report": str(fleet.folder / "no/table")},
-            "does not exist: make it or name",
+            {"mlflow_fleet_report": str(fleet.folder / "no/table")},
+            "does not exist: create it or choose",
         ),
     ):
         done = fleet.play("servers", "--limit", "ada", **variables)
@@ -227,7 +227,7 @@ def test_one_host_that_knows_whose_a_port_is_keeps_all_from_handing_it_on(
         for host in ("ada", "cy"):
             port = fleet.ports[host]
             assert f"Port {port} of project 'churn' belonged to 'demo'" in text
-            assert f"give 'churn' `port: {port + 1}`, its port so far" in text
+            assert f"give 'churn' `port: {port + 1}`, its current port" in text
         assert "bob failed: Stop where a host refused a port: Port " in text
         assert [recap(done, host)["failed"] for host in HOSTS] == [1, 1, 1]
         assert [recap(done, host)["changed"] for host in HOSTS] == [0, 0, 0]
@@ -272,6 +272,20 @@ def test_what_is_no_longer_listed_is_removed_and_its_data_named(fleet: Fleet) ->
     assert "Not in the list" not in done.output
 
 
+def test_the_old_name_of_the_report_works(fleet: Fleet) -> None:
+    """With a warning that names the new one; the report is the table that is shown."""
+    for name in ("verify", "fleet"):
+        path = fleet.folder / f"{name}.txt"
+        variables = {f"mlflow_{name}_report": str(path)}
+        done = fleet.play("servers", "--limit", "!dan", **variables)
+        assert done.code == 0, done.output
+        lines = [re.sub(r"[0-9a-f]{32}$", "RUN", line) for line in path.read_text().splitlines()]
+        assert lines == table(done)
+        said = " ".join(done.output.split())
+        warned = "mlflow_verify_report was renamed: set mlflow_fleet_report instead" in said
+        assert warned is (name == "verify")
+
+
 def test_retention_is_warned_of_once(fleet: Fleet) -> None:
     """However many hosts and tasks read the list."""
     limited = [{"name": name, "artifact_retention_days": 30} for name in PROJECTS]
@@ -289,7 +303,7 @@ def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
     variables = inventory["mlflow_servers"]["vars"]
     variables["mlflow_serial"] = 1
     hosts = inventory["mlflow_servers"]["hosts"]
-    # The one that cannot be reached comes first.
+    # The one that is not reachable comes first.
     inventory["mlflow_servers"]["hosts"] = {"dan": hosts.pop("dan"), **hosts}
     path.write_text(yaml.safe_dump(inventory, sort_keys=False))
 

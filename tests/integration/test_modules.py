@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules that run, show and prove servers, as processes, with real servers."""
+"""The modules that run, show, check and verify servers, as processes, with real servers."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def test_a_port_of_another_project_is_refused(fleet: Host) -> None:
         result = fleet.modules.finish(fleet.modules.start("mlflow_server", options, check=check))
         assert result["ports_refused"] is True
         assert f"Port {port} of project 'b' belonged to 'a'" in result["msg"]
-        assert f"give 'b' `port: {fleet.server('b')['port']}`, its port so far" in result["msg"]
+        assert f"give 'b' `port: {fleet.server('b')['port']}`, its current port" in result["msg"]
         assert (files(fleet.state), fleet.pids()) == before
 
     everything = {"state": "absent", "stop_unlisted": True, "inventory": inventory(fleet, "b")}
@@ -663,7 +663,7 @@ def logged(url: str, run_id: str) -> dict[str, Any]:
     return run
 
 
-def require_proof(record: dict[str, Any]) -> None:
+def require_verification_run(record: dict[str, Any]) -> None:
     """Compare a record with what the server has, without MLflow's client."""
     url, run_id = record["url"], record["run_id"]
     run = logged(url, run_id)
@@ -681,7 +681,7 @@ def require_proof(record: dict[str, Any]) -> None:
 
 
 def test_a_run_is_really_there_and_logged_once_for_a_key(fleet: Host) -> None:
-    """Parameters, steps and artifact; what was proved is found, in check mode too."""
+    """Parameters, steps and artifact; what was verified is found, in check mode too."""
     key = uuid.uuid4().hex
     foretold = log(fleet, "a", "b", key=key, check=True)
     assert (foretold["changed"], run_ids(foretold)) == (True, ["", ""])
@@ -689,7 +689,7 @@ def test_a_run_is_really_there_and_logged_once_for_a_key(fleet: Host) -> None:
     assert done["changed"] is True
     assert [run["name"] for run in done["runs"]] == ["a", "b"]
     for record in done["runs"]:
-        require_proof(record)
+        require_verification_run(record)
         artifacts = Path(fleet.server(record["name"])["artifacts_destination"])
         assert list(artifacts.rglob(f"{record['run_id']}/artifacts/proof.txt"))
     for check in (True, False):
@@ -697,7 +697,7 @@ def test_a_run_is_really_there_and_logged_once_for_a_key(fleet: Host) -> None:
         assert (again["changed"], run_ids(again)) == (False, run_ids(done))
 
 
-def test_only_a_run_that_ended_well_is_proof(fleet: Host) -> None:
+def test_only_a_run_that_ended_well_counts(fleet: Host) -> None:
     """One of the right key that failed is not taken for it; without a key another is logged."""
     key = uuid.uuid4().hex
     record = log(fleet, "a", key=key)["runs"][0]
@@ -721,7 +721,7 @@ def test_a_server_that_is_down_is_named(fleet: Host) -> None:
         f"Project 'b': {failure['reason']}: look at the server's log, then run the verify playbook."
     )
     assert [run["name"] for run in result["runs"]] == ["a"]
-    require_proof(result["runs"][0])
+    require_verification_run(result["runs"][0])
 
 
 def test_what_is_behind_an_error_is_said_once(ward: Host) -> None:
@@ -763,7 +763,7 @@ LOGIN = "machine 127.0.0.1 login ada password s3cr3t\n"
 @pytest.mark.parametrize("kind", EXPORTED)
 def test_a_run_takes_nothing_from_the_environment(fleet: Host, kind: str) -> None:
     """Whatever the user who runs the playbook has exported."""
-    require_proof(log(fleet, "a", **EXPORTED[kind])["runs"][0])
+    require_verification_run(log(fleet, "a", **EXPORTED[kind])["runs"][0])
 
 
 def test_servers_and_migrations_take_nothing_from_the_environment(
@@ -840,8 +840,8 @@ def test_a_run_needs_the_client(fleet: Host) -> None:
 
 
 @pytest.fixture
-def looked(fleet: Host, runtime_files: dict[str, Any]) -> Callable[..., dict[str, Any]]:
-    """Return what looks at the servers as a play does, which names no MLflow and no folder of theirs."""
+def checked(fleet: Host, runtime_files: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """Return what checks the servers as a play does, which names no MLflow and no folder of theirs."""
     installed = Path(fleet.runtime["path"])
     runtime = fleet.state / "runtimes" / installed.name
     runtime.parent.mkdir(exist_ok=True)
@@ -849,7 +849,7 @@ def looked(fleet: Host, runtime_files: dict[str, Any]) -> Callable[..., dict[str
         runtime.symlink_to(installed)
     digest = venv.files_digest(runtime_files["requirements"], runtime_files["programs"])
 
-    def look(*servers: dict[str, Any], **more: Any) -> dict[str, Any]:
+    def check(*servers: dict[str, Any], **more: Any) -> dict[str, Any]:
         listed = [
             {
                 **server,
@@ -858,43 +858,41 @@ def looked(fleet: Host, runtime_files: dict[str, Any]) -> Callable[..., dict[str
             }
             for server in servers
         ]
-        options = {"runtime_files": digest, "experiment": "looks"} | more.pop("look", {})
-        options = {"state_dir": str(fleet.state), "servers": listed, "look": options, **more}
+        options = {"state_dir": str(fleet.state), "servers": listed}
+        options |= {"runtime_files": digest, "experiment": "checks"} | more
         pids, before = fleet.pids(), files(fleet.state)
-        result = fleet.modules.call("mlflow_server", options)
+        result = fleet.modules.call("mlflow_server_check", options)
         assert (fleet.pids(), files(fleet.state)) == (pids, before)
         assert result["changed"] is False
-        assert result["settled"] is not bool(result["reason"])
+        assert result["up_to_date"] is not bool(result["reason"])
         return result
 
-    return look
+    return check
 
 
-def test_a_look_tells_that_a_host_has_all_it_needs(
-    fleet: Host, looked: Callable[..., dict[str, Any]]
-) -> None:
-    """Once a run has proved each server, one call tells it all, with the records of both modules."""
+def test_a_host_that_is_up_to_date(fleet: Host, checked: Callable[..., dict[str, Any]]) -> None:
+    """Once each server is verified, one call tells it all, with the records of both modules."""
     servers = both(fleet)
     records = fleet.converge(*servers)["servers"]
-    assert looked(*servers)["reason"].endswith(": no run has proved its configuration")
+    assert checked(*servers)["reason"].endswith(": its configuration is not verified by a run")
     requested = [
         {"name": record["name"], "url": record["url"], "key": record["configuration"]}
         for record in records
     ]
-    options = {"servers": requested, "experiment": "looks", **fleet.program}
+    options = {"servers": requested, "experiment": "checks", **fleet.program}
     runs = fleet.modules.call("mlflow_run", options)["runs"]
-    result = looked(*servers)
-    assert (result["settled"], result["reason"], result["servers"]) == (True, "", records)
+    result = checked(*servers)
+    assert (result["up_to_date"], result["reason"], result["servers"]) == (True, "", records)
     assert result["runs"] == [run | {"logged": False, "seconds": {}} for run in runs]
 
     # Servers that are to be stopped, and are, need neither MLflow nor a run.
-    assert looked(*servers, state="stopped")["reason"] == "the server of project 'a' is to stop"
+    assert checked(*servers, state="stopped")["reason"] == "the server of project 'a' has to stop"
     fleet.converge(*servers, state="stopped")
-    result = looked(*servers, state="stopped", look={"runtime_files": "", "always": True})
-    assert (result["settled"], result["runs"]) == (True, [])
+    result = checked(*servers, state="stopped", runtime_files="", always=True)
+    assert (result["up_to_date"], result["runs"]) == (True, [])
 
 
-def test_a_look_tells_what_a_host_lacks(fleet: Host, looked: Callable[..., dict[str, Any]]) -> None:
+def test_what_a_host_lacks(fleet: Host, checked: Callable[..., dict[str, Any]]) -> None:
     """Whatever it is, and what others would call an error, is no failure."""
     a, b = both(fleet)
     records = fleet.converge(a, b)["servers"]
@@ -902,34 +900,37 @@ def test_a_look_tells_what_a_host_lacks(fleet: Host, looked: Callable[..., dict[
         {"name": record["name"], "url": record["url"], "key": record["configuration"]}
         for record in records
     ]
-    run = {"servers": requested, "experiment": "looks", **fleet.program}
+    run = {"servers": requested, "experiment": "checks", **fleet.program}
     runs = fleet.modules.call("mlflow_run", run)["runs"]
-    assert looked(a, b)["settled"] is True
+    assert checked(a, b)["up_to_date"] is True
 
-    assert looked(a, b, look={"always": True})["reason"] == "a run is to be logged in any case"
-    assert looked(a, b, look={"runtime_files": "other"})["reason"] == "MLflow is not installed"
-    assert "no run has proved" in looked(a, b, look={"experiment": "others"})["reason"]
-    assert looked(a, b | {"workers": 2})["reason"] == "the server of project 'b' is to restart"
+    assert checked(a, b, always=True)["reason"] == "a new verification run is wanted"
+    assert checked(a, b, runtime_files="other")["reason"] == "MLflow is not installed"
+    assert "not verified by a run" in checked(a, b, experiment="others")["reason"]
+    assert checked(a, b | {"workers": 2})["reason"] == "the server of project 'b' has to restart"
     [port] = fleet.new_ports(1)
     with socket.create_server(("127.0.0.1", port)):
-        assert f"port {port} is in use by" in looked(a, b | {"port": port})["reason"]
-    assert looked(a, stop_unlisted=True)["reason"] == "the server of project 'b' is to stop"
+        assert f"port {port} is in use by" in checked(a, b | {"port": port})["reason"]
+    assert checked(a, stop_unlisted=True)["reason"] == "the server of project 'b' has to stop"
 
     environment = Path(records[1]["env_file"])
     text = environment.read_text()
     environment.unlink()
-    assert looked(a, b)["reason"] == "a file beside the servers is to change"
+    assert checked(a, b)["reason"] == "a file beside the servers has to change"
     environment.write_text(text)
     environment.chmod(0o600)
 
-    # A person who deletes the run takes the proof away.
+    # A person who deletes the run takes the verification away.
     assert (
         ask(runs[0]["url"], "/api/2.0/mlflow/runs/delete", {"run_id": runs[0]["run_id"]})[0] == 200
     )
-    assert "project 'a' is not as it should be: no run has proved" in looked(a, b)["reason"]
+    assert (
+        "project 'a' is not up to date: its configuration is not verified"
+        in checked(a, b)["reason"]
+    )
 
     os.kill(fleet.pids()["b"], signal.SIGSTOP)
     try:
-        assert "project 'b' is not as it should be: timed out" in looked(b)["reason"]
+        assert "project 'b' is not up to date: timed out" in checked(b)["reason"]
     finally:
         os.kill(fleet.pids()["b"], signal.SIGCONT)

@@ -112,7 +112,7 @@ def test_a_page_writes_under_the_address_that_is_listened_on(named: Host) -> Non
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_server_listens_on_ipv6(named: Host, workers: int) -> None:
-    """It is probed, listed, proved and written to its file by one URL."""
+    """It is probed, listed, verified and written to its file by one URL."""
     hosts = ["mlflow.example.com"]
     server = named.server("six", host="::1", allowed_hosts=hosts, workers=workers)
     record = by_name(named.change(server))["six"]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+INTERNAL = re.compile(r"\b__mlflow_\w+")
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
 
 
@@ -47,6 +49,30 @@ def test_plays_say_what_they_lean_on(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.stem)
 def test_imported_roles_show_their_defaults(path: Path) -> None:
-    """Roles read each other's defaults, which a user's private_role_vars would hide."""
+    """Plays hand one role's records to the next, which a user's private_role_vars would hide."""
     for role in imports(plays(path)):
         assert role.get("public") is True, role
+
+
+@pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.stem)
+def test_plays_read_no_internal_variable_of_a_role(path: Path) -> None:
+    """What a role returns has a public name; a play's own internal variables stand in the play."""
+    for play in plays(path):
+        own = {name for name in play.get("vars", {}) if name.startswith("__")}
+        assert set(INTERNAL.findall(yaml.safe_dump(play))) - own == set(), play["name"]
+
+
+def test_no_plugin_reads_an_internal_variable_of_a_role() -> None:
+    """Filters and modules get what they need from whoever calls them."""
+    for path in (ROOT / "plugins").glob("**/*.py"):
+        assert INTERNAL.findall(path.read_text(encoding="utf-8")) == [], path
+
+
+def test_no_role_reads_an_internal_variable_of_another() -> None:
+    """Its own start with its name."""
+    names = sorted((path.name for path in (ROOT / "roles").iterdir()), key=len, reverse=True)
+    for path in (ROOT / "roles").glob("*/*/*.yml"):
+        role = path.parents[1].name
+        for found in INTERNAL.findall(path.read_text(encoding="utf-8")):
+            owner = next(name for name in names if found.startswith(f"__{name}_"))
+            assert owner == role, f"{path.relative_to(ROOT)}: {found}"

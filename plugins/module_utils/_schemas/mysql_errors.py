@@ -9,7 +9,7 @@ import socket
 import ssl
 import typing as t
 
-# docker/entry_mysql.py says the same; neither can import the other, and a test holds them equal.
+# programs/server/mlflow_aws_server/mysql.py says the same; neither can import the other, and a test holds them equal.
 BLOCKED = (
     "has blocked this machine's address after too many broken connections ({reason}): find what opens "
     "connections there and drops them, such as a port scan or a load balancer's check; raise "

@@ -129,7 +129,7 @@ def _pattern(text: str) -> str:
 
 
 def _is_accepted(address: str) -> bool:
-    """Say whether MLflow's own list holds the address, or what a wildcard is reached under."""
+    """Return whether MLflow's own list holds the address, or what a wildcard is reached under."""
     if address in ("localhost", "127.0.0.1", "::1", *_WILDCARDS):
         return True
     try:

@@ -4,9 +4,9 @@
 """Private to mlops.mlflow_aws: runs servers as containers.
 
 A server is a container and a volume of the same name. Labels tell what they are, so that no
-file on the host has to agree with the engine, and whoever may use the engine sees the same
+file on the host has to agree with the engine, and everyone who may use the engine sees the same
 servers. The settings lie in the volume, because variables and arguments show in
-`docker inspect`; the volume is made anew with the container and holds no data.
+`docker inspect`; the volume is recreated with the container and holds no data.
 """
 
 from __future__ import annotations
@@ -32,22 +32,26 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import holders
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
+    container_records,
+    holders,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.container_records import (
+    CONFIGURATION,
+    INSTANCE,
+    PROJECT,
+    SETTINGS,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     REMOVE,
     RESTART,
     START,
-    Found,
+    FoundServer,
     Step,
-    Wanted,
+    WantedServer,
     redacted,
-    whole,
 )
 
-_INSTANCE = f"{LABEL}instance"
-_PROJECT = f"{LABEL}project"
-_CONFIGURATION = f"{LABEL}configuration"
-_SETTINGS = f"{LABEL}settings"
 # Calls to the engine at once; it does most of its work one by one.
 _AT_ONCE = 16
 # One that dies at start is started again by the engine for ever; so often means given up.
@@ -80,7 +84,7 @@ class DockerRuntime:
         """Take the engine and how servers are placed; asks the engine nothing yet."""
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", instance):
             raise MlflowError(
-                f"docker_instance is {instance!r}: write small letters, digits and single dashes."
+                f"docker_instance is {instance!r}: use lowercase letters, digits and single dashes."
             )
         self._engine = engine
         self._placement = placement
@@ -105,15 +109,16 @@ class DockerRuntime:
         """Return nothing: the engine starts containers again."""
         return []
 
-    def observe(self) -> dict[str, Found]:
+    def observe(self) -> dict[str, FoundServer]:
         """Return all servers of the engine, by name, in two calls to it."""
         found = {
-            name: _found(name, container) for name, container in self._own_containers().items()
+            name: container_records.found_server(name, container)
+            for name, container in self._own_containers().items()
         }
         # An interrupted run may have left a volume alone.
-        for volume in self._engine.volumes([f"{_INSTANCE}={self._instance}", _PROJECT]):
-            name = volume["Labels"][_PROJECT]
-            found.setdefault(name, Found(name, known=True))
+        for volume in self._engine.volumes([f"{INSTANCE}={self._instance}", PROJECT]):
+            name = volume["Labels"][PROJECT]
+            found.setdefault(name, FoundServer(name, known=True))
         return found
 
     def require(self, steps: t.Sequence[Step]) -> None:
@@ -126,16 +131,16 @@ class DockerRuntime:
         network = self._placement.network
         if self._engine.network(network) is None:
             raise MlflowError(
-                f"Docker on this host has no network {network}: make it by `docker network create`, or "
+                f"Docker on this host has no network {network}: create it with `docker network create`, or "
                 "correct docker_network."
             )
         if network == "host" and self._engine.rootless:
             raise MlflowError(
-                "A rootless Docker's host network is not the host's own, so nobody would reach the servers: set "
+                "A rootless Docker's host network is not the host's own, so the servers would not be reachable: set "
                 "docker_network to bridge."
             )
         containers = self._engine.containers()
-        names = {name: found for found in containers for name in _names(found)}
+        names = {name: found for found in containers for name in container_records.names(found)}
         volumes = {volume["Name"]: volume for volume in self._engine.volumes()}
         for server in starting:
             name = self._name(server.name)
@@ -148,16 +153,18 @@ class DockerRuntime:
             self._require_unpublished(server, containers)
 
     def _require_unpublished(
-        self, server: Wanted, containers: t.Iterable[t.Mapping[str, t.Any]]
+        self, server: WantedServer, containers: t.Iterable[t.Mapping[str, t.Any]]
     ) -> None:
         """Refuse a port that somebody else's container publishes."""
         for other in containers:
-            if not self._is_ours(other) and _publishes(other, server.host, server.port):
-                raise ports.taken(server.name, server.port, *claim(other))
+            if not self._is_ours(other) and container_records.publishes(
+                other, server.host, server.port
+            ):
+                raise ports.taken(server.name, server.port, *container_records.claim(other))
 
     def owns(self, holder: ports.Holder) -> bool:
-        """Say whether one of our containers is to listen on the port, which the engine holds for it."""
-        servers = map(_settings, self._own_containers().values())
+        """Return whether one of our containers is to listen on the port, which the engine holds for it."""
+        servers = map(container_records.settings, self._own_containers().values())
         return any(settings.get("port") == holder.port for settings in servers)
 
     def claim(self, holder: ports.Holder, host: str) -> holders.Claim:
@@ -223,14 +230,14 @@ class DockerRuntime:
         return f"{self._instance}-{project}"
 
     def _is_ours(self, labelled: t.Mapping[str, t.Any]) -> bool:
-        """Say whether a container or volume is of this instance."""
-        return bool((labelled["Labels"] or {}).get(_INSTANCE) == self._instance)
+        """Return whether a container or volume is of this instance."""
+        return bool((labelled["Labels"] or {}).get(INSTANCE) == self._instance)
 
     def _own_containers(self) -> dict[str, dict[str, t.Any]]:
         """Return the containers of this instance by project."""
         # One that lacks the project's label was not made here.
-        found = self._engine.containers([f"{_INSTANCE}={self._instance}", _PROJECT])
-        return {container["Labels"][_PROJECT]: container for container in found}
+        found = self._engine.containers([f"{INSTANCE}={self._instance}", PROJECT])
+        return {container["Labels"][PROJECT]: container for container in found}
 
     def _spec(self, name: str, workers: int) -> container_spec.Spec:
         """Return what the container of a server is made of."""
@@ -259,7 +266,7 @@ class DockerRuntime:
         """Refuse an image that is not on the host, before anything is touched."""
         image = self._placement.image
         if not image:
-            raise MlflowError("No image was given to run servers from: set image.")
+            raise MlflowError("No image to run servers from: set image.")
         if self._engine.image(image) is None:
             raise MlflowError(
                 f"Image {image} is not on this host: pull it first, as the playbooks deploy and servers do."
@@ -275,13 +282,17 @@ class DockerRuntime:
         self._engine.remove(self._name(project))
         self._engine.remove_volume(self._name(project))
 
-    def _make(self, server: Wanted) -> None:
+    def _make(self, server: WantedServer) -> None:
         """Make a server's volume and container, and put its settings there."""
         name = self._name(server.name)
-        labels = {_INSTANCE: self._instance, _PROJECT: server.name, f"{LABEL}managed": "true"}
+        labels = {
+            INSTANCE: self._instance,
+            PROJECT: server.name,
+            f"{LABEL}managed": "true",
+        }
         self._engine.create_volume(name, labels)
-        labels[_CONFIGURATION] = server.configuration
-        labels[_SETTINGS] = json.dumps(redacted(server.settings), sort_keys=True)
+        labels[CONFIGURATION] = server.configuration
+        labels[SETTINGS] = json.dumps(redacted(server.settings), sort_keys=True)
         settings, publish = server.settings, None
         if self._placement.network != "host":
             # It listens on all of its own addresses, and the host's address is the engine's to keep.
@@ -314,11 +325,11 @@ def _each(
             done.result()
 
 
-def _is_reusable(container: t.Mapping[str, t.Any] | None, server: Wanted) -> bool:
-    """Say whether a container is for this configuration and has run, so that its settings are there."""
+def _is_reusable(container: t.Mapping[str, t.Any] | None, server: WantedServer) -> bool:
+    """Return whether a container is for this configuration and has run, so that its settings are there."""
     if container is None or container["State"] in ("created", "dead"):
         return False
-    return _configuration(container) == server.configuration
+    return container_records.configuration(container) == server.configuration
 
 
 def _address(host: str) -> str:
@@ -331,63 +342,8 @@ def _address(host: str) -> str:
         ) from error
 
 
-def _names(container: t.Mapping[str, t.Any]) -> list[str]:
-    """Return a container's names."""
-    return [name.lstrip("/") for name in container["Names"] or [container["Id"][:12]]]
-
-
-def _configuration(container: t.Mapping[str, t.Any]) -> str:
-    """Return the hash of the configuration that a container was made for."""
-    return str(container["Labels"].get(_CONFIGURATION, ""))
-
-
-def _settings(container: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return the settings that a container's label shows, empty where it is broken."""
-    with contextlib.suppress(ValueError, KeyError):
-        return whole(json.loads(container["Labels"][_SETTINGS])) or {}
-    return {}
-
-
-def _found(name: str, container: t.Mapping[str, t.Any]) -> Found:
-    """Return one server as the engine lists it; one that it keeps restarting does not run."""
-    return Found(
-        name=name,
-        running=container["State"] == "running",
-        known=True,
-        configuration=_configuration(container),
-        settings=_settings(container) or None,
-    )
-
-
-def claim(container: t.Mapping[str, t.Any]) -> holders.Claim:
-    """Return the claim of a container that holds a port: of a server of ours, or anything else."""
-    who, labels = f"container {_names(container)[0]}", container["Labels"] or {}
-    if _INSTANCE not in labels or _PROJECT not in labels:
-        return holders.Claim(who, "end it")
-    option = "mlflow_server_docker_instance"
-    return holders.ours(who, labels[_PROJECT], option, labels[_INSTANCE])
-
-
-def listens(container: t.Mapping[str, t.Any], host: str, port: int) -> bool:
-    """Say whether a running container holds a port of host: published, or in the host's network."""
-    labels = container["Labels"] or {}
-    alone = "host" in ((container.get("NetworkSettings") or {}).get("Networks") or {})
-    within = alone and _SETTINGS in labels and _settings(container).get("port") == port
-    return within or _publishes(container, host, port)
-
-
-def _publishes(container: t.Mapping[str, t.Any], host: str, number: int) -> bool:
-    """Say whether a container's published port keeps a server off that port of host."""
-    for port in container.get("Ports") or ():
-        address = port.get("IP", "")
-        meets = {address, host} & {"0.0.0.0", "::", ""} or address == host
-        if port.get("PublicPort") == number and meets:
-            return True
-    return False
-
-
 def _cause(state: t.Mapping[str, t.Any]) -> str:
     """Return how a container ended that does not come up."""
     if state.get("OOMKilled"):
-        return "was killed for want of memory (raise its limit)"
+        return "was killed: out of memory (raise its limit)"
     return "died at start"

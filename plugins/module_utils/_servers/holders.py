@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: says whose a held port is, and what ends that.
+"""Private to mlops.mlflow_aws: finds whose a port in use is, and how to free it.
 
 To the system a server is some python, and a container's port that of Docker or of a process in
 it. So the holder's command line and folder are asked for a server's settings, and the engine for
@@ -85,15 +85,15 @@ def _settings(match: re.Match[str]) -> t.Iterator[Path]:
 def _of_container(holder: ports.Holder, host: str, engine: Engine | None) -> Claim | None:
     """Return the claim of a container, None where no engine that this user may ask has one."""
     from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import client
-    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import containers
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import container_records
 
     inside = _container_of(holder.pid)
     with contextlib.suppress(MlflowError):
         for container in (engine or client.Engine()).containers():
             if container["State"] != "running":
                 continue
-            if container["Id"] == inside or containers.listens(container, host, holder.port):
-                return containers.claim(container)
+            if container["Id"] == inside or container_records.listens(container, host, holder.port):
+                return container_records.claim(container)
     return None
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: plans what a host's servers need, from wanted and found, purely."""
+"""Private to mlops.mlflow_aws: plans what to do about a host's servers, purely."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STATE_WORDS = {"present": "running", "stopped": "stopped", "absent": "absent"}
 _RANK = ("absent", "stopped", "present")
 
 
-class Wanted(t.NamedTuple):
+class WantedServer(t.NamedTuple):
     """One server as it should be; settings is the content of its settings file."""
 
     name: str
@@ -41,7 +41,7 @@ class Wanted(t.NamedTuple):
         return str(self.settings["configuration"])
 
 
-class Found(t.NamedTuple):
+class FoundServer(t.NamedTuple):
     """One server as it is.
 
     running: its process is up or being started; configuration: what that process was started
@@ -62,21 +62,21 @@ class Step(t.NamedTuple):
 
     name: str
     action: str
-    wanted: Wanted | None
-    found: Found
+    wanted: WantedServer | None
+    found: FoundServer
 
     @property
     def changed(self) -> bool:
-        """Say whether this step does anything."""
+        """Return whether this step does anything."""
         return self.action != KEEP
 
     @property
     def runs(self) -> bool:
-        """Say whether the server runs when the step is done."""
+        """Return whether the server runs when the step is done."""
         return self.action in (START, RESTART) or (self.action == KEEP and self.found.running)
 
 
-def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wanted:
+def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> WantedServer:
     """Return one server as wanted from its module options.
 
     cap is the module's own state; runtime identifies the MLflow that will run, so that
@@ -108,15 +108,17 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
     digest = hashlib.sha256(json.dumps([runtime, settings], sort_keys=True).encode("utf-8"))
     settings["configuration"] = digest.hexdigest()[:16]
     state = min(options["state"], cap, key=_RANK.index)
-    return Wanted(str(options["name"]), state, settings)
+    return WantedServer(str(options["name"]), state, settings)
 
 
-def plan(wanted: t.Iterable[Wanted], found: t.Mapping[str, Found], unlisted: str) -> list[Step]:
+def plan(
+    wanted: t.Iterable[WantedServer], found: t.Mapping[str, FoundServer], unlisted: str
+) -> list[Step]:
     """Return one step for each wanted server, in order, then for others that were found.
 
     unlisted: what is done about those, KEEP, STOP or REMOVE.
     """
-    steps = [_step(server, found.get(server.name, Found(server.name))) for server in wanted]
+    steps = [_step(server, found.get(server.name, FoundServer(server.name))) for server in wanted]
     listed = {step.name for step in steps}
     for name, server in sorted(found.items()):
         due = server.running or (unlisted == REMOVE and server.known)
@@ -164,7 +166,7 @@ def difference(steps: t.Iterable[Step]) -> dict[str, dict[str, t.Any]]:
     return {"before": before, "after": after}
 
 
-def _step(wanted: Wanted, found: Found) -> Step:
+def _step(wanted: WantedServer, found: FoundServer) -> Step:
     """Decide what one listed server needs."""
     if wanted.state == "present":
         same = found.configuration == wanted.configuration

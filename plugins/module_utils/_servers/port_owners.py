@@ -4,7 +4,7 @@
 """Private to mlops.mlflow_aws: which project had which port of a host, so that none is handed on silently.
 
 Clients keep an address for longer than an inventory keeps an order. MLflow asks nobody who they are, so
-those of a project whose port went to another one would log into that one without any error.
+those of a project whose port went to another one would log to that one without any error.
 
 STATE/ports/INSTANCE.json    {"5001": "demo", "5002": "churn"}; of a project's ports the last is its present one
 """
@@ -17,14 +17,14 @@ from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import Found
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import FoundServer
 
 # The key of a module's result that marks such a refusal, by which hosts see each other's.
 REFUSED = "ports_refused"
 _LAST_PORT = 65535
 
 
-class Listed(t.NamedTuple):
+class ListedProject(t.NamedTuple):
     """One entry of the inventory's list; port_fixed: whether the entry names the port itself."""
 
     name: str
@@ -33,7 +33,7 @@ class Listed(t.NamedTuple):
     state: str
 
 
-class Plan(t.NamedTuple):
+class PortPlan(t.NamedTuple):
     """What the record holds and is to hold: the project of each port."""
 
     before: dict[int, str]
@@ -41,7 +41,7 @@ class Plan(t.NamedTuple):
 
     @property
     def changed(self) -> bool:
-        """Say whether the file is to be written."""
+        """Return whether the file has to be written."""
         return list(self.before.items()) != list(self.after.items())
 
     def difference(self) -> tuple[dict[str, str], dict[str, str]]:
@@ -61,22 +61,22 @@ class PortRecord(t.NamedTuple):
     """
 
     path: Path
-    listed: t.Sequence[Listed] | None
+    listed: t.Sequence[ListedProject] | None
     serving: bool
 
-    def plan(self, found: t.Mapping[str, Found]) -> Plan:
+    def plan(self, found: t.Mapping[str, FoundServer]) -> PortPlan:
         """Return what the record is to hold; refuse a list that hands a port on."""
         if self.listed is None:
-            return Plan({}, {})
+            return PortPlan({}, {})
         recorded = self._read()
         owners = _owners(recorded, found.values())
         claims = [item for item in self.listed if self.serving and item.state == "present"]
         reason = refusal(self.listed, claims, owners)
         if reason:
             raise MlflowError(reason, {REFUSED: True})
-        return Plan(recorded, claimed(owners, claims))
+        return PortPlan(recorded, claimed(owners, claims))
 
-    def write(self, plan: Plan) -> None:
+    def write(self, plan: PortPlan) -> None:
         """Write the file where it differs."""
         if plan.changed:
             files.make_folder(self.path.parent)
@@ -98,7 +98,9 @@ class PortRecord(t.NamedTuple):
 
 
 def refusal(
-    listed: t.Sequence[Listed], claims: t.Iterable[Listed], owners: t.Mapping[int, str]
+    listed: t.Sequence[ListedProject],
+    claims: t.Iterable[ListedProject],
+    owners: t.Mapping[int, str],
 ) -> str:
     """Return why the list hands ports on silently, and the remedy; empty where it does not."""
     handed = _handed_on(listed, claims, owners)
@@ -120,12 +122,12 @@ def refusal(
     if len(handed) == 1:
         remedies.append(_on_purpose(listed, handed[0], owners))
     return (
-        f"{text[0].upper()}{text[1:]}: clients of '{owners[handed[0].port]}' would log into '{handed[0].name}'. "
+        f"{text[0].upper()}{text[1:]}: clients of '{owners[handed[0].port]}' would log to '{handed[0].name}'. "
         f"Correct mlflow_projects: {'; or '.join(remedies)}."
     )
 
 
-def claimed(owners: t.Mapping[int, str], claims: t.Iterable[Listed]) -> dict[int, str]:
+def claimed(owners: t.Mapping[int, str], claims: t.Iterable[ListedProject]) -> dict[int, str]:
     """Return the owners when these projects have their ports; a project's present port comes last."""
     after = dict(owners)
     for item in claims:
@@ -135,7 +137,7 @@ def claimed(owners: t.Mapping[int, str], claims: t.Iterable[Listed]) -> dict[int
     return after
 
 
-def _owners(recorded: t.Mapping[int, str], found: t.Iterable[Found]) -> dict[int, str]:
+def _owners(recorded: t.Mapping[int, str], found: t.Iterable[FoundServer]) -> dict[int, str]:
     """Return whose each port is: a running server's, else as recorded, else a stopped one's.
 
     Servers count because an older release kept no record, and others may have used the engine.
@@ -153,8 +155,10 @@ def _owners(recorded: t.Mapping[int, str], found: t.Iterable[Found]) -> dict[int
 
 
 def _handed_on(
-    listed: t.Sequence[Listed], claims: t.Iterable[Listed], owners: t.Mapping[int, str]
-) -> list[Listed]:
+    listed: t.Sequence[ListedProject],
+    claims: t.Iterable[ListedProject],
+    owners: t.Mapping[int, str],
+) -> list[ListedProject]:
     """Return the projects that would get another's port without anybody having written that down.
 
     An entry that names the port means it; but where the former owner is listed too, its own entry must
@@ -175,7 +179,9 @@ def _port_of(name: str, owners: t.Mapping[int, str]) -> int | None:
 
 
 def _former_ports(
-    listed: t.Sequence[Listed], handed: t.Sequence[Listed], owners: t.Mapping[int, str]
+    listed: t.Sequence[ListedProject],
+    handed: t.Sequence[ListedProject],
+    owners: t.Mapping[int, str],
 ) -> dict[str, int]:
     """Return the ports to write into entries so that every project keeps its own, by name."""
     ports: dict[str, int] = {}
@@ -201,14 +207,14 @@ def _former_ports(
 def _named(ports: t.Mapping[str, int], owners: t.Mapping[int, str]) -> str:
     """Return the remedy that gives these projects their ports."""
     words = [
-        f"give '{name}' `port: {port}`, {'its port so far' if port in owners else 'which is free'}"
+        f"give '{name}' `port: {port}`, {'its current port' if port in owners else 'which is free'}"
         for name, port in ports.items()
     ]
     return ", ".join(words)
 
 
 def _put_back(
-    listed: t.Sequence[Listed], owners: t.Mapping[int, str], names: t.Container[str]
+    listed: t.Sequence[ListedProject], owners: t.Mapping[int, str], names: t.Container[str]
 ) -> str:
     """Return the remedy that puts these projects' entries back in their places, empty where it would not do."""
     automatic = [item.port - index for index, item in enumerate(listed) if not item.port_fixed]
@@ -217,7 +223,7 @@ def _put_back(
     entries = list(listed)
     for name, port in sorted(gone.items(), key=lambda pair: pair[1]):
         if automatic and 0 <= port - automatic[0] <= len(entries):
-            entries.insert(port - automatic[0], Listed(name, port, False, "absent"))
+            entries.insert(port - automatic[0], ListedProject(name, port, False, "absent"))
     entries = [
         item if item.port_fixed else item._replace(port=automatic[0] + index)
         for index, item in enumerate(entries)
@@ -231,9 +237,11 @@ def _put_back(
     return f"put {', '.join(words)} with `state: absent`"
 
 
-def _on_purpose(listed: t.Sequence[Listed], item: Listed, owners: t.Mapping[int, str]) -> str:
+def _on_purpose(
+    listed: t.Sequence[ListedProject], item: ListedProject, owners: t.Mapping[int, str]
+) -> str:
     """Return how to hand one port on and mean it."""
     owner = owners[item.port]
     involved = [one for one in listed if one.name in (item.name, owner) and not one.port_fixed]
     words = [f"`port: {one.port}` into the entry of '{one.name}'" for one in involved]
-    return f"to hand the port on nevertheless, write {' and '.join(words)}"
+    return f"to hand the port over anyway, write {' and '.join(words)}"

@@ -97,7 +97,7 @@ class Conversation:
 
 @contextlib.contextmanager
 def conversation(host: str, port: int, timeout: float) -> t.Iterator[Conversation]:
-    """Give a conversation with the server on host and port; timeout is in seconds for each answer."""
+    """Yield a conversation with the server on host and port; timeout is in seconds for each answer."""
     connection = http.client.HTTPConnection(reachable_host(host), port, timeout=timeout)
     try:
         yield Conversation(connection, timeout)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: the port between what servers need and how a host runs them."""
+"""Private to mlops.mlflow_aws: the interface between what servers need and how a host runs them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import holders
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import Found, Step
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
+    FoundServer,
+    Step,
+)
 
 
 class Runtime(t.Protocol):
@@ -22,14 +25,14 @@ class Runtime(t.Protocol):
     def command(self) -> list[str]:
         """Return what starts all servers when a host boots; empty where an engine does so."""
 
-    def observe(self) -> dict[str, Found]:
+    def observe(self) -> dict[str, FoundServer]:
         """Return all servers that this runtime has on the host, by name."""
 
     def require(self, steps: t.Sequence[Step]) -> None:
         """Refuse steps that cannot be taken on this host; called in check mode, too."""
 
     def owns(self, holder: ports.Holder) -> bool:
-        """Say whether a server of this runtime holds the port, even one that nobody supervises."""
+        """Return whether a server of this runtime holds the port, even one that nobody supervises."""
 
     def claim(self, holder: ports.Holder, host: str) -> holders.Claim:
         """Return whose a port of host is that no server of this runtime holds."""

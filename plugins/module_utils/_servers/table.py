@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: lays servers out as a table for people."""
+"""Private to mlops.mlflow_aws: formats the servers of hosts as a table."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import typing as t
 
 _HEADER = ("PROJECT", "URL", "HEALTH", "MLFLOW", "RUN")
 _FAILED = ("-", "-", "failed, see below", "-", "-")
-_UNSEEN = ("-", "-", "not looked at", "-", "-")
+_UNSEEN = ("-", "-", "not checked", "-", "-")
 
 
-class HostServers(t.NamedTuple):
+class HostRow(t.NamedTuple):
     """One host: `found` holds `servers` and `runs`, None where nothing is known of them."""
 
     host: str
@@ -20,14 +20,7 @@ class HostServers(t.NamedTuple):
     failure: str
 
 
-def server_table(
-    servers: t.Iterable[t.Mapping[str, t.Any]], runs: t.Iterable[t.Mapping[str, t.Any]]
-) -> list[str]:
-    """Return the lines of a table of one host's servers."""
-    return _lines([_HEADER, *_rows(servers, runs)])
-
-
-class Kept(t.NamedTuple):
+class KeptData(t.NamedTuple):
     """Data of a project that is not listed: its name, where that is (a host, AWS), and the place there."""
 
     name: str
@@ -35,18 +28,18 @@ class Kept(t.NamedTuple):
     place: str
 
 
-def fleet_table(hosts: t.Sequence[HostServers], kept: t.Iterable[Kept] = ()) -> list[str]:
+def fleet_table(hosts: t.Sequence[HostRow], kept: t.Iterable[KeptData] = ()) -> list[str]:
     """Return the lines of a table of all hosts' servers, and lines for data kept and for failed hosts."""
     rows: list[tuple[str, ...]] = [("HOST", *_HEADER)]
     for host in hosts:
         rows += [(host.host, *row) for row in _host_rows(host)]
     reasons = [f"{host.host} failed: {host.failure}" for host in hosts if host.failure]
-    # Of one host everybody knows the name.
+    # The name of a single host is known.
     lines = _lines([row[1:] for row in rows] if len(hosts) == 1 else rows)
     return lines + _kept_line(kept) + reasons
 
 
-def _kept_line(kept: t.Iterable[Kept]) -> list[str]:
+def _kept_line(kept: t.Iterable[KeptData]) -> list[str]:
     """Return a line that says which data stay though no entry names their project."""
     wheres: dict[tuple[str, str], list[str]] = {}
     for one in kept:
@@ -57,7 +50,7 @@ def _kept_line(kept: t.Iterable[Kept]) -> list[str]:
     return [f"Not in the list, data kept: {', '.join(said)}"] if said else []
 
 
-def _host_rows(host: HostServers) -> list[tuple[str, ...]]:
+def _host_rows(host: HostRow) -> list[tuple[str, ...]]:
     """Return the rows of one host: its servers, or that nothing is known of them."""
     if not host.found:
         return [_FAILED if host.failure else _UNSEEN]
@@ -67,7 +60,7 @@ def _host_rows(host: HostServers) -> list[tuple[str, ...]]:
 def _rows(
     servers: t.Iterable[t.Mapping[str, t.Any]], runs: t.Iterable[t.Mapping[str, t.Any]]
 ) -> list[tuple[str, ...]]:
-    """Return a row for each server, with its last proof run."""
+    """Return a row for each server, with its last verification run."""
     run_ids = {run["name"]: run["run_id"] for run in runs}
     return [_row(server, run_ids.get(server["name"]) or "-") for server in servers]
 

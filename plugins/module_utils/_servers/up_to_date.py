@@ -1,34 +1,42 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: says of a host whether it has all that it needs, or what it lacks first.
+"""Private to mlops.mlflow_aws: says whether a host is up to date, and if not, what it lacks first.
 
-A server is asked for the run that proves it, over one connection: an answer that holds it comes
-from the database through the API, and so tells its health too.
+A server is asked for its verification run, over one connection: an answer that holds the run comes
+from the database through the API, so it also shows that the server is healthy.
 """
 
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import probe, proof
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.manager import Outcome
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, installation
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
+    manager,
+    probe,
+    target,
+    verification_runs,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import KEEP
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.records import ServersResult
 
-# A server that takes longer needs a closer look.
+# A server that takes longer is not up to date.
 _ASK_SECONDS = 10.0
 
 
-class Looked(t.NamedTuple):
-    """What a host lacks first, empty where it lacks nothing; else its server records and their runs."""
+class HostCheck(t.NamedTuple):
+    """What a host lacks first, empty if it is up to date; if so, its server records and their runs."""
 
     reason: str
     servers: t.Sequence[t.Mapping[str, t.Any]] = ()
     runs: t.Sequence[t.Mapping[str, t.Any]] = ()
 
 
-class Proofs:
-    """Asks servers for the run of their configuration, and remembers what it found."""
+class RunSearch:
+    """Asks servers for the verification runs of their configurations, and remembers what it found."""
 
     def __init__(self, experiment: str) -> None:
         """Take the experiment that holds these runs."""
@@ -39,9 +47,11 @@ class Proofs:
         """Ask the server on host and port; it is healthy if it knows its run."""
         with probe.conversation(host, port, _ASK_SECONDS) as talk:
             try:
-                run = proof.find(talk.call, lambda: talk.configuration, self._experiment)
+                run = verification_runs.find(
+                    talk.call, lambda: talk.configuration, self._experiment
+                )
                 if run is None:
-                    reason = "no run has proved its configuration"
+                    reason = "its configuration is not verified by a run"
                     return probe.Answer(False, talk.configuration, "", reason)
                 self._found[probe.server_url(host, port)] = run
                 return probe.Answer(True, talk.configuration, talk.version(), "")
@@ -50,30 +60,64 @@ class Proofs:
 
     def runs(self, servers: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
         """Return the run records of servers that were asked and knew theirs, by their records."""
-        requests = proof.requests_of(servers)
-        return [proof.record(request, self._found[request.url], False) for request in requests]
+        requests = verification_runs.requests_of(servers)
+        return [
+            verification_runs.record(request, self._found[request.url], False)
+            for request in requests
+        ]
 
 
-def look(outcome: Outcome, proofs: Proofs, always: bool) -> Looked:
-    """Judge what check mode says of servers that were asked for their proofs.
+def check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
+    """Check a host by the options of mlflow_server_check; state is the state folder."""
+    try:
+        return _check(params, state)
+    except MlflowError as error:
+        return HostCheck(str(error))
 
-    always: a run is wanted in any case.
+
+def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
+    """Check the tunnel and the MLflow first, then the servers."""
+    if params["tunnel"]:
+        return HostCheck("its tunnel has to be checked")
+    if files.has_tunnel(state):
+        return HostCheck("it has a tunnel that nothing needs")
+    python = entrypoint = ""
+    # Ending servers needs no MLflow.
+    if params["state"] == "present" and params["runtime"] == "docker":
+        if not target.has_image(params):
+            return HostCheck("the image is not there")
+    elif params["state"] == "present":
+        installed = installation.find(
+            files.runtimes_folder(state), params["runtime_files"], params["base_python"]
+        )
+        if installed is None:
+            return HostCheck("MLflow is not installed")
+        python, entrypoint = str(installed.python), str(installed.entrypoint)
+    search = RunSearch(params["experiment"])
+    found = manager.check(target.target(params, state, python, entrypoint), search.ask)
+    return judge(found, search, params["always"])
+
+
+def judge(found: ServersResult, search: RunSearch, always: bool) -> HostCheck:
+    """Judge what check mode reported of servers that were asked for their verification runs.
+
+    always: a new run is wanted in any case.
     """
-    reason = lacking(outcome)
+    reason = lacking(found)
     if reason:
-        return Looked(reason)
-    runs = proofs.runs(outcome.servers)
+        return HostCheck(reason)
+    runs = search.runs(found.servers)
     if always and runs:
-        return Looked("a run is to be logged in any case")
-    return Looked("", outcome.servers, runs)
+        return HostCheck("a new verification run is wanted")
+    return HostCheck("", found.servers, runs)
 
 
-def lacking(outcome: Outcome) -> str:
+def lacking(found: ServersResult) -> str:
     """Return what would have to be done about the servers, empty for nothing."""
-    for record in outcome.servers:
+    for record in found.servers:
         about = f"the server of project '{record['name']}'"
         if record["action"] != KEEP:
-            return f"{about} is to {record['action']}"
+            return f"{about} has to {record['action']}"
         if record["state"] == "running" and not record["healthy"]:
-            return f"{about} is not as it should be: {record['reason'] or 'it runs with other settings'}"
-    return "a file beside the servers is to change" if outcome.changed else ""
+            return f"{about} is not up to date: {record['reason'] or 'it runs with other settings'}"
+    return "a file beside the servers has to change" if found.changed else ""

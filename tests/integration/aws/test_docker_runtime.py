@@ -156,24 +156,28 @@ def test_a_second_run_changes_nothing(fleet: DockerHost) -> None:
     assert fleet.containers() == before
 
 
-def test_a_look_tells_what_a_host_lacks(fleet: DockerHost) -> None:
-    """The image, another container, or a run; with all of them there it is settled."""
-    servers, look = both(fleet), {"experiment": "looks"}
+def test_what_a_host_lacks(fleet: DockerHost) -> None:
+    """The image, another container, or a run; with all of them there it is up to date."""
+    servers = both(fleet)
+
+    def check(**more: Any) -> dict[str, Any]:
+        options = {**fleet.place, "image": fleet.image, "servers": servers, "experiment": "checks"}
+        return fleet.modules.call("mlflow_server_check", options | more)
+
     records = fleet.converge(*servers)["servers"]
     before = fleet.containers()
-    assert fleet.converge(*servers, look=look, image=NOWHERE)["reason"] == "the image is not there"
-    restart = fleet.converge(*servers, look=look, memory="1g")
-    assert restart["reason"] == "the server of project 'a' is to restart"
-    assert "no run has proved" in fleet.converge(*servers, look=look)["reason"]
+    assert check(image=NOWHERE)["reason"] == "the image is not there"
+    assert check(memory="1g")["reason"] == "the server of project 'a' has to restart"
+    assert "not verified by a run" in check()["reason"]
     requested = [
         {"name": record["name"], "url": record["url"], "key": record["configuration"]}
         for record in records
     ]
-    options = {"servers": requested, "experiment": "looks", "image": fleet.image}
+    options = {"servers": requested, "experiment": "checks", "image": fleet.image}
     options |= {key: fleet.place[key] for key in ("docker_host", "docker_instance")}
     runs = fleet.modules.call("mlflow_run", options)["runs"]
-    result = fleet.converge(*servers, look=look)
-    assert (result["settled"], result["changed"], result["servers"]) == (True, False, records)
+    result = check()
+    assert (result["up_to_date"], result["changed"], result["servers"]) == (True, False, records)
     assert [run["run_id"] for run in result["runs"]] == [run["run_id"] for run in runs]
     assert fleet.containers() == before
 
@@ -505,9 +509,7 @@ def test_a_port_of_another_instance_is_refused_as_such(fleet: DockerHost, networ
 def test_a_missing_image_is_told_before_anything_is_touched(fleet: DockerHost) -> None:
     """And what gets it; so is that none was given."""
     before = fleet.containers()
-    assert (
-        fleet.refuse(*both(fleet), image="") == "No image was given to run servers from: set image."
-    )
+    assert fleet.refuse(*both(fleet), image="") == "No image to run servers from: set image."
     assert fleet.refuse(*both(fleet), image=NOWHERE) == (
         f"Image {NOWHERE} is not on this host: pull it first, as the playbooks deploy and servers do."
     )
@@ -595,7 +597,7 @@ def test_a_server_without_enough_memory_is_told(host: DockerHost) -> None:
     """The limit is named, not the exit code."""
     sentence = host.refuse(host.server("a"), memory="48m")
     assert sentence.startswith(
-        "Server of project 'a' was killed for want of memory (raise its limit); its log ("
+        "Server of project 'a' was killed: out of memory (raise its limit); its log ("
     )
 
 

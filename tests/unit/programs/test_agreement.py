@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import environ
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import mysql_migration, plan
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import mysql_migration, plan, revisions
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
     cli,
     environment,
@@ -102,7 +102,7 @@ def test_a_schema_is_classified_alike(tables: int, revision: str, state: str) ->
     found = Found(dict.fromkeys(TABLES[:tables], ""), [revision] if revision else [], "")
     assert schema_state.classify(found, HEAD) == state
     item = {"name": "demo", "uri": "mysql+pymysql://h:1/mlflow_demo", "database": {"user": "u"}}
-    known = mysql_migration.Known("3", HEAD.revision, frozenset(HEAD.known), dict(HEAD.known))  # type: ignore[arg-type]
+    known = revisions.Revisions("3", HEAD.revision, frozenset(HEAD.known), dict(HEAD.known))
     record = {"tables": tables, "revision": revision, "obstacles": []}
     if state == schema_state.AHEAD:
         with pytest.raises(MlflowError, match="a newer MLflow wrote it"):

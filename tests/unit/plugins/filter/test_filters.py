@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,10 +17,10 @@ from ansible_collections.mlops.mlflow_aws.plugins.filter import (
     mlflow_inventory_ports,
     mlflow_play_limit,
     mlflow_project_records,
+    mlflow_renamed,
     mlflow_run_requests,
     mlflow_server_options,
-    mlflow_server_table,
-    mlflow_verdict,
+    mlflow_verified_servers,
 )
 
 PLUGINS = (
@@ -28,11 +29,11 @@ PLUGINS = (
     mlflow_inventory_ports,
     mlflow_play_limit,
     mlflow_project_records,
+    mlflow_renamed,
     mlflow_run_requests,
     mlflow_installation_files,
     mlflow_server_options,
-    mlflow_server_table,
-    mlflow_verdict,
+    mlflow_verified_servers,
 )
 FILTERS: dict[str, Any] = {
     name: function
@@ -55,6 +56,13 @@ def server(**changes: Any) -> dict[str, Any]:
         "listed": True,
     }
     return base | changes
+
+
+def table(*servers: dict[str, Any], runs: Sequence[dict[str, Any]] = ()) -> list[str]:
+    """Return the table of one host with these servers and verification runs."""
+    host = {"inventory_hostname": "ada", "mlflow_verify_host": {"servers": servers, "runs": runs}}
+    lines: list[str] = FILTERS["mlflow_fleet_table"]([host])
+    return lines
 
 
 def test_each_file_gives_the_filter_of_its_name() -> None:
@@ -168,7 +176,7 @@ def test_the_table() -> None:
         server(name="old", state="stopped", healthy=False, version="", listed=False),
         server(name="gone", state="absent", healthy=False, version="", url=""),
     ]
-    assert FILTERS["mlflow_server_table"](servers, [{"name": "demo", "run_id": "abc123"}]) == [
+    assert table(*servers, runs=[{"name": "demo", "run_id": "abc123"}]) == [
         "PROJECT          URL                    HEALTH                             MLFLOW  RUN",
         "demo             http://127.0.0.1:5001  ok                                 3.17.2  abc123",
         "fraud-detection  http://127.0.0.1:5002  not answering                      -       -",
@@ -193,7 +201,7 @@ def test_the_table() -> None:
 )
 def test_check_mode_shows_what_would_be_done(changes: dict[str, Any], health: str) -> None:
     """Not an outage, as nobody asked a server that would be changed."""
-    [_header, row] = FILTERS["mlflow_server_table"]([server(**changes)])
+    [_header, row] = table(server(**changes))
     assert f"  {health}  " in row
 
 
@@ -206,22 +214,33 @@ def test_the_table_says_which_data_are_kept() -> None:
         {"inventory_hostname": "ada", "mlflow_verify_host": found | {"kept": [old]}},
         {
             "inventory_hostname": "bob",
-            "__mlflow_server_looked": found | {"settled": True, "kept": [old]},
+            "mlflow_server_check": found | {"up_to_date": True, "kept": [old]},
         },
-        {"inventory_hostname": "cy", "mlflow_verify_failure": "no answer"},
+        {"inventory_hostname": "cy", "mlflow_fleet_failure": "no answer"},
     ]
-    table = FILTERS["mlflow_fleet_table"]
-    assert table(hosts)[-2:] == [
+    fleet = FILTERS["mlflow_fleet_table"]
+    assert fleet(hosts)[-2:] == [
         "Not in the list, data kept: old (ada, bob: /s/projects/old)",
         "cy failed: no answer",
     ]
     hosts = [host | {"mlflow_backend_record": aws} for host in hosts[:1]]
-    assert table(hosts)[-1] == (
+    assert fleet(hosts)[-1] == (
         "Not in the list, data kept: old (ada: /s/projects/old), "
         "gone (AWS: schema mlflow_gone, s3://b/projects/gone)"
     )
     ada = {"inventory_hostname": "ada", "mlflow_verify_host": found | {"kept": []}}
-    assert len(table([ada | {"mlflow_backend_record": {"kind": "local"}}])) == 2
+    assert len(fleet([ada | {"mlflow_backend_record": {"kind": "local"}}])) == 2
+
+
+def test_an_old_name_of_a_variable_is_warned_of(capfd: pytest.CaptureFixture[str]) -> None:
+    """With the new one and the release that drops the old; what is not set says nothing."""
+    renamed = FILTERS["mlflow_renamed"]
+    assert (renamed("", "old", "new"), renamed(None, "old", "new")) == ("", None)
+    assert capfd.readouterr().err == ""
+    assert renamed("a.txt", "old", "new") == "a.txt"
+    told = " ".join(capfd.readouterr().err.split())
+    assert "The variable old was renamed: set new instead." in told
+    assert "version 1.0.0" in told
 
 
 def test_retention_that_has_no_effect_is_warned_of(capfd: pytest.CaptureFixture[str]) -> None:
@@ -256,7 +275,7 @@ def test_what_hosts_remember_of_the_inventory_holds_no_setting() -> None:
 
 def test_a_table_of_nothing_is_its_header() -> None:
     """Neither servers nor runs."""
-    assert FILTERS["mlflow_server_table"]([]) == ["PROJECT  URL  HEALTH  MLFLOW  RUN"]
+    assert table() == ["PROJECT  URL  HEALTH  MLFLOW  RUN"]
 
 
 def test_the_table_of_all_hosts() -> None:
@@ -269,30 +288,34 @@ def test_the_table_of_all_hosts() -> None:
                 "runs": [{"name": "demo", "run_id": "abc123"}],
             },
         },
-        {"inventory_hostname": "bob", "mlflow_verify_failure": "Reach this host: no answer"},
+        {"inventory_hostname": "bob", "mlflow_fleet_failure": "Reach this host: no answer"},
         {"inventory_hostname": "cy"},
     ]
     assert FILTERS["mlflow_fleet_table"](hosts) == [
         "HOST  PROJECT  URL                    HEALTH             MLFLOW  RUN",
         "ada   demo     http://127.0.0.1:5001  ok                 3.17.2  abc123",
         "bob   -        -                      failed, see below  -       -",
-        "cy    -        -                      not looked at      -       -",
+        "cy    -        -                      not checked        -       -",
         "bob failed: Reach this host: no answer",
     ]
 
 
-def test_a_host_that_was_left_as_it_is_shows_what_was_seen() -> None:
-    """Only if it had all that it needs; what was done to it later counts more."""
-    seen = {"settled": True, "servers": [server()], "runs": [{"name": "demo", "run_id": "abc123"}]}
-    ada = {"inventory_hostname": "ada", "__mlflow_server_looked": seen}
+def test_a_host_that_was_skipped_shows_what_was_found() -> None:
+    """Only if it was up to date; what was done to it later counts more."""
+    seen = {
+        "up_to_date": True,
+        "servers": [server()],
+        "runs": [{"name": "demo", "run_id": "abc123"}],
+    }
+    ada = {"inventory_hostname": "ada", "mlflow_server_check": seen}
     [_header, row] = FILTERS["mlflow_fleet_table"]([ada])
     assert row.split() == ["demo", "http://127.0.0.1:5001", "ok", "3.17.2", "abc123"]
     done = {"servers": [server()], "runs": [{"name": "demo", "run_id": "def456"}]}
     [_header, row] = FILTERS["mlflow_fleet_table"]([ada | {"mlflow_verify_host": done}])
     assert row.endswith("def456")
-    for looked in ({"settled": False, "servers": []}, {"unreachable": True}):
-        [_header, row] = FILTERS["mlflow_fleet_table"]([ada | {"__mlflow_server_looked": looked}])
-        assert "not looked at" in row
+    for check in ({"up_to_date": False, "servers": []}, {"unreachable": True}):
+        [_header, row] = FILTERS["mlflow_fleet_table"]([ada | {"mlflow_server_check": check}])
+        assert "not checked" in row
 
 
 @pytest.mark.parametrize(
@@ -391,7 +414,7 @@ READ_THE_LOG = "look at the server's log, then run the verify playbook."
 
 def verdict(*arguments: Any) -> tuple[dict[str, Any], str]:
     """Return the records of a verdict by name, and what it says."""
-    found = FILTERS["mlflow_verdict"](*arguments)
+    found = FILTERS["mlflow_verified_servers"](*arguments)
     return {record["name"]: record for record in found["servers"]}, found["problem"]
 
 
@@ -438,11 +461,11 @@ def test_in_check_mode_the_record_says_how_a_server_is(
 
 def test_a_server_that_is_not_there_has_a_row() -> None:
     """The table shows it as absent, beside those that are well."""
-    found = FILTERS["mlflow_verdict"]([server()], ["demo", "churn"])
+    found = FILTERS["mlflow_verified_servers"]([server()], ["demo", "churn"])
     assert found["problem"] == (
         "Project 'churn': this host has no server for it: run the servers playbook."
     )
-    assert FILTERS["mlflow_server_table"](found["servers"])[1:] == [
+    assert table(*found["servers"])[1:] == [
         "demo     http://127.0.0.1:5001  ok      3.17.2  -",
         "churn    -                      absent  -       -",
     ]
@@ -465,7 +488,7 @@ def test_a_reason_is_said_once_with_all_its_projects() -> None:
 
 def test_a_failed_host_keeps_the_rows_of_its_servers() -> None:
     """The reason stands below."""
-    found = FILTERS["mlflow_verdict"](
+    found = FILTERS["mlflow_verified_servers"](
         [server(healthy=False), server(name="churn")],
         [],
         # The first look was too short for demo, whose database slept.
@@ -480,7 +503,7 @@ def test_a_failed_host_keeps_the_rows_of_its_servers() -> None:
             "servers": found["servers"],
             "runs": [{"name": "demo", "run_id": "abc123"}],
         },
-        "mlflow_verify_failure": f"Check: {found['problem']}",
+        "mlflow_fleet_failure": f"Check: {found['problem']}",
     }
     assert FILTERS["mlflow_fleet_table"]([ada]) == [
         "PROJECT  URL                    HEALTH  MLFLOW  RUN",

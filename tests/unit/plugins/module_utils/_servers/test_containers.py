@@ -14,17 +14,15 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client im
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container_spec import LABEL
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
-    containers as container_runtime,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import container_records
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.containers import (
     DockerRuntime,
     Placement,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     KEEP,
-    Found,
-    Wanted,
+    FoundServer,
+    WantedServer,
     difference,
     plan,
     redacted,
@@ -68,7 +66,7 @@ def runtime(engine: Engine | None = None, **place: Any) -> DockerRuntime:
     return DockerRuntime(engine or Shelf(), Placement(**{"image": FIRST, **place}), "mlflow")
 
 
-def wanted(name: str = "demo", **changes: Any) -> Wanted:
+def wanted(name: str = "demo", **changes: Any) -> WantedServer:
     """Return a server as wanted."""
     options = {
         "name": name,
@@ -132,7 +130,7 @@ def test_the_engines_words_become_ours() -> None:
     found = runtime(shelf).observe()
     assert {name for name, server in found.items() if server.running} == {"running"}
     assert {name for name, server in found.items() if server.known} == {*states, "old"}
-    assert found["old"] == Found("old", known=True)
+    assert found["old"] == FoundServer("old", known=True)
     assert found["exited"].configuration == wanted("exited").configuration
     assert found["exited"].settings is not None
     assert found["exited"].settings["port"] == 5001
@@ -181,7 +179,7 @@ def test_the_dead_are_told_from_those_that_come_back() -> None:
         "ended": "was stopped",
         "often": "died at start",
         "refused": "died at start",
-        "greedy": "was killed for want of memory (raise its limit)",
+        "greedy": "was killed: out of memory (raise its limit)",
     }
 
 
@@ -208,23 +206,23 @@ def test_a_port_is_held_only_on_an_address_that_we_want(
     """Another interface of the host is another matter."""
     port = {"IP": address, "PrivatePort": 80, "PublicPort": 5001, "Type": "tcp"}
     container = {"Ports": [{"PrivatePort": 81, "Type": "tcp"}, port]}
-    assert container_runtime._publishes(container, host, 5001) is meets
-    assert not container_runtime._publishes(container, host, 5002)
-    assert not container_runtime._publishes({"Ports": None}, host, 5001)
+    assert container_records.publishes(container, host, 5001) is meets
+    assert not container_records.publishes(container, host, 5002)
+    assert not container_records.publishes({"Ports": None}, host, 5001)
 
 
 def test_whose_a_container_is() -> None:
     """A server of another inventory is not to be ended as something that strayed in."""
     labels = {f"{LABEL}instance": "team-b", f"{LABEL}project": "demo"}
     container = {"Id": "0" * 64, "Names": ["/team-b-demo"], "Labels": labels}
-    assert container_runtime.claim(container) == (
+    assert container_records.claim(container) == (
         (
             "container team-b-demo, the server of project 'demo' that another inventory or runtime "
             "started with mlflow_server_docker_instance team-b"
         ),
         "stop that server there (mlflow_server_state=stopped)",
     )
-    assert container_runtime.claim({**container, "Labels": None}) == (
+    assert container_records.claim({**container, "Labels": None}) == (
         "container team-b-demo",
         "end it",
     )
@@ -238,11 +236,11 @@ def test_a_container_in_the_host_s_network_listens_too() -> None:
         "NetworkSettings": {"Networks": {"host": {}}},
         "Ports": [],
     }
-    assert container_runtime.listens(container, "127.0.0.1", 5001)
-    assert not container_runtime.listens(container, "127.0.0.1", 5002)
+    assert container_records.listens(container, "127.0.0.1", 5001)
+    assert not container_records.listens(container, "127.0.0.1", 5002)
     container["NetworkSettings"] = {"Networks": {"bridge": {}}}
-    assert not container_runtime.listens(container, "127.0.0.1", 5001)
-    assert not container_runtime.listens({"Labels": None}, "127.0.0.1", 5001)
+    assert not container_records.listens(container, "127.0.0.1", 5001)
+    assert not container_records.listens({"Labels": None}, "127.0.0.1", 5001)
 
 
 def test_the_log_is_shown_by_a_command_that_works_as_it_stands() -> None:
@@ -258,5 +256,7 @@ def test_the_log_is_shown_by_a_command_that_works_as_it_stands() -> None:
 @pytest.mark.parametrize("instance", ["", "A", "a b", "a_b", "-a", "a-", "a--b", "a/b"])
 def test_an_instance_names_containers(instance: str) -> None:
     """So it is as strict as a project's name."""
-    with pytest.raises(MlflowError, match=r"^docker_instance is '.*': write small letters, digits"):
+    with pytest.raises(
+        MlflowError, match=r"^docker_instance is '.*': use lowercase letters, digits"
+    ):
         DockerRuntime(Shelf(), Placement(image=FIRST), instance)

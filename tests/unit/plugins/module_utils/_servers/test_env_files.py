@@ -15,14 +15,14 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan imp
     REMOVE,
     START,
     STOP,
-    Found,
+    FoundServer,
     Step,
-    Wanted,
+    WantedServer,
 )
 
 TEXT = "export MLFLOW_TRACKING_URI=http://127.0.0.1:5001\n"
-DEMO = Wanted("demo", "present", {"host": "0.0.0.0", "port": 5001})
-RUNNING, ENDED = Found("demo", running=True), Found("demo", known=True)
+DEMO = WantedServer("demo", "present", {"host": "0.0.0.0", "port": 5001})
+RUNNING, ENDED = FoundServer("demo", running=True), FoundServer("demo", known=True)
 
 
 @pytest.fixture

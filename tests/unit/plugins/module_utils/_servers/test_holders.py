@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import holders, processes
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
+    holders,
+    process_table,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells of processes.")
 
@@ -100,7 +103,7 @@ def test_a_name_that_is_no_utf8_is_told(tmp_path: Path) -> None:
     python.symlink_to(sys.executable)
     with listening(b"\xff", folder=tmp_path, python=str(python)) as (pid, port):
         assert claim(port).who == f"process {pid} (aäääääää)"
-        assert "\ufffd" in processes._arguments(pid)
+        assert "\ufffd" in process_table.arguments(pid)
 
 
 def test_a_process_that_has_ended_is_told_as_it_was_found(tmp_path: Path) -> None:

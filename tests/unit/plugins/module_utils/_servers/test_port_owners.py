@@ -15,9 +15,9 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import project_records
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import port_owners
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import Found
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import FoundServer
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.port_owners import (
-    Listed,
+    ListedProject,
     PortRecord,
 )
 
@@ -30,10 +30,12 @@ def entries(*names: str) -> Entries:
     return [{"name": name} for name in names]
 
 
-def listed(projects: Entries, base: int = 5001) -> list[Listed]:
+def listed(projects: Entries, base: int = 5001) -> list[ListedProject]:
     """Return a list as the inventory's reader gives it."""
     keys = ("name", "port", "port_fixed", "state")
-    return [Listed(*(record[key] for key in keys)) for record in project_records(projects, base)]
+    return [
+        ListedProject(*(record[key] for key in keys)) for record in project_records(projects, base)
+    ]
 
 
 def record(folder: Path, projects: Entries, base: int = 5001, serving: bool = True) -> PortRecord:
@@ -42,7 +44,7 @@ def record(folder: Path, projects: Entries, base: int = 5001, serving: bool = Tr
 
 
 def run(
-    folder: Path, projects: Entries, *found: Found, base: int = 5001, serving: bool = True
+    folder: Path, projects: Entries, *found: FoundServer, base: int = 5001, serving: bool = True
 ) -> dict[int, str]:
     """Carry out a run on a host, and return what it then remembers."""
     ports = record(folder, projects, base, serving)
@@ -52,7 +54,7 @@ def run(
     return plan.after
 
 
-def refused(folder: Path, projects: Entries, *found: Found, base: int = 5001) -> str:
+def refused(folder: Path, projects: Entries, *found: FoundServer, base: int = 5001) -> str:
     """Return the sentence with which a list is refused."""
     with pytest.raises(MlflowError) as caught:
         record(folder, projects, base).plan({one.name: one for one in found})
@@ -88,9 +90,9 @@ def test_an_entry_taken_out_is_refused_with_both_names_and_the_remedies(tmp_path
     """The sentence in full."""
     run(tmp_path, entries("demo", "churn"))
     assert refused(tmp_path, entries("churn")) == (
-        "Port 5001 of project 'churn' belonged to 'demo': clients of 'demo' would log into 'churn'. Correct "
-        "mlflow_projects: give 'churn' `port: 5002`, its port so far; or put 'demo' back as mlflow_projects[0] "
-        "with `state: absent`; or to hand the port on nevertheless, write `port: 5001` into the entry of 'churn'."
+        "Port 5001 of project 'churn' belonged to 'demo': clients of 'demo' would log to 'churn'. Correct "
+        "mlflow_projects: give 'churn' `port: 5002`, its current port; or put 'demo' back as mlflow_projects[0] "
+        "with `state: absent`; or to hand the port over anyway, write `port: 5001` into the entry of 'churn'."
     )
 
 
@@ -156,7 +158,7 @@ def test_every_list_of_four_names_is_taken_or_gets_remedies_that_work(tmp_path: 
     assert refusals > 100
 
 
-def _safe(projects: Entries) -> list[Listed]:
+def _safe(projects: Entries) -> list[ListedProject]:
     """Return the list as read, empty where the reader itself refuses it."""
     try:
         return listed(projects)
@@ -211,9 +213,9 @@ def test_stopping_and_removing_are_never_refused(tmp_path: Path) -> None:
     assert run(tmp_path, stopped) == {5001: "demo", 5002: "churn"}
 
 
-def at(name: str, port: int, running: bool = False) -> Found:
+def at(name: str, port: int, running: bool = False) -> FoundServer:
     """Return a server that an older release left on the host."""
-    return Found(name, running=running, known=True, settings={"port": port})
+    return FoundServer(name, running=running, known=True, settings={"port": port})
 
 
 def test_servers_of_an_older_release_stand_for_the_record(tmp_path: Path) -> None:

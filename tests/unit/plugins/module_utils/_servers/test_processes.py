@@ -26,10 +26,11 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import manager
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.env_files import EnvFiles
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     KEEP,
-    Found,
-    Wanted,
+    FoundServer,
+    WantedServer,
     plan,
     wanted_server,
 )
@@ -39,6 +40,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.port_own
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.processes import (
     ProcessRuntime,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.target import Target
 
 UNRECORDED = PortRecord(Path("/nowhere"), None, True)
 ODD = "a b&100%d(ä)$HOME"
@@ -49,7 +51,7 @@ def process_runtime(folder: Path, python: str = "/venv/bin/python") -> ProcessRu
     return ProcessRuntime(folder, python, "/runtime/mlflow_entry.py", "3.17.2-0123456789ab")
 
 
-def wanted(name: str, state: str = "present") -> Wanted:
+def wanted(name: str, state: str = "present") -> WantedServer:
     """Return a server as wanted."""
     options = {
         "name": name,
@@ -65,7 +67,7 @@ def wanted(name: str, state: str = "present") -> Wanted:
     return wanted_server(options, "present", "3.17.2-0123456789ab")
 
 
-def configuration(runtime: ProcessRuntime, *servers: Wanted) -> dict[str, dict[str, str]]:
+def configuration(runtime: ProcessRuntime, *servers: WantedServer) -> dict[str, dict[str, str]]:
     """Return Supervisor's configuration as Supervisor reads it: comments off, `%` expanded."""
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=True)
     commands = runtime._commands(plan(servers, {}, KEEP))
@@ -154,13 +156,13 @@ def test_servers_are_known_by_their_settings(tmp_path: Path) -> None:
         '{"host": "127.0.0.1", "port": 5001}'
     )
     assert process_runtime(tmp_path).observe() == {
-        "demo": Found(
+        "demo": FoundServer(
             "demo", running=False, known=True, settings={"host": "127.0.0.1", "port": 5001}
         )
     }
     for cut in ("{", "", "[]", '{"host": "127.0.0.1"}', '{"host": 1, "port": 5001}'):
         (tmp_path / "demo" / "settings-0123456789abcdef.json").write_text(cut)
-        assert process_runtime(tmp_path).observe() == {"demo": Found("demo", known=True)}
+        assert process_runtime(tmp_path).observe() == {"demo": FoundServer("demo", known=True)}
 
 
 def test_a_host_without_a_folder_has_no_servers() -> None:
@@ -189,10 +191,13 @@ def test_a_server_that_ends_while_it_is_looked_at_is_no_stranger(
     monkeypatch.setattr(
         ports, "holder", lambda _host, port: ports.Holder(os.getpid(), "python", port)
     )
+    env_files = EnvFiles(tmp_path, "mlflow")
+    lock = tmp_path / ".lock"
+    aim = Target(runtime, [server], KEEP, lock, env_files, UNRECORDED, boot=None)
     with pytest.raises(MlflowError, match="is in use by process"):
-        manager._read_plan(runtime, [server], KEEP, UNRECORDED)
+        manager.read_plan(aim)
     monkeypatch.setattr(ports, "holder", lambda _host, port: ports.Holder(ended, "python", port))
-    steps, _owners = manager._read_plan(runtime, [server], KEEP, UNRECORDED)
+    steps, _owners = manager.read_plan(aim)
     assert [step.name for step in steps] == ["a"]
 
 

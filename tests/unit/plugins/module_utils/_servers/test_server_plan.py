@@ -15,9 +15,9 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan imp
     KEEP,
     REMOVE,
     STOP,
-    Found,
+    FoundServer,
     Step,
-    Wanted,
+    WantedServer,
     difference,
     plan,
     redacted,
@@ -45,12 +45,12 @@ def options(**changes: Any) -> dict[str, Any]:
     return base | changes
 
 
-def wanted(cap: str = "present", runtime: str = RUNTIME, **changes: Any) -> Wanted:
+def wanted(cap: str = "present", runtime: str = RUNTIME, **changes: Any) -> WantedServer:
     """Return one server as wanted."""
     return wanted_server(options(**changes), cap, runtime)
 
 
-def found(like: Wanted, **changes: Any) -> Found:
+def found(like: WantedServer, **changes: Any) -> FoundServer:
     """Return the server as running with this configuration, but for the changes."""
     base: dict[str, Any] = {
         "name": like.name,
@@ -60,10 +60,10 @@ def found(like: Wanted, **changes: Any) -> Found:
         "pid": 4711,
         "settings": redacted(like.settings),
     }
-    return Found(**(base | changes))
+    return FoundServer(**(base | changes))
 
 
-def only_step(server: Wanted, *servers: Found) -> Step:
+def only_step(server: WantedServer, *servers: FoundServer) -> Step:
     """Return the single step of a plan."""
     steps = plan([server], {item.name: item for item in servers}, KEEP)
     assert len(steps) == 1
@@ -133,7 +133,7 @@ def test_unlisted_servers(unlisted: str, steps: list[tuple[str, str]]) -> None:
         name: found(wanted(name=name), running=running)
         for name, running in (("old", True), ("gone", False), ("demo", True), ("aged", True))
     }
-    servers["left"] = Found("left", known=True)
+    servers["left"] = FoundServer("left", known=True)
     planned = plan([wanted()], servers, unlisted)
     assert [(step.name, step.action) for step in planned] == [("demo", KEEP), *steps]
     assert [step.name for step in planned if step.wanted] == ["demo"]
@@ -283,7 +283,7 @@ def test_the_difference_shows_only_what_changes() -> None:
 
 
 def test_the_difference_of_a_stop_is_the_state_alone() -> None:
-    """Listed or not, settings are the same before and after."""
+    """ListedProject or not, settings are the same before and after."""
     listed, unlisted = wanted(state="stopped"), wanted(name="old")
     servers = {"demo": found(listed), "old": found(unlisted)}
     shown = difference(plan([listed], servers, STOP))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import up_to_date
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.manager import Outcome
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.records import ServersResult
 
 
 def server(**changes: Any) -> dict[str, Any]:
-    """Return a record of a server that runs, answers and is proved."""
+    """Return a record of a server that runs, answers and is verified."""
     base = {"name": "demo", "action": "keep", "state": "running", "healthy": True, "reason": ""}
     return base | changes
 
@@ -24,29 +24,33 @@ def server(**changes: Any) -> dict[str, Any]:
         ([], False, ""),
         ([server(), server(state="stopped", healthy=False)], False, ""),
         ([server(state="absent", healthy=False)], False, ""),
-        ([server()], True, "a file beside the servers is to change"),
-        ([server(), server(action="start")], True, "the server of project 'demo' is to start"),
+        ([server()], True, "a file beside the servers has to change"),
+        ([server(), server(action="start")], True, "the server of project 'demo' has to start"),
         (
             [server(healthy=False, reason="timed out")],
             False,
-            "the server of project 'demo' is not as it should be: timed out",
+            "the server of project 'demo' is not up to date: timed out",
         ),
         (
             [server(healthy=False)],
             False,
-            "the server of project 'demo' is not as it should be: it runs with other settings",
+            "the server of project 'demo' is not up to date: it runs with other settings",
         ),
     ],
 )
 def test_what_a_host_lacks(records: list[dict[str, Any]], changed: bool, reason: str) -> None:
     """The first thing, or nothing where servers do what they are to do."""
-    assert up_to_date.lacking(Outcome(records, changed, {})) == reason
+    assert up_to_date.lacking(ServersResult(records, changed, {})) == reason
 
 
 def test_servers_are_told_only_where_nothing_lacks() -> None:
     """Else what is done about it gives them."""
-    proofs = up_to_date.Proofs("verify")
+    search = up_to_date.RunSearch("verify")
     resting = [server(state="stopped", healthy=False)]
-    assert up_to_date.look(Outcome(resting, False, {}), proofs, always=True) == ("", resting, [])
-    looked = up_to_date.look(Outcome([server(action="stop")], True, {}), proofs, always=False)
-    assert looked == ("the server of project 'demo' is to stop", (), ())
+    assert up_to_date.judge(ServersResult(resting, False, {}), search, always=True) == (
+        "",
+        resting,
+        [],
+    )
+    found = up_to_date.judge(ServersResult([server(action="stop")], True, {}), search, always=False)
+    assert found == ("the server of project 'demo' has to stop", (), ())

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.proof import Request
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.runs import (
-    ProcessProver,
-    log_all,
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.verification import verify
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.verification_clients import (
+    ProcessClient,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.verification_runs import (
+    RunRequest,
 )
 
 
@@ -33,20 +35,20 @@ class Well(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-REQUESTS = [Request("demo", "http://127.0.0.1:1", "")]
+REQUESTS = [RunRequest("demo", "http://127.0.0.1:1", "")]
 
 
-def client(folder: Path, code: str) -> ProcessProver:
+def client(folder: Path, code: str) -> ProcessClient:
     """Return a client whose program is this code."""
     program = folder / "client.py"
     program.write_text(code)
-    return ProcessProver(sys.executable, str(program))
+    return ProcessClient(sys.executable, str(program))
 
 
 def test_what_a_client_prints_is_read(tmp_path: Path) -> None:
     """Beside what others print."""
     answer = """print("a warning"); print('{"runs": [], "failures": []}')"""
-    assert client(tmp_path, answer).prove(REQUESTS, "e", 1) == {"runs": [], "failures": []}
+    assert client(tmp_path, answer).log(REQUESTS, "e", 1) == {"runs": [], "failures": []}
 
 
 @pytest.mark.parametrize(
@@ -57,21 +59,19 @@ def test_an_answer_that_cannot_be_read_is_a_sentence(tmp_path: Path, printed: st
     with pytest.raises(
         MlflowError, match=r"What the MLflow client printed cannot be read .*; run the"
     ):
-        client(tmp_path, f"print({printed!r})").prove(REQUESTS, "e", 1)
+        client(tmp_path, f"print({printed!r})").log(REQUESTS, "e", 1)
 
 
 def test_a_server_that_the_client_forgot_has_failed(tmp_path: Path) -> None:
-    """An answer that names a server neither among runs nor among failures proves nothing."""
-    prover = client(tmp_path, """print('{"runs": [], "failures": []}')""")
+    """An answer that names a server neither among runs nor among failures verifies nothing."""
+    made = client(tmp_path, """print('{"runs": [], "failures": []}')""")
     with HTTPServer(("127.0.0.1", 0), Well) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        request = Request("demo", f"http://127.0.0.1:{server.server_port}", "")
-        outcome = log_all([request], "e", 5, prover)
+        request = RunRequest("demo", f"http://127.0.0.1:{server.server_port}", "")
+        found = verify([request], "e", 5, made)
         server.shutdown()
-    assert outcome.runs == []
-    assert outcome.failures == [
-        {"name": "demo", "reason": "the MLflow client said nothing about it"}
-    ]
+    assert found.runs == []
+    assert found.failures == [{"name": "demo", "reason": "the MLflow client said nothing about it"}]
 
 
 @pytest.mark.parametrize("code", ["", "raise SystemExit(3)", "raise ValueError('why')"])
@@ -80,4 +80,4 @@ def test_a_client_that_says_nothing_fails_with_a_reason(tmp_path: Path, code: st
     with pytest.raises(
         MlflowError, match=r"The MLflow client failed \(.+\): run the deploy playbook"
     ):
-        client(tmp_path, code).prove(REQUESTS, "e", 1)
+        client(tmp_path, code).log(REQUESTS, "e", 1)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: asks servers for the runs that prove them, by plain HTTP."""
+"""Private to mlops.mlflow_aws: asks servers for their verification runs, by plain HTTP."""
 
 from __future__ import annotations
 
@@ -19,28 +19,30 @@ _API = "/api/2.0/mlflow"
 _PAUSE_SECONDS = 2.0
 
 
-class Request(t.NamedTuple):
-    """One server to log through: the project's name, its URL, and the run's key, or ""."""
+class RunRequest(t.NamedTuple):
+    """One server to verify: the project's name, its URL, and the run's key, or ""."""
 
     name: str
     url: str
     key: str
 
 
-def requests_of(servers: t.Iterable[t.Mapping[str, t.Any]], always: bool = False) -> list[Request]:
-    """Return whom to log through: servers that run, or in check mode would, by their records.
+def requests_of(
+    servers: t.Iterable[t.Mapping[str, t.Any]], always: bool = False
+) -> list[RunRequest]:
+    """Return the requests for servers that run, or in check mode would, by their records.
 
     The key is the server's configuration, unless always.
     """
     return [
-        Request(server["name"], server["url"], "" if always else server["configuration"])
+        RunRequest(server["name"], server["url"], "" if always else server["configuration"])
         for server in servers
         if server["action"] in ("start", "restart")
         or (server["state"] == "running" and server["action"] not in ("stop", "remove"))
     ]
 
 
-class Answer(t.NamedTuple):
+class FoundRun(t.NamedTuple):
     """What a server said: the finished run of its key, if it has one, else why it can log none."""
 
     run: dict[str, t.Any] | None
@@ -48,15 +50,15 @@ class Answer(t.NamedTuple):
 
 
 def ask_all(
-    requests: t.Sequence[Request], experiment: str, timeout: int, attempts: int
-) -> dict[str, Answer]:
+    requests: t.Sequence[RunRequest], experiment: str, timeout: int, attempts: int
+) -> dict[str, FoundRun]:
     """Return what each server says, by name; one that refuses is asked again, up to attempts times."""
     with concurrent.futures.ThreadPoolExecutor(max(1, min(16, len(requests)))) as pool:
         answers = pool.map(lambda one: _ask(one, experiment, timeout, attempts), requests)
         return {request.name: answer for request, answer in zip(requests, answers)}
 
 
-def _ask(request: Request, experiment: str, timeout: int, attempts: int) -> Answer:
+def _ask(request: RunRequest, experiment: str, timeout: int, attempts: int) -> FoundRun:
     """Ask one server, a few times if need be: it may be starting, or its database waking up."""
     deadline = time.monotonic() + timeout * attempts
     while True:
@@ -67,7 +69,7 @@ def _ask(request: Request, experiment: str, timeout: int, attempts: int) -> Answ
         time.sleep(_PAUSE_SECONDS)
 
 
-def _ask_once(request: Request, experiment: str, timeout: int) -> Answer:
+def _ask_once(request: RunRequest, experiment: str, timeout: int) -> FoundRun:
     """Ask one server for what only its database can answer, then for the run of its key."""
     parts = urllib.parse.urlsplit(request.url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -76,13 +78,13 @@ def _ask_once(request: Request, experiment: str, timeout: int) -> Answer:
     try:
         reason = talk.trouble(prefix)
         if reason or not request.key:
-            return Answer(None, reason)
+            return FoundRun(None, reason)
         run = find(
             lambda path, body: talk.call(f"{prefix}{path}", body), lambda: request.key, experiment
         )
-        return Answer(run, "")
+        return FoundRun(run, "")
     except probe.FAILURES as error:
-        return Answer(None, probe.cause(error))
+        return FoundRun(None, probe.cause(error))
     finally:
         connection.close()
 
@@ -110,7 +112,9 @@ def find(
     return runs[0]["info"] if runs else None
 
 
-def record(request: Request, run: t.Mapping[str, t.Any] | None, missing: bool) -> dict[str, t.Any]:
+def record(
+    request: RunRequest, run: t.Mapping[str, t.Any] | None, missing: bool
+) -> dict[str, t.Any]:
     """Return the record of one server's run."""
     return {
         "name": request.name,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: judges a host's servers by the runs that were logged through them, purely."""
+"""Private to mlops.mlflow_aws: judges a host's servers by their verification runs, purely."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ANSWERS_BADLY = "look at the server's log, then run the verify playbook."
 _IS_DOWN = "run the servers playbook."
 
 
-class Verdict(t.NamedTuple):
+class VerifiedServers(t.NamedTuple):
     """Server records, those that failed marked by verified=False and a reason; and what is wrong, or ""."""
 
     servers: list[dict[str, t.Any]]
@@ -24,7 +24,7 @@ def judge(
     servers: t.Sequence[t.Mapping[str, t.Any]],
     expected: t.Iterable[str],
     logged: t.Mapping[str, t.Any],
-) -> Verdict:
+) -> VerifiedServers:
     """Judge servers by their records, the projects whose servers are to run, and mlflow_run's result."""
     failed = {item["name"]: item["reason"] for item in logged.get("failures", [])}
     verified = {run["name"] for run in logged.get("runs", []) if run["run_id"]}
@@ -33,12 +33,12 @@ def judge(
     down = {name: _down(known.get(name)) for name in names}
     down = {name: reason for name, reason in down.items() if reason}
     # In check mode no run is logged, and a server's record alone says how it is.
-    unproved = [name for name in names if not {name} & {*down, *verified, *failed}]
-    mute = {name: _mute(known[name]) for name in unproved}
+    unverified = [name for name in names if not {name} & {*down, *verified, *failed}]
+    mute = {name: _mute(known[name]) for name in unverified}
     failed |= {name: reason for name, reason in mute.items() if reason}
     absent = [_absent(name) for name in down if name not in known]
     reasons = failed | down
-    return Verdict(
+    return VerifiedServers(
         [_judged(server, reasons, verified) for server in [*servers, *absent]],
         " ".join(
             f"{describe(group)}: {remedy}"
@@ -51,7 +51,7 @@ def judge(
 def _judged(
     server: t.Mapping[str, t.Any], reasons: t.Mapping[str, str], verified: t.Container[str]
 ) -> dict[str, t.Any]:
-    """Return a server's record as its run has shown it; a first look may have been too short."""
+    """Return a server's record as its run has shown it; an earlier probe may have been too short."""
     name = server["name"]
     if name in reasons:
         return {**server, "healthy": False, "verified": False, "reason": reasons[name]}

@@ -1,10 +1,9 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: has the proof runs that servers lack logged.
+"""Private to mlops.mlflow_aws: the MLflow clients that log verification runs.
 
-That takes the MLflow client, which a Prover finds in an installed runtime or in the image;
-programs/server/mlflow_aws_server/verification.py does it there.
+A client is that of an installed runtime, or that of the image; programs/server/mlflow_aws_server/verification.py is its program.
 """
 
 from __future__ import annotations
@@ -24,10 +23,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
     environ,
     interpreter,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.proof import (
-    Request,
-    ask_all,
-    record,
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.verification_runs import (
+    RunRequest,
 )
 
 _REQUEST = "request.json"
@@ -35,75 +32,17 @@ _REMEDY = "run the deploy playbook"
 _ANSWER = {"runs": list, "failures": list}
 # Logging one run takes some ten requests.
 _REQUESTS = 12
-# As often as the client asks.
-_ATTEMPTS = 3
 
 
-class Prover(t.Protocol):
-    """What has the MLflow client."""
-
-    def prove(
-        self, requests: t.Sequence[Request], experiment: str, timeout: int
-    ) -> dict[str, t.Any]:
-        """Log a run through each server; returns runs and failures, see verification.py of programs/server."""
-
-
-class Outcome(t.NamedTuple):
-    """Run records of the servers that have a run, and of each other one its name and reason."""
-
-    runs: list[dict[str, t.Any]]
-    failures: list[dict[str, str]]
-
-
-def log_all(
-    requests: t.Sequence[Request], experiment: str, timeout: int, prover: Prover | None
-) -> Outcome:
-    """Have a run logged through each server that has none of its key; both lists are in order.
-
-    Without a prover nothing is logged or fails, and run_id may be empty. A run has name, url, run_id,
-    experiment_id, logged, and seconds for each step; timeout is in seconds for one request.
-    """
-    answers = ask_all(requests, experiment, timeout, _ATTEMPTS if prover else 1)
-    if not prover:
-        runs = [record(one, answers[one.name].run, not answers[one.name].run) for one in requests]
-        return Outcome(runs, [])
-    # One that cannot be asked is not worth the client's patience, and says why better than that.
-    reasons = {name: answer.reason for name, answer in answers.items() if answer.reason}
-    missing = [one for one in requests if one.name not in reasons and not answers[one.name].run]
-    logged: dict[str, dict[str, t.Any]] = {}
-    if missing:
-        answer = prover.prove(missing, experiment, timeout)
-        logged = {run["name"]: run for run in answer["runs"]}
-        reasons |= {item["name"]: item["reason"] for item in answer["failures"]}
-        silent = [one.name for one in missing if one.name not in logged and one.name not in reasons]
-        reasons |= dict.fromkeys(silent, "the MLflow client said nothing about it")
-        # The client says how often it asked, the server what is wrong with it by now.
-        failed = [one for one in missing if one.name in reasons]
-        again = ask_all([one._replace(key="") for one in failed], experiment, timeout, 1)
-        reasons |= {name: told.reason for name, told in again.items() if told.reason}
-    return Outcome(
-        [
-            record(one, answers[one.name].run or logged.get(one.name), one in missing)
-            for one in requests
-            if one.name not in reasons
-        ],
-        [
-            {"name": one.name, "reason": reasons[one.name]}
-            for one in requests
-            if one.name in reasons
-        ],
-    )
-
-
-class ProcessProver:
+class ProcessClient:
     """The client of an installed runtime."""
 
     def __init__(self, python: str, entrypoint: str) -> None:
         """Take the runtime's Python and its mlflow_entry.py."""
         self._command = interpreter.isolated(python, entrypoint, "prove", "/dev/stdin")
 
-    def prove(
-        self, requests: t.Sequence[Request], experiment: str, timeout: int
+    def log(
+        self, requests: t.Sequence[RunRequest], experiment: str, timeout: int
     ) -> dict[str, t.Any]:
         """Log all runs in one process."""
         done = commands.run(
@@ -117,15 +56,15 @@ class ProcessProver:
         return _answer(done.code, done.output, done.errors)
 
 
-class ContainerProver:
+class ContainerClient:
     """The client of the image, in containers beside the servers' own, without their identity."""
 
     def __init__(self, engine: Engine, image: str, instance: str) -> None:
         """Take the engine, the image, and what the names of the servers' containers start with."""
         self._engine, self._image, self._instance = engine, image, instance
 
-    def prove(
-        self, requests: t.Sequence[Request], experiment: str, timeout: int
+    def log(
+        self, requests: t.Sequence[RunRequest], experiment: str, timeout: int
     ) -> dict[str, t.Any]:
         """Log each run in a container of its own, as each server has a network of its own."""
         with concurrent.futures.ThreadPoolExecutor(min(4, len(requests))) as pool:
@@ -137,14 +76,14 @@ class ContainerProver:
             for key in ("runs", "failures")
         }
 
-    def _try(self, request: Request, experiment: str, timeout: int) -> dict[str, t.Any]:
+    def _try(self, request: RunRequest, experiment: str, timeout: int) -> dict[str, t.Any]:
         """Log one run; what goes wrong with its container is that server's failure alone."""
         try:
-            return self._prove(request, experiment, timeout)
+            return self._log(request, experiment, timeout)
         except MlflowError as error:
             return {"runs": [], "failures": [{"name": request.name, "reason": str(error)}]}
 
-    def _prove(self, request: Request, experiment: str, timeout: int) -> dict[str, t.Any]:
+    def _log(self, request: RunRequest, experiment: str, timeout: int) -> dict[str, t.Any]:
         """Log one run."""
         name = f"{self._instance}-{request.name}"
         host = (self._engine.container(name) or {}).get("HostConfig", {})
@@ -166,7 +105,7 @@ class ContainerProver:
         return _answer(ran.code, ran.stdout, ran.stderr)
 
 
-def _document(requests: t.Sequence[Request], experiment: str, timeout: int) -> str:
+def _document(requests: t.Sequence[RunRequest], experiment: str, timeout: int) -> str:
     """Return the request of programs/server/mlflow_aws_server/verification.py."""
     return json.dumps(
         {

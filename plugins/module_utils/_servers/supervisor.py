@@ -1,0 +1,231 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: speaks to Supervisor over its socket, by XML-RPC."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import os
+import resource
+import socket
+import time
+import typing as t
+import xml.parsers.expat
+import xmlrpc.client
+from pathlib import Path
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import commands
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.unix_http import UnixConnection
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.process_table import exists
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.supervisor_config import (
+    STOP_SECONDS,
+)
+
+# sun_path holds 104 bytes on macOS and 108 on Linux; Supervisor first binds NAME.PID.
+_SOCKET_LENGTH = 104 - len(".4194304") - 1
+_RPC_SECONDS = 10.0
+UP = ("STARTING", "RUNNING", "BACKOFF")
+# EXITED is not among them: Supervisor starts such a server again at once.
+DEAD = ("FATAL", "UNKNOWN")
+# What a call can end with, also where Supervisor dies in the middle of its answer.
+_NO_ANSWER = (
+    OSError,
+    http.client.HTTPException,
+    xmlrpc.client.Error,
+    xml.parsers.expat.ExpatError,
+    ValueError,
+)
+
+
+class Supervisor:
+    """One Supervisor, spoken to over its socket."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the path of its socket, which lies in the servers' folder."""
+        _require_fitting(path)
+        self.path = path
+        transport = _UnixTransport(str(path))
+        self._rpc = xmlrpc.client.ServerProxy("http://supervisor", transport=transport).supervisor
+
+    def alive(self) -> bool:
+        """Return whether it answers."""
+        if not self.path.exists():
+            return False
+        try:
+            state: t.Any = self._rpc.getState()
+            return isinstance(state, dict) and state.get("statename") == "RUNNING"
+        except (ConnectionError, FileNotFoundError, xmlrpc.client.Fault):
+            # It refuses all calls while it shuts down, and one that dies hangs up.
+            return False
+        except _NO_ANSWER as error:
+            raise MlflowError(
+                f"Supervisor does not answer on {self.path} ({error}): run as the user who started it, "
+                "or end its process and rerun."
+            ) from error
+
+    def is_gone(self) -> bool:
+        """Return whether nobody listens on its socket, not even one that is shutting down."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            return connection.connect_ex(str(self.path)) != 0
+
+    def identifier(self) -> str:
+        """Return the identifier of the runtime that it was started from."""
+        return str(self._call("getIdentification"))
+
+    def processes(self) -> dict[str, dict[str, t.Any]]:
+        """Return its servers by name: state, pid and command line."""
+        if not self.alive():
+            # One that another run is ending, or was when it was killed, still has servers.
+            limit = time.monotonic() + STOP_SECONDS + _RPC_SECONDS
+            wait(self.is_gone, limit, f"Supervisor did not close {self.path}")
+            return {}
+        try:
+            configured = self._call("getAllConfigInfo")
+            running = self._call("getAllProcessInfo")
+            with self._understanding("getAllProcessInfo"):
+                commands = {str(info["name"]): str(info["command"]) for info in configured}
+                return {
+                    info["name"]: {
+                        "statename": str(info["statename"]),
+                        "pid": int(info["pid"]),
+                        "command": commands.get(info["name"], ""),
+                    }
+                    for info in running
+                }
+        except MlflowError:
+            if self.alive():
+                raise
+            return self.processes()
+
+    def update(self, deadline: float) -> set[str]:
+        """Read the configuration again; replace, add and drop servers, all stops side by side.
+
+        Returns the names of those that it is starting now.
+        """
+        answer = self._call("reloadConfig")
+        with self._understanding("reloadConfig"):
+            ((added, changed, removed),) = answer
+        for name in changed + removed:
+            self._call("stopProcessGroup", name, False)
+        for name in changed + removed:
+            wait(functools.partial(self._ended, name), deadline, f"Server '{name}' did not stop")
+            self._call("removeProcessGroup", name)
+        for name in changed + added:
+            self._call("addProcessGroup", name)
+        return set(changed + added)
+
+    def start(self, names: t.Iterable[str]) -> None:
+        """Start those servers that are not up, without waiting for them."""
+        for name in names:
+            if self._state(name) not in UP:
+                self._call("startProcess", name, False)
+
+    def launch(
+        self, command: t.Sequence[str], environment: t.Mapping[str, str], deadline: float
+    ) -> None:
+        """Start it, which puts itself into the background, and wait for its socket."""
+        answer = commands.run(
+            list(command),
+            max(1.0, deadline - time.monotonic()),
+            f"Supervisor did not start with {command[0]}",
+            "run the deploy playbook",
+            environment=environment,
+            folder=str(self.path.parent),
+            merged=True,
+        )
+        if answer.code != 0:
+            raise MlflowError(
+                f"Supervisor did not start: {answer.reason}: {_start_remedy(answer.reason)}; its log is "
+                f"{self.path.parent}/supervisord.log."
+            )
+        wait(self.alive, deadline, f"Supervisor did not open {self.path}")
+
+    def shut_down(self, deadline: float) -> None:
+        """Stop all servers and Supervisor itself."""
+        with self._understanding("getPID"):
+            pid = int(self._call("getPID"))
+        self._call("shutdown")
+        wait(lambda: not exists(pid), deadline, f"Supervisor (process {pid}) did not end")
+
+    def _call(self, method: str, *arguments: t.Any) -> t.Any:
+        """Call one of Supervisor's methods."""
+        try:
+            return getattr(self._rpc, method)(*arguments)
+        except _NO_ANSWER as error:
+            said = str(error) or type(error).__name__
+            raise MlflowError(
+                f"Supervisor refused {method} ({said}): see supervisord.log in {self.path.parent}, "
+                "then rerun."
+            ) from error
+
+    def _ended(self, name: str) -> bool:
+        """Return whether a server's process is gone."""
+        return self._state(name) in ("STOPPED", "EXITED", *DEAD)
+
+    def _state(self, name: str) -> str:
+        """Return the state of one of its servers."""
+        process = self.processes().get(name)
+        if process is None:
+            raise MlflowError(
+                f"Supervisor ended, or lost server '{name}', while the servers of this host were changed: see "
+                f"supervisord.log in {self.path.parent}, then rerun."
+            )
+        return str(process["statename"])
+
+    @contextlib.contextmanager
+    def _understanding(self, method: str) -> t.Iterator[None]:
+        """Turn an answer of another form into one sentence."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError) as error:
+            raise MlflowError(
+                f"Supervisor answered {method} in a form that is not its own ({error!r}): end whatever listens "
+                f"on {self.path}, then rerun."
+            ) from error
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    """XML-RPC over a Unix socket; Supervisor's own transport is not on the host's Python."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: t.Any) -> http.client.HTTPConnection:
+        """Return a connection to the socket; there is but one host behind it."""
+        del host
+        return UnixConnection(self._path, _RPC_SECONDS)
+
+
+def _require_fitting(path: Path) -> None:
+    """Refuse a socket whose path is too long for the system."""
+    if len(os.fsencode(str(path))) > _SOCKET_LENGTH:
+        limit = _SOCKET_LENGTH - len("/servers/supervisor.sock")
+        raise MlflowError(
+            f"mlflow_state_dir is too long for a socket in it ({path.parent.parent}): choose a path of "
+            f"{limit} characters at most."
+        )
+
+
+def _start_remedy(reason: str) -> str:
+    """Return what to do about a Supervisor that does not start for this reason."""
+    if "minfds" not in reason:
+        return "fix that and rerun"
+    # It raises the soft limit by itself, and reports the hard limit that it asked for.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return (
+        f"this user may open {hard} files at most: raise the hard limit (nofile in "
+        "/etc/security/limits.conf), log in again and rerun"
+    )
+
+
+def wait(done: t.Callable[[], bool], deadline: float, failure: str) -> None:
+    """Wait until done() is true, or fail at the deadline."""
+    while not done():
+        if time.monotonic() > deadline:
+            raise MlflowError(f"{failure} in time: look at its log, or raise the timeout.")
+        time.sleep(0.1)
