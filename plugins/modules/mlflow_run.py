@@ -65,7 +65,8 @@ options:
     type: int
     default: 60
   python:
-    description: Path to the interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_installation).
+    description: Path to the interpreter that has MLflow installed, as returned by
+      M(mlops.mlflow_aws.mlflow_installation).
     type: path
   entrypoint:
     description: Path to C(mlflow_entry.py), as returned by M(mlops.mlflow_aws.mlflow_installation).

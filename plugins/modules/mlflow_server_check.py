@@ -32,12 +32,13 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.servers.instance
 options:
   runtime_files:
-    description: Digest of the files that MLflow is installed from, as P(mlops.mlflow_aws.mlflow_installation_files#filter)
-      returns it. With O(runtime=process) the installed MLflow is found by it.
+    description: Digest of the files that MLflow is installed from, as returned by
+      P(mlops.mlflow_aws.mlflow_installation_files#filter). With O(runtime=process) the installed MLflow is found by it.
     type: str
     default: ""
   base_python:
-    description: Interpreter to create MLflow's environment with, as O(mlops.mlflow_aws.mlflow_installation#module:python).
+    description: Interpreter to create MLflow's environment with, as
+      O(mlops.mlflow_aws.mlflow_installation#module:python).
     type: str
     default: ""
   experiment:

@@ -26,7 +26,7 @@ class Client(t.Protocol):
     def log(
         self, requests: t.Sequence[RunRequest], experiment: str, timeout: int
     ) -> dict[str, t.Any]:
-        """Log a run through each server; returns runs and failures, see programs/server/mlflow_aws_server/verification.py."""
+        """Log a run through each server; returns runs and failures, see verification.py of programs/server."""
 
 
 class Verification(t.NamedTuple):

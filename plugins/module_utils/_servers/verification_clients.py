@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to mlops.mlflow_aws: the MLflow clients that log verification runs.
 
-A client is that of an installed runtime, or that of the image; programs/server/mlflow_aws_server/verification.py is its program.
+A client is that of an installed runtime, or that of the image; its program is
+verification.py of programs/server/mlflow_aws_server.
 """
 
 from __future__ import annotations

@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import environ
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import mysql_migration, plan, revisions
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
+    model,
+    mysql_migration,
+    revisions,
+)
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
     cli,
     environment,
@@ -76,9 +80,9 @@ def test_the_environment_of_programs() -> None:
 
 def test_the_migrator_has_what_a_migration_needs() -> None:
     """And schemas are created as a migration wants them."""
-    assert set(schema_state.PRIVILEGES) == plan._RIGHTS["migrator"]
-    assert schema_state.COLLATION == plan.COLLATION
-    assert {schema_state.VERSIONS, *schema_state._FIRST_TABLES} == set(plan.LANDMARKS)
+    assert set(schema_state.PRIVILEGES) == model.RIGHTS["migrator"]
+    assert schema_state.COLLATION == model.COLLATION
+    assert {schema_state.VERSIONS, *schema_state._FIRST_TABLES} == set(model.LANDMARKS)
 
 
 HEAD = Head("c", {"a": 5, "b": 6, "c": 7})
@@ -102,7 +106,12 @@ def test_a_schema_is_classified_alike(tables: int, revision: str, state: str) ->
     found = Found(dict.fromkeys(TABLES[:tables], ""), [revision] if revision else [], "")
     assert schema_state.classify(found, HEAD) == state
     item = {"name": "demo", "uri": "mysql+pymysql://h:1/mlflow_demo", "database": {"user": "u"}}
-    known = revisions.Revisions("3", HEAD.revision, frozenset(HEAD.known), dict(HEAD.known))
+    known = revisions.Revisions(
+        "3",
+        HEAD.revision,
+        frozenset(HEAD.known),
+        {name: count or 0 for name, count in HEAD.known.items()},
+    )
     record = {"tables": tables, "revision": revision, "obstacles": []}
     if state == schema_state.AHEAD:
         with pytest.raises(MlflowError, match="a newer MLflow wrote it"):
