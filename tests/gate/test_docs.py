@@ -239,3 +239,29 @@ def test_picture_stands_alone(collection_root: Path, name: str) -> None:
     assert names[:3] == ["svg", "title", "desc"]
     assert not {"script", "image", "use", "foreignObject"} & set(names)
     assert not [key for element in picture.iter() for key in element.attrib if "href" in key]
+
+
+def test_execution_environment(collection_root: Path, tmp_path: Path) -> None:
+    """Ansible-builder takes our definition, and finds what the collection itself needs.
+
+    Not the build, which downloads an operating system.
+    """
+    import yaml
+
+    tools = new_environment("builder")
+    builder, env = str(tools / "ansible-builder"), clean_environment(tmp_path, tools)
+    context = tmp_path / "context"
+    command = [builder, "create", "-f", "execution-environment.yml", "-c", str(context)]
+    run(command, cwd=collection_root, env=env, timeout=MINUTES)
+    assert list(context.glob("*file"))
+    installed = yaml.safe_load((context / "_build" / "requirements.yml").read_text())["collections"]
+    called = yaml.safe_load((collection_root / "requirements.yml").read_text())["collections"]
+    assert installed[1:] == called
+    assert installed[0]["name"] == FORGE.removesuffix("/blob/main/")
+
+    command = [builder, "introspect", str(collection_root.parents[2])]
+    found = yaml.safe_load(run(command, cwd=tmp_path, env=env, timeout=MINUTES).output)
+    packages = [line.partition("  #")[0] for line in found["python"]]
+    lines = (collection_root / "requirements.txt").read_text().splitlines()
+    assert packages == [line for line in lines if not line.startswith("#")]
+    assert any(line.startswith("openssh-client ") for line in found["system"])
