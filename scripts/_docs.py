@@ -19,8 +19,8 @@ from antsibull_docs_parser.parser import Context, parse
 
 PAGE = Path("docs/variables.md")
 SITE = Path("docs/_build/html")
-# A role's argument spec must name it, or a faulty list would fail with another message
-# than ours; a default computes it, and no inventory sets it.
+# A role's argument spec must name it, or an invalid list would fail with another message
+# than ours. A default computes it, and no inventory sets it.
 COMPUTED = {"mlflow_project_records"}
 # A role describes a variable of another one by a reference to it.
 BORROWED = re.compile(r"(As for|See) \[")
@@ -47,7 +47,16 @@ TOPICS = {
     "Process runtime": r"mlflow_(server_(base_python|install)|installation)",
     "Database tunnel": r"mlflow_database_tunnel",
     "Verification": r"mlflow_verify_",
-    "Rolling over many hosts": r"mlflow_(serial|max_fail|fleet)",
+    "Rolling updates": r"mlflow_(serial|max_fail|fleet)",
+}
+
+# What a section begins with.
+NOTES = {
+    "Projects": "See [Projects](projects.md).",
+    "CloudFormation stacks": "See the [templates](../cloudformation/README.md) for their parameters.",
+    "EC2 hosts": "See [Hosts on EC2](aws.md#hosts-on-ec2).",
+    "Database tunnel": "See [Database tunnel](hosts.md#database-tunnel).",
+    "Rolling updates": "See [Rolling updates](hosts.md#rolling-updates), also for `mlflow_serial`.",
 }
 
 
@@ -75,13 +84,31 @@ def roles() -> list[str]:
     return sorted(there, key=lambda role: called.index(role) if role in called else len(called))
 
 
+def playbooks() -> list[Path]:
+    """Return the playbooks of the collection."""
+    return [path.relative_to(ROOT) for path in sorted(ROOT.glob("playbooks/*.yml"))]
+
+
+def handed_over(node: Any) -> Iterator[str]:
+    """Yield the variables that a playbook computes for its roles, and no inventory sets."""
+    if isinstance(node, list):
+        for item in node:
+            yield from handed_over(item)
+    elif isinstance(node, dict):
+        given = node.get("vars") or {}
+        yield from (name for name, value in given.items() if "{{" in str(value))
+        yield from handed_over([*node.values()])
+
+
 def variables() -> list[Variable]:
     """Return what an inventory may set, each variable once, keys of entries below their list."""
     found: dict[str, Variable] = {}
+    internal = COMPUTED | set(handed_over([read_yaml(path) for path in playbooks()]))
     for role in roles():
         specs = read_yaml(Path("roles") / role / "meta/argument_specs.yml")["argument_specs"]
         for spec in specs.values():
-            for row in rows(spec.get("options", {}), ""):
+            options = {k: v for k, v in spec.get("options", {}).items() if k not in internal}
+            for row in rows(options, ""):
                 # A role that borrows a variable may be called before the one that owns it.
                 if row.name not in found or BORROWED.match(found[row.name].meaning):
                     found[row.name] = row
@@ -91,8 +118,6 @@ def variables() -> list[Variable]:
 def rows(options: dict[str, Any], prefix: str) -> Iterator[Variable]:
     """Yield the rows of these options and of the options inside them."""
     for name, option in options.items():
-        if name in COMPUTED:
-            continue
         kind = option.get("type", "str")
         yield Variable(prefix + name, type_text(option), default_text(option), meaning(option))
         inner = f"{prefix}{name}{'[]' if kind == 'list' else ''}."
@@ -164,7 +189,12 @@ def page() -> str:
     sections: dict[str, list[Variable]] = {title: [] for title in TOPICS}
     for variable in variables():
         sections[topic(variable)].append(variable)
-    parts = [f"## {title}\n\n{table(found)}" for title, found in sections.items() if found]
+    notes = {title: f"{note}\n\n" for title, note in NOTES.items()}
+    parts = [
+        f"## {title}\n\n{notes.get(title, '')}{table(found)}"
+        for title, found in sections.items()
+        if found
+    ]
     return "\n".join([HEAD, *parts])
 
 
