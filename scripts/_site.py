@@ -17,7 +17,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTION = "mlops.mlflow_aws"
-SECONDS = 300
+SECONDS = 600
 INDEX = "docs/README.md"
 # Pages from elsewhere in the checkout, and what they are called in the site.
 PAGES = {
@@ -28,8 +28,26 @@ PAGES = {
     "examples/train/README.md": "example.md",
     "benchmarks/README.md": "benchmarks.md",
 }
-# The order of pages in the site's menu; those that are not named here come behind them.
-MENU = ("overview.md", "aws.md", "hosts.md", "variables.md", "architecture.md")
+# The site's menu, in order, with titles that are shorter than the pages' own. Other pages follow.
+MENU = {
+    "overview.md": "Overview",
+    "projects.md": "",
+    "aws.md": "",
+    "hosts.md": "",
+    "operations.md": "",
+    "security.md": "",
+    "troubleshooting.md": "",
+    "upgrading.md": "",
+    "variables.md": "",
+    "reference/index": "Modules, filters and roles",
+    "templates.md": "",
+    "architecture.md": "",
+    "twin.md": "",
+    "example.md": "Example project",
+    "benchmarks.md": "",
+    "contributing.md": "",
+    "changelog.md": "Changelog",
+}
 ANTSIBULL_DOCS = """\
 collection_url = {{
   * = "{url}"
@@ -62,6 +80,8 @@ def reference_page(path: str) -> str:
     """Return the page of the reference that documents a file of the checkout, if one does."""
     name = PurePosixPath(path)
     match name.parts:
+        case ("plugins", "modules") | ("plugins", "filter"):
+            return "reference/index.rst"
         case ("plugins", "modules", _):
             return f"reference/{name.stem}_module.rst"
         case ("plugins", "filter", _):
@@ -101,9 +121,9 @@ def site_text(page: str, known: Mapping[str, str]) -> str:
 
 def menu(known: Mapping[str, str]) -> str:
     """Return the site's table of contents."""
-    names = [name for name in MENU if name in known.values()]
-    names += [name for name in known.values() if name not in {*names, "index.md"}]
-    return "\n".join(["", "```{toctree}", ":hidden:", "", *names, "reference/index", "```", ""])
+    lines = [f"{title} <{name}>" if title else name for name, title in MENU.items()]
+    lines += [name for name in known.values() if name not in MENU and name != "index.md"]
+    return "\n".join(["", "```{toctree}", ":hidden:", "", *lines, "```", ""])
 
 
 def write_pages(folder: Path) -> None:

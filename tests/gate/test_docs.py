@@ -42,7 +42,7 @@ ERRORS = {"EntryError", "MlflowError", "Problem"}
 # What in a message's text is distinctive, and how much of it a page must quote.
 LETTERS, QUOTED = 8, 20
 
-pytestmark = pytest.mark.timeout(5 * MINUTES)
+pytestmark = pytest.mark.timeout(12 * MINUTES)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def docs(root: Path, *arguments: str, check: bool = True) -> Done:
     home.mkdir(exist_ok=True)
     command = [str(tools / "python"), str(root / "scripts" / "_docs.py"), *arguments]
     env = clean_environment(home, tools)
-    return run(command, cwd=root, env=env, timeout=4 * MINUTES, check=check)
+    return run(command, cwd=root, env=env, timeout=10 * MINUTES, check=check)
 
 
 def test_variables_are_up_to_date(site: Path, collection_root: Path) -> None:

@@ -37,6 +37,7 @@ JUNK = (
     ".ruff_cache/x",
     ".venv/x",
     ".venvs/test/x",
+    "docs/_build/html/x.html",
     "mlops-mlflow_aws-0.0.1.tar.gz",
     "mlruns/0/x",
     "plugins/modules/__pycache__/x.pyc",
@@ -51,6 +52,7 @@ NEEDED = {
     "changelogs/changelog.yaml",
     "docker/mlflow_entry.py",
     "docker/requirements.txt",
+    "meta/execution-environment.yml",
     "meta/runtime.yml",
     "playbooks/deploy.yml",
     "playbooks/servers.yml",
@@ -59,7 +61,7 @@ NEEDED = {
     "roles/mlflow_server/meta/argument_specs.yml",
 }
 FORBIDDEN = re.compile(
-    r"(\.git|\.ci|\.venvs?|\.ansible|\.\w+_cache|benchmarks|mlruns|tests/output)(/|$)"
+    r"(\.git|\.ci|\.venvs?|\.ansible|\.\w+_cache|benchmarks|docs/_build|mlruns|tests/output)(/|$)"
     r"|.*\.(pyc|tar\.gz)$"
 )
 
