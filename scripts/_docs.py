@@ -1,4 +1,4 @@
-"""Write the page of variables and build the documentation site, or check both.
+"""Write the page of variables, docs/variables.md, or check it.
 
 Runs in the environment of requirements/docs.txt; scripts/docs prepares it.
 """
@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from _site import ROOT, DocsError, build
 from antsibull_docs_parser import dom
 from antsibull_docs_parser.parser import Context, parse
 
+ROOT = Path(__file__).resolve().parent.parent
 PAGE = Path("docs/variables.md")
-SITE = Path("docs/_build/html")
 # A role's argument spec must name it, or an invalid list would fail with another message
 # than ours. A default computes it, and no inventory sets it.
 COMPUTED = {"mlflow_project_records"}
@@ -58,6 +57,10 @@ NOTES = {
     "Database tunnel": "See [Database tunnel](hosts.md#database-tunnel).",
     "Rolling updates": "See [Rolling updates](hosts.md#rolling-updates), also for `mlflow_serial`.",
 }
+
+
+class DocsError(Exception):
+    """One sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -219,21 +222,14 @@ def bring_page(check: bool) -> bool:
 
 
 def main() -> int:
-    """Write and build, or check."""
-    parser = argparse.ArgumentParser(prog="scripts/docs", description=__doc__)
+    """Write, or check."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing, fail if out of date")
-    parser.add_argument("--variables", action="store_true", help="leave the site alone")
-    arguments = parser.parse_args()
     try:
-        current = bring_page(arguments.check)
-        if not arguments.variables:
-            build(None if arguments.check else ROOT / SITE)
+        return 0 if bring_page(parser.parse_args().check) else 1
     except DocsError as error:
         print(error, file=sys.stderr)
         return 1
-    if not (arguments.check or arguments.variables):
-        print(f"{SITE}/index.html: built")
-    return 0 if current else 1
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Build the documentation site: our Markdown pages, and the reference by antsibull-docs, in Sphinx.
 
 Links in our pages lead to files of the checkout, as a forge shows them. Here each leads to the
-page of the site that holds the same, or else to the file at the forge.
+page of the site that holds the same, or else to the file at the forge. Runs in the environment of
+requirements/docs.txt; scripts/docs prepares it.
 """
 
+import argparse
 import os
 import re
 import shutil
@@ -16,6 +18,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+SITE = Path("docs/_build/html")
 COLLECTION = "mlops.mlflow_aws"
 SECONDS = 600
 INDEX = "docs/README.md"
@@ -194,3 +197,22 @@ def build(target: Path | None) -> None:
             shutil.rmtree(target, ignore_errors=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(html, target)
+
+
+def main() -> int:
+    """Build the site, or check that it can be built."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="build, and keep nothing")
+    check = parser.parse_args().check
+    try:
+        build(None if check else ROOT / SITE)
+    except DocsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not check:
+        print(f"{SITE}/index.html: built")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
