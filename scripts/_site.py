@@ -87,8 +87,8 @@ def reference_page(path: str) -> str:
             return "reference/index.rst"
         case ("plugins", "modules", _):
             return f"reference/{name.stem}_module.rst"
-        case ("plugins", "filter", _):
-            return f"reference/{name.stem}_filter.rst"
+        case ("plugins", ("filter" | "lookup") as kind, _):
+            return f"reference/{name.stem}_{kind}.rst"
         case ("roles", role, "README.md") | ("roles", role):
             return f"reference/{role}_role.rst"
     return ""
