@@ -266,3 +266,68 @@ def test_execution_environment(collection_root: Path, tmp_path: Path) -> None:
     lines = (collection_root / "requirements.txt").read_text().splitlines()
     assert packages == [line for line in lines if not line.startswith("#")]
     assert any(line.startswith("openssh-client ") for line in found["system"])
+
+
+# Phrases that a native writer of Ansible's documentation does not use, and what to write instead.
+PHRASES = {
+    r"\banew\b": "again",
+    r"\bwhoever\b": "anyone who",
+    r"\b(?:is|are|was|be) told\b|\bis told as\b|\btells of\b": "is reported",
+    r"\bbe it\b": "or",
+    r"\bthere is to know\b": "show",
+    r"\bfor want of\b": "out of, because of",
+    r"\bmend(?:s|ed|ing)?\b": "fix",
+    r"\bproof\b|\bprov(?:e|es|ed|en|ing)\b": "verify, verification",
+    r"\b(?:is|are) no (?:image|JSON|YAML|name|text|list|place|database)\b": "is not a",
+    r"\b(?:can|could) be taken on\b|\btakes? on the role\b": "be assumed",
+    r"\bmakers of triggers\b": "log_bin_trust_function_creators",
+    r"\b(?:broke|breaks?|broken) off\b": "failed, lost the connection",
+    r"\bleft as (?:it|they) (?:is|are|was|were)\b": "not changed",
+    r"\bWithout (?:it|them)\b": "If unset,",
+    r"\bSeconds (?:that|in which)\b": "Timeout in seconds for",
+    r"\bsets? apart\b": "separate",
+    r"\bsomebody else\b": "another user or process",
+    r"\bhas all (?:that )?(?:it|they) needs?\b": "is up to date",
+    r"\b[Mm]ake room\b|\blive in\b": "provision, create",
+    r"\b[Gg]et into\b|\blet \w+ into\b": "log in to",
+}
+
+
+def written(root: Path) -> Iterator[tuple[str, str]]:
+    """Give what users read, by file: pages, task names, argument specs and plugins' documentation."""
+    pages = [root / "README.md", root / "CONTRIBUTING.md"]
+    pages += [*root.glob("docs/*.md"), *root.glob("*/README.md"), *root.glob("*/*/README.md")]
+    # Generated from the argument specs below.
+    pages.remove(root / "docs" / "variables.md")
+    for page in pages:
+        # Code may quote a message, or be a name.
+        yield (
+            str(page.relative_to(root)),
+            re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.DOTALL),
+        )
+    for path in [*root.glob("playbooks/*.yml"), *root.glob("roles/*/tasks/*.yml")]:
+        names = re.findall(r"^ *- name: (.*)$", path.read_text(), re.MULTILINE)
+        yield str(path.relative_to(root)), "\n".join(names)
+    for path in [*root.glob("roles/*/meta/argument_specs.yml"), *root.glob("plugins/filter/*.yml")]:
+        yield str(path.relative_to(root)), path.read_text()
+    for path in [*root.glob("plugins/modules/*.py"), *root.glob("plugins/doc_fragments/*.py")]:
+        found = re.findall(
+            r'^ *(?:DOCUMENTATION|RETURN) = r?"""(.*?)"""',
+            path.read_text(),
+            re.MULTILINE | re.DOTALL,
+        )
+        yield str(path.relative_to(root)), "\n".join(found)
+
+
+def test_language(collection_root: Path) -> None:
+    """What users read uses the words of the field."""
+    # A phrase may be broken across lines.
+    texts = [(place, " ".join(text.split())) for place, text in written(collection_root)]
+    assert len(texts) > 60
+    hits = [
+        f"{place}: {match[0]!r}, write: {better}"
+        for place, text in texts
+        for phrase, better in PHRASES.items()
+        for match in re.finditer(phrase, text)
+    ]
+    assert hits == [], "\n".join(hits)
