@@ -23,7 +23,7 @@ EPOCHS = 20
 
 
 def read_arguments() -> argparse.Namespace:
-    """Read what may differ from run to run."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Log one run to an MLflow server.")
     parser.add_argument("--learning-rate", type=float, default=0.1)
     parser.add_argument("--run-name", default="first-steps")
@@ -31,7 +31,7 @@ def read_arguments() -> argparse.Namespace:
 
 
 def descend(learning_rate: float) -> list[dict[str, float]]:
-    """Walk down the parabola x² and give the loss and the gradient after every epoch."""
+    """Minimize x² by gradient descent; return loss and gradient after every epoch."""
     x, history = START, []
     for _epoch in range(EPOCHS):
         x -= learning_rate * 2 * x
@@ -40,7 +40,7 @@ def descend(learning_rate: float) -> list[dict[str, float]]:
 
 
 def write_report(path: Path, history: list[dict[str, float]]) -> None:
-    """Write one line per epoch as CSV."""
+    """Write the history as CSV, one line per epoch."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, ["epoch", "loss", "gradient"])
         writer.writeheader()
@@ -48,7 +48,7 @@ def write_report(path: Path, history: list[dict[str, float]]) -> None:
 
 
 def log_run(run_name: str, learning_rate: float) -> str:
-    """Log the run and give the address of its page."""
+    """Log the run and return the URL of its page."""
     experiment = mlflow.set_experiment(EXPERIMENT)
     with mlflow.start_run(run_name=run_name) as run, tempfile.TemporaryDirectory() as folder:
         mlflow.log_params({"learning_rate": learning_rate, "epochs": EPOCHS, "start": START})
@@ -76,8 +76,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    # By default MLflow retries for about four minutes before it says that a server is
-    # not there. For a first lesson a few seconds are enough.
+    # By default MLflow retries for about four minutes before it reports that a server does not
+    # answer. A few seconds are enough for an example.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     try:
         page = log_run(arguments.run_name, arguments.learning_rate)

@@ -1,16 +1,13 @@
-"""Write what the documentation takes from the code, or check that it is up to date.
+"""Write the page of variables, docs/variables.md, or check it.
 
-Runs in the environment of requirements/test.txt; scripts/docs prepares it.
+Runs in the environment of requirements/docs.txt; scripts/docs prepares it.
 """
 
 import argparse
 import json
-import os
 import re
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,27 +17,46 @@ from antsibull_docs_parser import dom
 from antsibull_docs_parser.parser import Context, parse
 
 ROOT = Path(__file__).resolve().parent.parent
-README = Path("README.md")
-REFERENCE = Path("docs/reference")
-BEGIN = "<!-- Variables: scripts/docs writes what follows. -->\n"
-END = "<!-- End of the variables. -->\n"
-# A role's argument spec must name it, or a faulty list would fail with another message
-# than ours; a default computes it, and no inventory sets it.
+PAGE = Path("docs/variables.md")
+# A role's argument spec must name it, or an invalid list would fail with another message
+# than ours. A default computes it, and no inventory sets it.
 COMPUTED = {"mlflow_project_records"}
-# How a role tells of a variable that another one owns.
-BORROWED = "As for ["
+# A role describes a variable of another one by a reference to it.
+BORROWED = re.compile(r"(As for|See) \[")
+# Where the page links to for a role or plugin.
+PLACES = {"role": "../roles/{}/README.md", "module": "../plugins/modules/{}.py"}
 REMEDY = "run scripts/docs"
-SECONDS = 300
-# The pages speak of what is there: the repository, and what `ansible-galaxy collection
-# build` makes of it.
-ANTSIBULL_DOCS = """\
-collection_url = {{
-  * = "{url}"
-}}
-collection_install = {{
-  * = "ansible-galaxy collection install {{namespace}}-{{name}}-{version}.tar.gz"
-}}
+HEAD = """\
+# Variables
+
+Set these in the inventory, for example in `group_vars/mlflow_servers.yml`. `x[].y` is the key `y` of each
+entry of `x`. `scripts/docs` generates this page from the roles' argument specs.
 """
+# The page's sections, in order, and what the names of their variables begin with. The first
+# that matches counts.
+TOPICS = {
+    "Projects": r"mlflow_(projects|base_port|state_dir)\b",
+    "Backend": r"mlflow_(backend|local_backend)",
+    "CloudFormation stacks": r"mlflow_stack_(?!host)",
+    "EC2 hosts": r"mlflow_stack_host",
+    "Image and registry": r"mlflow_(image|ecr)_",
+    "Schemas and database users": r"mlflow_project_",
+    "Servers": r"mlflow_(server_(?!docker|container|memory|aws|base_python|install)|state_dir)",
+    "Docker runtime": r"mlflow_server_(docker|container|memory|aws)",
+    "Process runtime": r"mlflow_(server_(base_python|install)|installation)",
+    "Database tunnel": r"mlflow_database_tunnel",
+    "Verification": r"mlflow_verify_",
+    "Rolling updates": r"mlflow_(serial|max_fail|fleet)",
+}
+
+# What a section begins with.
+NOTES = {
+    "Projects": "See [Projects](projects.md).",
+    "CloudFormation stacks": "See the [templates](../cloudformation/README.md) for their parameters.",
+    "EC2 hosts": "See [Hosts on EC2](aws.md#hosts-on-ec2).",
+    "Database tunnel": "See [Database tunnel](hosts.md#database-tunnel).",
+    "Rolling updates": "See [Rolling updates](hosts.md#rolling-updates), also for `mlflow_serial`.",
+}
 
 
 class DocsError(Exception):
@@ -49,7 +65,7 @@ class DocsError(Exception):
 
 @dataclass(frozen=True)
 class Variable:
-    """One row of the table; default and meaning are Markdown."""
+    """One row of a table; default and meaning are Markdown."""
 
     name: str
     type: str
@@ -71,24 +87,40 @@ def roles() -> list[str]:
     return sorted(there, key=lambda role: called.index(role) if role in called else len(called))
 
 
+def playbooks() -> list[Path]:
+    """Return the playbooks of the collection."""
+    return [path.relative_to(ROOT) for path in sorted(ROOT.glob("playbooks/*.yml"))]
+
+
+def handed_over(node: Any) -> Iterator[str]:
+    """Yield the variables that a playbook computes for its roles, and no inventory sets."""
+    if isinstance(node, list):
+        for item in node:
+            yield from handed_over(item)
+    elif isinstance(node, dict):
+        given = node.get("vars") or {}
+        yield from (name for name, value in given.items() if "{{" in str(value))
+        yield from handed_over([*node.values()])
+
+
 def variables() -> list[Variable]:
     """Return what an inventory may set, each variable once, keys of entries below their list."""
     found: dict[str, Variable] = {}
+    internal = COMPUTED | set(handed_over([read_yaml(path) for path in playbooks()]))
     for role in roles():
         specs = read_yaml(Path("roles") / role / "meta/argument_specs.yml")["argument_specs"]
         for spec in specs.values():
-            for row in rows(spec.get("options", {}), ""):
+            options = {k: v for k, v in spec.get("options", {}).items() if k not in internal}
+            for row in rows(options, ""):
                 # A role that borrows a variable may be called before the one that owns it.
-                if row.name not in found or found[row.name].meaning.startswith(BORROWED):
+                if row.name not in found or BORROWED.match(found[row.name].meaning):
                     found[row.name] = row
     return list(found.values())
 
 
 def rows(options: dict[str, Any], prefix: str) -> Iterator[Variable]:
-    """Give the rows of these options and of the options inside them."""
+    """Yield the rows of these options and of the options inside them."""
     for name, option in options.items():
-        if name in COMPUTED:
-            continue
         kind = option.get("type", "str")
         yield Variable(prefix + name, type_text(option), default_text(option), meaning(option))
         inner = f"{prefix}{name}{'[]' if kind == 'list' else ''}."
@@ -114,7 +146,7 @@ def default_text(option: dict[str, Any]) -> str:
 
 
 def meaning(option: dict[str, Any]) -> str:
-    """Return the description as one line of Markdown, with what may be chosen."""
+    """Return the description as one line of Markdown, with the choices."""
     description = option["description"]
     text = [description] if isinstance(description, str) else description
     parsed = parse(text, Context(), errors="exception")
@@ -142,129 +174,62 @@ def markdown(part: dom.AnyPart) -> str:
             return f"`{part.value}`"
         case dom.PluginPart():
             name = part.plugin.fqcn.rpartition(".")[2]
-            return f"[`{name}`]({REFERENCE}/{name}_{part.plugin.type}.rst)"
-    raise DocsError(f"{part.source or part} stands in an argument spec: teach it to {__file__}.")
+            place = PLACES.get(part.plugin.type)
+            return f"[`{name}`]({place.format(name)})" if place else f"`{name}`"
+    raise DocsError(f"{part.source or part} is in an argument spec: add it to {__file__}.")
 
 
-def table(found: Sequence[Variable]) -> str:
-    """Return the variables as a Markdown table."""
-    lines = ["| Variable | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
+def topic(variable: Variable) -> str:
+    """Return the section of the page that a variable belongs to."""
+    for title, pattern in TOPICS.items():
+        if re.match(pattern, variable.name):
+            return title
+    raise DocsError(f"{variable.name} has no section: add it to TOPICS in {__file__}.")
+
+
+def page() -> str:
+    """Return the page of variables."""
+    sections: dict[str, list[Variable]] = {title: [] for title in TOPICS}
+    for variable in variables():
+        sections[topic(variable)].append(variable)
+    notes = {title: f"{note}\n\n" for title, note in NOTES.items()}
+    parts = [
+        f"## {title}\n\n{notes.get(title, '')}{table(found)}"
+        for title, found in sections.items()
+        if found
+    ]
+    return "\n".join([HEAD, *parts])
+
+
+def table(found: list[Variable]) -> str:
+    """Return variables as a Markdown table."""
+    lines = ["| Variable | Type | Default | Description |", "| --- | --- | --- | --- |"]
     lines += [f"| `{row.name}` | {row.type} | {row.default} | {row.meaning} |" for row in found]
     return "\n".join(lines) + "\n"
 
 
-def readme() -> str:
-    """Return the README with a fresh table between its markers."""
-    before, begin, rest = (ROOT / README).read_text(encoding="utf-8").partition(BEGIN)
-    _old, end, after = rest.partition(END)
-    if not begin or not end:
-        raise DocsError(
-            f"{README} lacks the line {BEGIN.strip()!r} or {END.strip()!r}: put it back."
-        )
-    return f"{before}{BEGIN}\n{table(variables())}\n{END}{after}"
-
-
-def reference() -> dict[Path, str]:
-    """Return the pages that antsibull-docs makes, by their place in the checkout."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        run_antsibull_docs(folder)
-        return {
-            REFERENCE / page.name: tidy(page.read_text(encoding="utf-8"))
-            for page in (folder / "pages").glob("*.rst")
-        }
-
-
-def run_antsibull_docs(folder: Path) -> None:
-    """Let antsibull-docs write the pages into FOLDER/pages."""
-    link = folder / "ansible_collections" / "mlops" / "mlflow_aws"
-    link.parent.mkdir(parents=True)
-    link.symlink_to(ROOT, target_is_directory=True)
-    pages, settings = folder / "pages", folder / "antsibull-docs.cfg"
-    pages.mkdir()
-    galaxy = read_yaml(Path("galaxy.yml"))
-    settings.write_text(
-        ANTSIBULL_DOCS.format(url=galaxy["repository"], version=galaxy["version"]),
-        encoding="utf-8",
-    )
-    tools = Path(sys.prefix) / "bin"
-    # fmt: off
-    command = [
-        str(tools / "antsibull-docs"), "--config-file", str(settings), "collection",
-        "--use-current", "--squash-hierarchy", "--fail-on-error",
-        # Sphinx is not needed to read it: a forge shows it as it stands.
-        "--output-format", "simplified-rst", "--no-add-antsibull-docs-version",
-        "--dest-dir", str(pages), "mlops.mlflow_aws",
-    ]
-    # fmt: on
-    env = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(folder),
-        "HOME": str(folder),
-        "PATH": os.pathsep.join([str(tools), os.environ.get("PATH", os.defpath)]),
-    }
-    done = subprocess.run(
-        command,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise DocsError(f"antsibull-docs ended with exit code {done.returncode}:\n{done.stdout}")
-
-
-def tidy(page: str) -> str:
-    """Let links lead to the pages' files, and drop empty lines that templates leave behind."""
-    page = re.sub(r"(\.\./){2}mlops/mlflow_aws/(\w+)\.html", r"\2.rst", page)
-    page = re.sub(r"(\\(?= ))?[ \t]+$", "", page, flags=re.MULTILINE)
-    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
-
-
-def stale(wanted: dict[Path, str]) -> dict[Path, str | None]:
-    """Return what is to be written, or deleted where it says None, for all to be up to date."""
-    there = {path.relative_to(ROOT) for path in (ROOT / REFERENCE).glob("*")}
-    changes: dict[Path, str | None] = dict.fromkeys(sorted(there - set(wanted)))
-    for path, text in sorted(wanted.items()):
-        file = ROOT / path
-        if not file.is_file() or file.read_text(encoding="utf-8") != text:
-            changes[path] = text
-    return changes
-
-
-def write(changes: dict[Path, str | None]) -> None:
-    """Make the changes."""
-    (ROOT / REFERENCE).mkdir(parents=True, exist_ok=True)
-    for path, text in changes.items():
-        if text is None:
-            (ROOT / path).unlink()
-        else:
-            (ROOT / path).write_text(text, encoding="utf-8")
-        print(f"{path}: {'deleted' if text is None else 'written'}")
+def bring_page(check: bool) -> bool:
+    """Write the page of variables, or check it; return whether it is up to date now."""
+    text, file = page(), ROOT / PAGE
+    if file.is_file() and file.read_text(encoding="utf-8") == text:
+        return True
+    if check:
+        print(f"{PAGE} is out of date: {REMEDY}.", file=sys.stderr)
+        return False
+    file.write_text(text, encoding="utf-8")
+    print(f"{PAGE}: written")
+    return True
 
 
 def main() -> int:
-    """Write, or check, the generated documentation."""
-    parser = argparse.ArgumentParser(prog="scripts/docs", description=__doc__)
+    """Write, or check."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing, fail if out of date")
-    check = parser.parse_args().check
     try:
-        changes = stale({README: readme(), **reference()})
+        return 0 if bring_page(parser.parse_args().check) else 1
     except DocsError as error:
         print(error, file=sys.stderr)
         return 1
-    except subprocess.TimeoutExpired:
-        print(f"antsibull-docs took over {SECONDS} s: run this again.", file=sys.stderr)
-        return 1
-    if not check:
-        write(changes)
-        return 0
-    for path in changes:
-        print(f"{path} is out of date: {REMEDY}.", file=sys.stderr)
-    return 1 if changes else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Write the software bill of materials of the image's Python packages, or check it.
 
-It names what the lock names for the image's Python on Linux, and what depends on what. The
-base image's own packages are in the base image's bill. Runs in the environment of
+It lists the packages that the lock file has for the image's Python on Linux, and their dependencies.
+The base image's own packages are in the base image's bill. Runs in the environment of
 requirements/test.txt; scripts/sbom prepares it.
 """
 
@@ -37,11 +37,11 @@ _VIA = re.compile(r"^    #(?: via|  ) +(?P<name>\S.*)$")
 
 @dataclass
 class Package:
-    """One pinned package, and the packages that want it."""
+    """One pinned package, and the packages that require it."""
 
     name: str
     version: str
-    wanted_by: set[str] = field(default_factory=set)
+    required_by: set[str] = field(default_factory=set)
 
     @property
     def reference(self) -> str:
@@ -61,7 +61,7 @@ def read(lock: str) -> list[Package]:
                 current = Package(pinned["name"], pinned["version"])
                 packages.append(current)
         elif current and (via := _VIA.match(line)):
-            current.wanted_by.add(via["name"])
+            current.required_by.add(via["name"])
     return packages
 
 
@@ -81,9 +81,9 @@ def bill(lock: str) -> dict[str, Any]:
         }
         for package in packages
     ]
-    dependencies = [_wants("image", packages, lambda name: LIST in name)]
+    dependencies = [_depends_on("image", packages, lambda name: LIST in name)]
     dependencies += [
-        _wants(package.reference, packages, package.name.__eq__) for package in packages
+        _depends_on(package.reference, packages, package.name.__eq__) for package in packages
     ]
     return {
         "bomFormat": "CycloneDX",
@@ -99,16 +99,16 @@ def bill(lock: str) -> dict[str, Any]:
     }
 
 
-def _wants(reference: str, packages: list[Package], is_it: Any) -> dict[str, Any]:
+def _depends_on(reference: str, packages: list[Package], is_it: Any) -> dict[str, Any]:
     """Return what one package depends on."""
-    wanted = [package.reference for package in packages if any(map(is_it, package.wanted_by))]
-    return {"ref": reference, "dependsOn": wanted}
+    required = [package.reference for package in packages if any(map(is_it, package.required_by))]
+    return {"ref": reference, "dependsOn": required}
 
 
 def main() -> int:
     """Write the bill, or check it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say whether it is out of date")
+    parser.add_argument("--check", action="store_true", help="change nothing, fail if out of date")
     check = parser.parse_args().check
     text = json.dumps(bill(LOCK.read_text()), indent=1) + "\n"
     if BILL.is_file() and BILL.read_text() == text:

@@ -19,26 +19,30 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
     Done,
     clean_environment,
     copy_collection,
+    new_environment,
     run,
 )
 
 TOOLS = Path(sys.prefix) / "bin"
 MINUTES = 60
+# Where README.md, which Galaxy shows too, leads into the repository.
+FORGE = "https://github.com/mlops-collections/mlflow_aws/blob/main/"
+RAW = "https://raw.githubusercontent.com/mlops-collections/mlflow_aws/main/"
 # A record's heading in docs/architecture.md, and where its keys are documented.
 RECORDS = {
     "Project record": ("filter", "mlflow_project_records", "_value"),
     "Backend record": ("module", "mlflow_local_backend", "backend"),
-    "Runtime record": ("module", "mlflow_installation", "installation"),
+    "Installation record": ("module", "mlflow_installation", "installation"),
     "Schema record": ("module", "mlflow_sqlite_migration", "schemas"),
     "Server record": ("module", "mlflow_server", "servers"),
-    "Run record": ("module", "mlflow_run", "runs"),
+    "Verification record": ("module", "mlflow_run", "runs"),
 }
 # Each holds one sentence for the user.
 ERRORS = {"EntryError", "MlflowError", "Problem"}
 # What in a message's text is distinctive, and how much of it a page must quote.
 LETTERS, QUOTED = 8, 20
 
-pytestmark = pytest.mark.timeout(5 * MINUTES)
+pytestmark = pytest.mark.timeout(12 * MINUTES)
 
 
 @pytest.fixture
@@ -47,46 +51,88 @@ def copy(tmp_path: Path) -> Path:
     return copy_collection(tmp_path)
 
 
-def docs(root: Path, *arguments: str, check: bool = True) -> Done:
-    """Run the generator of a copy."""
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the documentation site from a copy, where a warning is an error; return the copy."""
+    root = copy_collection(tmp_path_factory.mktemp("site"))
+    docs(root)
+    docs(root, program="_site.py")
+    return root
+
+
+def docs(root: Path, *arguments: str, check: bool = True, program: str = "_docs.py") -> Done:
+    """Run a generator of a copy."""
+    tools = new_environment("docs")
     home = root.parents[2] / "home"
     home.mkdir(exist_ok=True)
-    command = [sys.executable, str(root / "scripts" / "_docs.py"), *arguments]
-    env = clean_environment(home, TOOLS)
-    return run(command, cwd=root, env=env, timeout=4 * MINUTES, check=check)
+    command = [str(tools / "python"), str(root / "scripts" / program), *arguments]
+    env = clean_environment(home, tools)
+    return run(command, cwd=root, env=env, timeout=10 * MINUTES, check=check)
 
 
-def test_generated_docs_are_up_to_date(collection_root: Path) -> None:
-    """The README's table and docs/reference are what scripts/docs makes of the code."""
-    docs(collection_root, "--check")
+def test_variables_are_up_to_date(site: Path, collection_root: Path) -> None:
+    """docs/variables.md is what scripts/docs makes of the roles' argument specs."""
+    page = Path("docs/variables.md")
+    assert (site / page).read_text() == (collection_root / page).read_text(), "run scripts/docs"
 
 
-def test_generator_sees_every_change(copy: Path) -> None:
-    """A changed description, a page that went missing and one of no use are named, then mended."""
+def test_site_has_every_page(site: Path) -> None:
+    """The site holds our pages, and a page for every module, filter and role."""
+    html = site / "docs" / "_build" / "html"
+    wanted = {f"{page.stem}.html" for page in site.glob("docs/*.md") if page.stem != "README"}
+    wanted |= {
+        f"reference/{path.stem}_module.html" for path in site.glob("plugins/modules/mlflow_*.py")
+    }
+    wanted |= {f"reference/{path.stem}_filter.html" for path in site.glob("plugins/filter/*.yml")}
+    wanted |= {f"reference/{path.name}_role.html" for path in site.glob("roles/*")}
+    assert len(wanted) > 40
+    found = {str(path.relative_to(html)) for path in html.rglob("*.html")}
+    assert sorted(wanted - found) == []
+
+
+def test_site_links_lead_somewhere(site: Path) -> None:
+    """Each link of the site leads to a page or picture of it; those to the forge name a file of ours."""
+    html = site / "docs" / "_build" / "html"
+    broken, checked = [], 0
+    for page in html.rglob("*.html"):
+        for link in set(re.findall(r'(?:href|src)="([^"#?]+)', page.read_text())):
+            target = (page.parent / link).resolve()
+            if link.startswith(FORGE):
+                target = site / link.removeprefix(FORGE)
+            elif re.match(r"[a-z]+:", link):
+                continue
+            checked += 1
+            if not target.exists():
+                broken.append(f"{page.relative_to(html)}: {link}")
+    assert checked > 500
+    assert sorted(broken) == []
+
+
+def test_generator_sees_a_change(copy: Path) -> None:
+    """A changed description is named by --check, and then written."""
     spec = copy / "roles/mlflow_project/meta/argument_specs.yml"
-    spec.write_text(spec.read_text().replace("Who to ask about it.", "V(ada) | O(mlflow_backend)."))
-    (copy / "docs/reference/mlflow_run_module.rst").unlink()
-    (copy / "docs/reference/gone_module.rst").write_text("Gone\n")
+    changed = re.sub(
+        r"(mlflow_base_port:\n +description: ).*",
+        r"\1V(ada) | O(mlflow_backend).",
+        spec.read_text(),
+    )
+    assert changed != spec.read_text()
+    spec.write_text(changed)
     done = docs(copy, "--check", check=False)
     assert done.code == 1
-    assert re.findall(r"^(\S+) is out of date", done.output, re.MULTILINE) == [
-        "docs/reference/gone_module.rst",
-        "README.md",
-        "docs/reference/mlflow_project_role.rst",
-        "docs/reference/mlflow_run_module.rst",
-    ]
+    assert "docs/variables.md is out of date: run scripts/docs." in done.output
     docs(copy)
     docs(copy, "--check")
-    assert r"| `ada` \| `mlflow_backend`. |" in (copy / "README.md").read_text()
+    assert r"| `ada` \| `mlflow_backend`." in (copy / "docs/variables.md").read_text()
 
 
-def test_generator_wants_its_markers(copy: Path) -> None:
-    """Without the place for the table it says so, rather than write none."""
-    readme = copy / "README.md"
-    readme.write_text(readme.read_text().replace("<!-- End of the variables. -->", ""))
-    done = docs(copy, "--check", check=False)
+def test_generator_wants_a_section(copy: Path) -> None:
+    """A variable that belongs to no section of the page is named, rather than left out."""
+    spec = copy / "roles/mlflow_project/meta/argument_specs.yml"
+    spec.write_text(spec.read_text().replace("mlflow_base_port:", "other_port:"))
+    done = docs(copy, check=False)
     assert done.code == 1
-    assert "README.md lacks the line" in done.output
+    assert "other_port has no section" in done.output
 
 
 def markdown_files(root: Path) -> list[Path]:
@@ -110,30 +156,21 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_links_lead_somewhere(collection_root: Path) -> None:
-    """Each relative link names a file of the checkout, and a heading that is there."""
+    """Each link into the repository names a file of the checkout, and a heading that is there."""
     pages = markdown_files(collection_root)
     assert collection_root / "README.md" in pages
     broken = []
     for page in pages:
         for link in links(page):
-            if "://" in link:
-                continue
             place, _hash, anchor = link.partition("#")
             target = (page.parent / place).resolve() if place else page
+            if place.startswith((FORGE, RAW)):
+                target = collection_root / place.removeprefix(FORGE).removeprefix(RAW)
+            elif "://" in link:
+                continue
             if not target.exists() or (anchor and anchor not in anchors(target)):
                 broken.append(f"{page.relative_to(collection_root)}: {link}")
     assert broken == []
-
-
-def test_reference_links_lead_somewhere(collection_root: Path) -> None:
-    """The generated pages link to each other, not to pages of a web site that nobody built."""
-    folder = collection_root / "docs" / "reference"
-    found = set()
-    for page in folder.glob("*.rst"):
-        found.update(re.findall(r"(?:href='|<)([^\s'<>]+\.(?:rst|html))(?:'|>)", page.read_text()))
-    assert {link for link in found if "://" not in link} == {
-        page.name for page in folder.glob("*.rst") if page.name != "index.rst"
-    }
 
 
 def test_every_role_has_a_readme(collection_root: Path) -> None:
@@ -203,3 +240,94 @@ def test_picture_stands_alone(collection_root: Path, name: str) -> None:
     assert names[:3] == ["svg", "title", "desc"]
     assert not {"script", "image", "use", "foreignObject"} & set(names)
     assert not [key for element in picture.iter() for key in element.attrib if "href" in key]
+
+
+def test_execution_environment(collection_root: Path, tmp_path: Path) -> None:
+    """Ansible-builder takes our definition, and finds what the collection itself needs.
+
+    Not the build, which downloads an operating system.
+    """
+    import yaml
+
+    tools = new_environment("builder")
+    builder, env = str(tools / "ansible-builder"), clean_environment(tmp_path, tools)
+    context = tmp_path / "context"
+    command = [builder, "create", "-f", "execution-environment.yml", "-c", str(context)]
+    run(command, cwd=collection_root, env=env, timeout=MINUTES)
+    assert list(context.glob("*file"))
+    installed = yaml.safe_load((context / "_build" / "requirements.yml").read_text())["collections"]
+    called = yaml.safe_load((collection_root / "requirements.yml").read_text())["collections"]
+    assert installed[1:] == called
+    assert installed[0]["name"] == FORGE.removesuffix("/blob/main/")
+
+    command = [builder, "introspect", str(collection_root.parents[2])]
+    found = yaml.safe_load(run(command, cwd=tmp_path, env=env, timeout=MINUTES).output)
+    packages = [line.partition("  #")[0] for line in found["python"]]
+    lines = (collection_root / "requirements.txt").read_text().splitlines()
+    assert packages == [line for line in lines if not line.startswith("#")]
+    assert any(line.startswith("openssh-client ") for line in found["system"])
+
+
+# Phrases that a native writer of Ansible's documentation does not use, and what to write instead.
+PHRASES = {
+    r"\banew\b": "again",
+    r"\bwhoever\b": "anyone who",
+    r"\b(?:is|are|was|be) told\b|\bis told as\b|\btells of\b": "is reported",
+    r"\bbe it\b": "or",
+    r"\bthere is to know\b": "show",
+    r"\bfor want of\b": "out of, because of",
+    r"\bmend(?:s|ed|ing)?\b": "fix",
+    r"\bproof\b|\bprov(?:e|es|ed|en|ing)\b": "verify, verification",
+    r"\b(?:is|are) no (?:image|JSON|YAML|name|text|list|place|database)\b": "is not a",
+    r"\b(?:can|could) be taken on\b|\btakes? on the role\b": "be assumed",
+    r"\bmakers of triggers\b": "log_bin_trust_function_creators",
+    r"\b(?:broke|breaks?|broken) off\b": "failed, lost the connection",
+    r"\bleft as (?:it|they) (?:is|are|was|were)\b": "not changed",
+    r"\bWithout (?:it|them)\b": "If unset,",
+    r"\bSeconds (?:that|in which)\b": "Timeout in seconds for",
+    r"\bsets? apart\b": "separate",
+    r"\bsomebody else\b": "another user or process",
+    r"\bhas all (?:that )?(?:it|they) needs?\b": "is up to date",
+    r"\b[Mm]ake room\b|\blive in\b": "provision, create",
+    r"\b[Gg]et into\b|\blet \w+ into\b": "log in to",
+}
+
+
+def written(root: Path) -> Iterator[tuple[str, str]]:
+    """Give what users read, by file: pages, task names, argument specs and plugins' documentation."""
+    pages = [root / "README.md", root / "CONTRIBUTING.md"]
+    pages += [*root.glob("docs/*.md"), *root.glob("*/README.md"), *root.glob("*/*/README.md")]
+    # Generated from the argument specs below.
+    pages.remove(root / "docs" / "variables.md")
+    for page in pages:
+        # Code may quote a message, or be a name.
+        yield (
+            str(page.relative_to(root)),
+            re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.DOTALL),
+        )
+    for path in [*root.glob("playbooks/*.yml"), *root.glob("roles/*/tasks/*.yml")]:
+        names = re.findall(r"^ *- name: (.*)$", path.read_text(), re.MULTILINE)
+        yield str(path.relative_to(root)), "\n".join(names)
+    for path in [*root.glob("roles/*/meta/argument_specs.yml"), *root.glob("plugins/filter/*.yml")]:
+        yield str(path.relative_to(root)), path.read_text()
+    for path in [*root.glob("plugins/modules/*.py"), *root.glob("plugins/doc_fragments/*.py")]:
+        found = re.findall(
+            r'^ *(?:DOCUMENTATION|RETURN) = r?"""(.*?)"""',
+            path.read_text(),
+            re.MULTILINE | re.DOTALL,
+        )
+        yield str(path.relative_to(root)), "\n".join(found)
+
+
+def test_language(collection_root: Path) -> None:
+    """What users read uses the words of the field."""
+    # A phrase may be broken across lines.
+    texts = [(place, " ".join(text.split())) for place, text in written(collection_root)]
+    assert len(texts) > 60
+    hits = [
+        f"{place}: {match[0]!r}, write: {better}"
+        for place, text in texts
+        for phrase, better in PHRASES.items()
+        for match in re.finditer(phrase, text)
+    ]
+    assert hits == [], "\n".join(hits)

@@ -37,6 +37,7 @@ JUNK = (
     ".ruff_cache/x",
     ".venv/x",
     ".venvs/test/x",
+    "docs/_build/html/x.html",
     "mlops-mlflow_aws-0.0.1.tar.gz",
     "mlruns/0/x",
     "plugins/modules/__pycache__/x.pyc",
@@ -52,6 +53,7 @@ NEEDED = {
     "docker/requirements.txt",
     "programs/server/mlflow_aws_server/cli.py",
     "programs/server/mlflow_entry.py",
+    "meta/execution-environment.yml",
     "meta/runtime.yml",
     "playbooks/deploy.yml",
     "playbooks/servers.yml",
@@ -60,7 +62,7 @@ NEEDED = {
     "roles/mlflow_server/meta/argument_specs.yml",
 }
 FORBIDDEN = re.compile(
-    r"(\.git|\.ci|\.venvs?|\.ansible|\.\w+_cache|benchmarks|mlruns|tests/output)(/|$)"
+    r"(\.git|\.ci|\.venvs?|\.ansible|\.\w+_cache|benchmarks|docs/_build|mlruns|tests/output)(/|$)"
     r"|.*\.(pyc|tar\.gz)$"
 )
 
