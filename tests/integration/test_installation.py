@@ -125,7 +125,14 @@ def test_the_former_name_still_works(modules: Modules, tmp_path: Path) -> None:
     }
     tools = Path(sys.prefix) / "bin"
     environment = clean_environment(tmp_path, tools)
-    command = [tools / "ansible", "localhost", "--inventory", "localhost,", "--connection", "local"]
+    command = [
+        str(tools / "ansible"),
+        "localhost",
+        "--inventory",
+        "localhost,",
+        "--connection",
+        "local",
+    ]
     command += ["--check", "--extra-vars", f"ansible_python_interpreter={sys.executable}"]
     command += ["--module-name", "mlops.mlflow_aws.mlflow_runtime", "--args", json.dumps(options)]
     done = run(
