@@ -227,7 +227,7 @@ print(json.dumps({
     assert len(told["services"]) < 10
     assert told["compiled"]
     assert told["writable"] == []
-    assert told["beside"] == [PACKAGE, "mlflow.json", "mlflow_entry.py", "rds-ca.pem", "venv"]
+    assert set(told["beside"]) == {PACKAGE, "mlflow.json", "mlflow_entry.py", "rds-ca.pem", "venv"}
     sources = {path.name for path in (SERVER / PACKAGE).glob("*.py")}
     assert set(told["package"]) == {*sources, "__pycache__"}
     assert told["places"] == [
