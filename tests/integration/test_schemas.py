@@ -183,7 +183,7 @@ REFUSED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "text": (lambda _old: b"no database\n" * 400, "cannot be read as an SQLite database ("),
     "cut": (lambda old: old[: len(old) // 2], "cannot be read as an SQLite database ("),
     "newer": (lambda old: old, "is at revision ffffffffffff, which MLflow "),
-    "foreign": (lambda old: old, "holds tables but no MLflow schema: "),
+    "foreign": (lambda old: old, "holds tables but no MLflow schema; "),
     "damaged": (lambda old: old, "is damaged ("),
 }
 

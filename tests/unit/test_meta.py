@@ -31,6 +31,18 @@ def test_the_action_group_is_all_modules() -> None:
     assert group == sorted(stems("plugins/modules", ".py"))
 
 
+def test_old_names_of_modules_lead_to_new_ones() -> None:
+    """Each redirect names a module that is there, and says until when the old name works."""
+    modules = load(ROOT / "meta" / "runtime.yml")["plugin_routing"]["modules"]
+    assert "mlflow_schema_migration" in modules
+    there = stems("plugins/modules", ".py")
+    for name, routing in modules.items():
+        assert name not in there
+        assert routing["redirect"].removeprefix(f"{COLLECTION}.") in there
+        assert routing["redirect"] in routing["deprecation"]["warning_text"]
+        assert routing["deprecation"]["removal_version"] == "1.0.0"
+
+
 def test_the_oldest_ansible_is_the_one_that_the_roles_name() -> None:
     """meta/runtime.yml and each role's meta agree."""
     requires = load(ROOT / "meta" / "runtime.yml")["requires_ansible"]

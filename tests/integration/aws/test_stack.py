@@ -378,7 +378,7 @@ def test_waiting_is_bounded_and_says_where_it_is(stack: Stack) -> None:
     sentence = stack.refuse(template(SLOW.replace("SECONDS", "300")), timeout=3)
     assert sentence.startswith(
         f"Stack '{stack.name}' was not ready within 3 seconds, at Wait (AWS::CloudFormation::WaitCondition "
-        "CREATE_IN_PROGRESS): AWS goes on by itself"
+        "CREATE_IN_PROGRESS); AWS continues with it"
     )
     stack.cloudformation.delete_stack(StackName=stack.name)
 

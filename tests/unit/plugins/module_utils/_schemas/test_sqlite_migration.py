@@ -187,7 +187,8 @@ def test_the_revisions_are_those_of_the_installed_mlflow(tmp_path: Path) -> None
     """They stand in the stamp beside the entry point; without one there are none."""
     entrypoint = tmp_path / "mlflow_entry.py"
     assert sqlite_migration.read_revisions(str(entrypoint)) is None
-    told = {"version": "3.17.2", "head": "b", "revisions": ["b", "a"]}
+    # Numbers of tables are MySQL's, and judge no SQLite file.
+    told = {"version": "3.17.2", "head": "b", "revisions": ["b", "a"], "tables": {"b": 65}}
     (tmp_path / "installed.json").write_text(json.dumps(told))
     assert sqlite_migration.read_revisions(str(entrypoint)) == Revisions(
         "3.17.2", "b", frozenset({"a", "b"})
