@@ -208,7 +208,13 @@ def test_a_model_that_does_not_answer_in_time_is_ended(
     assert processes(mark) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.thorough("SIGINT runs every time.")),
+    ],
+)
 def test_an_interrupted_serve_leaves_nothing_behind(
     number: signal.Signals, model: tuple[str, str], user: User, mark: str
 ) -> None:

@@ -165,7 +165,19 @@ def test_a_foreign_port_is_named_before_anything_happens(
     assert not (newcomer.state / "projects" / "blocked").exists()
 
 
-def test_interrupted_at_any_moment_it_converges(newcomer: Newcomer, project_url: str) -> None:
+@pytest.mark.parametrize(
+    "moments",
+    [
+        (5.5,),
+        pytest.param(
+            (2.0, 4.0, 5.5, 6.5, 8.0), marks=pytest.mark.thorough("One kill runs every time.")
+        ),
+    ],
+    ids=["once", "often"],
+)
+def test_interrupted_at_any_moment_it_converges(
+    newcomer: Newcomer, project_url: str, moments: tuple[float, ...]
+) -> None:
     """Killed with all its children again and again, the next run finishes; nothing is doubled."""
     assert project_url
     newcomer.quickstart("--stop")
@@ -175,7 +187,7 @@ def test_interrupted_at_any_moment_it_converges(newcomer: Newcomer, project_url:
     command += ["-i", "inventories/local", "-e", f"mlflow_base_port={newcomer.base_port}"]
     environment = clean_environment(newcomer.home)
     environment["ANSIBLE_COLLECTIONS_PATH"] = str(packages)
-    for seconds in (2.0, 4.0, 5.5, 6.5, 8.0):
+    for seconds in moments:
         process = subprocess.Popen(
             command,
             cwd=newcomer.clone,
@@ -197,6 +209,7 @@ def test_interrupted_at_any_moment_it_converges(newcomer: Newcomer, project_url:
     assert newcomer.quickstart().changed == 0
 
 
+@pytest.mark.thorough("Two runs of each module at once run every time.")
 def test_two_at_once_do_no_harm(newcomer: Newcomer, project_url: str) -> None:
     """Both succeed and one set of servers is there."""
     assert project_url

@@ -70,6 +70,7 @@ def dead_proxies() -> dict[str, str]:
     return {**dict.fromkeys(names, address), "NO_PROXY": "", "no_proxy": ""}
 
 
+@pytest.mark.thorough("Each setting is dropped by what the tests below look at every time.")
 def test_no_setting_of_the_user_decides(settled_user: Newcomer) -> None:
     """Deployed, rerun with proxies from a file of variables, and stopped, in any order of options."""
     variables = settle(settled_user)

@@ -125,6 +125,9 @@ def test_servers_by_name(user: User, runtimes: Path) -> None:
     check_by_ways(user)
 
 
+@pytest.mark.thorough(
+    "It judges what a release uploads; ansible-lint and antsibull-docs run every time."
+)
 @pytest.mark.timeout(10 * MINUTES)
 def test_galaxy_importer(tarball: Path, tmp_path: Path) -> None:
     """Galaxy's own importer takes the tarball without an error or a warning.

@@ -211,9 +211,13 @@ def test_a_look_hides_no_mistake(fleet: Fleet) -> None:
 
 
 CHURN = [{"name": "churn"}]
+DEPLOY = pytest.param(
+    "deploy",
+    marks=pytest.mark.thorough("deploy imports the playbook servers, which runs every time."),
+)
 
 
-@pytest.mark.parametrize("playbook", ["servers", "deploy"])
+@pytest.mark.parametrize("playbook", ["servers", DEPLOY])
 def test_one_host_that_knows_whose_a_port_is_keeps_all_from_handing_it_on(
     fleet: Fleet, playbook: str
 ) -> None:
@@ -241,14 +245,14 @@ def test_one_host_that_knows_whose_a_port_is_keeps_all_from_handing_it_on(
     assert [recap(done, host)["changed"] for host in HOSTS] == [0, 1, 0]
 
 
-def test_check_mode_says_what_would_be_done(fleet: Fleet) -> None:
+@pytest.mark.parametrize("playbook", ["servers", DEPLOY])
+def test_check_mode_says_what_would_be_done(fleet: Fleet, playbook: str) -> None:
     """Stopping or removing all is no outage, and needs nothing that only running servers need."""
-    for playbook in ("servers", "deploy"):
-        for state, word in (("stopped", "stop"), ("absent", "remove")):
-            done = fleet.play(playbook, "--limit", "ada", "--check", mlflow_server_state=state)
-            assert done.code == 0, done.output
-            assert done.output.count(f"would {word} ") == len(PROJECTS), done.output
-            assert "not answering" not in done.output
+    for state, word in (("stopped", "stop"), ("absent", "remove")):
+        done = fleet.play(playbook, "--limit", "ada", "--check", mlflow_server_state=state)
+        assert done.code == 0, done.output
+        assert done.output.count(f"would {word} ") == len(PROJECTS), done.output
+        assert "not answering" not in done.output
 
 
 def test_what_is_no_longer_listed_is_removed_and_its_data_named(fleet: Fleet) -> None:
@@ -282,17 +286,21 @@ def test_retention_is_warned_of_once(fleet: Fleet) -> None:
     assert "those of demo, churn are kept for ever" in said
 
 
-def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
-    """Batches come from the group's variables, and a bad first batch holds the others only if told."""
+@pytest.fixture
+def batches(fleet: Fleet) -> None:
+    """Let hosts follow one another; the one that cannot be reached comes first."""
     path = fleet.folder / "i.yml"
     inventory = yaml.safe_load(path.read_text())
     variables = inventory["mlflow_servers"]["vars"]
     variables["mlflow_serial"] = 1
     hosts = inventory["mlflow_servers"]["hosts"]
-    # The one that cannot be reached comes first.
     inventory["mlflow_servers"]["hosts"] = {"dan": hosts.pop("dan"), **hosts}
     path.write_text(yaml.safe_dump(inventory, sort_keys=False))
 
+
+@pytest.mark.usefixtures("batches")
+def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
+    """Batches come from the group's variables, and a bad first batch holds the others only if told."""
     done = fleet.play("servers")
     assert done.code != 0
     assert done.output.count("PLAY [Run the MLflow servers]") == 4
@@ -304,7 +312,11 @@ def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
     assert done.output.count("PLAY [Run the MLflow servers]") == 1
     assert "1 of 1 hosts of this batch failed, more than mlflow_max_fail_percentage" in done.output
 
-    # A host that has all it needs has left when its batch is judged, and counts nevertheless.
+
+@pytest.mark.thorough("A batch of one host is judged every time.")
+@pytest.mark.usefixtures("batches")
+def test_a_batch_is_judged_by_all_of_its_hosts(fleet: Fleet) -> None:
+    """A host that has all it needs has left by then, and counts nevertheless."""
     for most, batches in ((40, 1), (50, 2)):
         done = fleet.play("servers", mlflow_serial=2, mlflow_max_fail_percentage=most)
         assert done.code != 0

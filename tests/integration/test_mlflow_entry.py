@@ -35,6 +35,7 @@ from ansible_collections.mlops.mlflow_aws.docker.mlflow_entry import (
     _answer_at_once,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _projects
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     Done,
@@ -254,13 +255,15 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def releases(
+    request: pytest.FixtureRequest,
     runtime: Mapping[str, Any],
     environment: Callable[..., Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Release]:
     """Return the MLflow that we serve, as our module installs it, and the one before."""
-    previous = environment("previous") / "python"
-    pythons = {"served": Path(runtime["python"]), "previous": previous}
+    pythons = {"served": Path(runtime["python"])}
+    if left_out.wanted(request.config):
+        pythons["previous"] = environment("previous") / "python"
     return {
         name: Release(python, tmp_path_factory.mktemp("home")) for name, python in pythons.items()
     }
@@ -281,7 +284,13 @@ def templates(
     return {name: folder / f"{name}.db" for name in releases}
 
 
-@pytest.fixture(scope="module", params=["served", "previous"])
+# A difference between the releases tells what to look at when MLflow is raised.
+PREVIOUS = pytest.param(
+    "previous", marks=pytest.mark.thorough("The release that we serve runs every time.")
+)
+
+
+@pytest.fixture(scope="module", params=["served", PREVIOUS])
 def name(request: pytest.FixtureRequest) -> str:
     """Return the name of one release after the other."""
     return str(request.param)
@@ -299,7 +308,7 @@ def template(name: str, templates: dict[str, Path]) -> Path:
     return templates[name]
 
 
-@pytest.fixture(scope="module", params=SETUPS)
+@pytest.fixture(scope="module", params=["served", PREVIOUS, "workers and hosts"])
 def pair(
     request: pytest.FixtureRequest,
     releases: dict[str, Release],

@@ -456,6 +456,7 @@ def test_a_server_that_was_left_to_another_parent_does_not_start(
     assert re.fullmatch("mlflow_entry: .*; .*\\.", told), done.stderr
 
 
+@pytest.mark.thorough("Single kills of the supervisor, of a server and of a stop run every time.")
 def test_killed_at_any_moment_it_converges(fleet: Host) -> None:
     """With kill -9, between all running and all stopped, again and again."""
     generator, servers = random.Random(2), both(fleet)

@@ -128,7 +128,16 @@ def packages(folder: Path) -> set[str]:
 BOTH = {"mlflow-1.0.dist-info", "mlflow_helper-1.0.dist-info"}
 
 
-@pytest.mark.parametrize("setting", MOVED)
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *(
+            pytest.param(name, marks=pytest.mark.thorough("All of them at once run every time."))
+            for name in list(MOVED)[:-1]
+        ),
+        list(MOVED)[-1],
+    ],
+)
 def test_nothing_moves_a_checkouts_environment(user: User, setting: str) -> None:
     """It holds what the lock names, from the index of pip.conf, and nothing lies elsewhere."""
     lines, variables = MOVED[setting]
@@ -166,6 +175,7 @@ def test_a_variable_comes_before_the_file(user: User) -> None:
     assert user.index.asked == []
 
 
+@pytest.mark.thorough("A runtime that lacks a file is repaired every time, by the same look.")
 def test_an_emptied_environment_is_made_again(user: User) -> None:
     """The stamp alone says nothing: what must be there is looked for, and repaired."""
     environment = user.settings()
@@ -212,6 +222,7 @@ def test_what_is_installed_must_import(user: User, monkeypatch: pytest.MonkeyPat
         )
 
 
+@pytest.mark.thorough("test_isolation.py holds the same for what runs every time.")
 def test_a_python_path_reaches_neither_pip_nor_its_environment(user: User) -> None:
     """A pip, or a module of pip's, on PYTHONPATH is not the one that installs."""
     trap = user.home / "trap"

@@ -270,6 +270,9 @@ def test_before_mlflow_is_installed(host: Host, old: tuple[bytes, str]) -> None:
     )
 
 
+@pytest.mark.thorough(
+    "A migration that fails at any step leaves the original, which runs every time."
+)
 @pytest.mark.parametrize("whole_group", [True, False], ids=["all", "module only"])
 def test_killed_at_any_moment_it_converges(
     whole_group: bool, host: Host, old: tuple[bytes, str]

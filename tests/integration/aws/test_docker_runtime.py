@@ -243,6 +243,7 @@ def test_a_new_setting_makes_one_container_anew(fleet: DockerHost) -> None:
     assert traces(SECRET) == []
 
 
+@pytest.mark.thorough("A new setting of one server runs every time, by the same comparison.")
 def test_another_limit_makes_all_containers_anew(fleet: DockerHost) -> None:
     """And the engine has it."""
     before = fleet.ids()
@@ -290,6 +291,7 @@ def test_unlisted_servers_stop_only_when_asked(fleet: DockerHost) -> None:
     assert fleet.info()["b"]["state"] == "stopped"
 
 
+@pytest.mark.thorough("test_ending_all_needs_no_image runs every time.")
 def test_removing_all_takes_what_is_not_listed_too(fleet: DockerHost) -> None:
     """Neither container nor volume is left of it, and its port is remembered."""
     a, b = both(fleet)
@@ -469,7 +471,15 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: DockerHost)
     assert fleet.containers() == before
 
 
-@pytest.mark.parametrize("network", ["bridge", "host"])
+@pytest.mark.parametrize(
+    "network",
+    [
+        "bridge",
+        pytest.param(
+            "host", marks=pytest.mark.thorough("Servers as processes hold ports in the same way.")
+        ),
+    ],
+)
 def test_a_port_of_another_instance_is_refused_as_such(fleet: DockerHost, network: str) -> None:
     """Published, or held by a process in the host's network: by both runtimes, with what to do."""
     port, instance = fleet.new_ports(1)[0], f"t{uuid.uuid4().hex[:8]}"
@@ -609,6 +619,7 @@ def test_two_runs_at_once(host: DockerHost) -> None:
     assert set(host.ids()) == set("ab")
 
 
+@pytest.mark.thorough("test_a_killed_server_comes_back and a killed job run every time.")
 def test_killed_at_any_moment_it_converges(host: DockerHost) -> None:
     """With kill -9, between running, changed, stopped and removed, again and again."""
     generator = random.Random(3)
@@ -629,6 +640,7 @@ def test_killed_at_any_moment_it_converges(host: DockerHost) -> None:
             assert found == {}
 
 
+@pytest.mark.thorough("Two servers at once run every time.")
 def test_ten_servers_at_once(host: DockerHost) -> None:
     """All come up together; a second run takes seconds."""
     servers = [host.server(f"p{number}") for number in range(10)]

@@ -404,6 +404,7 @@ def test_a_new_repository_is_encrypted_by_the_key_given(play: Play) -> None:
     assert changes(play("mlflow_ecr", mlflow_ecr_kms_key=key)) == [0, 0]
 
 
+@pytest.mark.thorough("Two operators at one stack and at one key run every time.")
 def test_two_operators_at_once_get_one_image(play: Play) -> None:
     """Whoever is second finds that it is there."""
     play.place.make_repository()
@@ -514,6 +515,7 @@ def test_a_token_that_aws_denies_is_told(play: Play) -> None:
     assert "ecr:GetAuthorizationToken" in play.refuse("mlflow_image:read", "mlflow_image:pull")
 
 
+@pytest.mark.thorough("One host pulls every time.")
 def test_hosts_pull_a_few_at_a_time(play: Play) -> None:
     """Hosts of one network do not storm the registry, however many are to be served."""
     place, gauge = play.place, Gauge()

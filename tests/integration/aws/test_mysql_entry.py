@@ -67,6 +67,14 @@ pytestmark = pytest.mark.timeout(600)
 SEARCH = "/api/2.0/mlflow/experiments/search"
 OLDER, NEWER = KNOWN["revisions"][5], "ffffffffffff"
 
+# Several workers are processes of their own, each with its own connections.
+WORKERS = [
+    1,
+    pytest.param(
+        2, marks=pytest.mark.thorough("test_every_host_has_the_same_key has two workers.")
+    ),
+]
+
 
 @pytest.fixture(scope="module")
 def place(
@@ -99,7 +107,7 @@ def reader(place: Place, schema: dict[str, Any]) -> dict[str, Any]:
     return place.identity(schema["name"], RUNTIME, password=AWKWARD)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_follows_the_secret(place: Place, schema: dict[str, Any], workers: int) -> None:
     """A password may hold anything printable; a new one is used without a restart."""
     name = f"mlflow_rotated_{workers}"
@@ -117,7 +125,7 @@ def test_follows_the_secret(place: Place, schema: dict[str, Any], workers: int) 
         assert processes(server.process.pid) == before
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_asks_for_a_new_password_at_once_when_the_old_one_is_refused(
     place: Place, schema: dict[str, Any], workers: int
 ) -> None:
@@ -179,7 +187,7 @@ def test_says_what_is_behind_a_user_that_is_gone(
         assert probe(host, int(port), 20).reason == f"HTTP 503: {told}"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_keeps_the_password_to_itself(
     place: Place, schema: dict[str, Any], reader: dict[str, Any], workers: int
 ) -> None:
@@ -217,6 +225,7 @@ def test_removes_what_a_killed_server_left(
     assert list(place.run.iterdir()) == []
 
 
+@pytest.mark.thorough("It waits until idle sessions end.")
 def test_lets_the_database_sleep(
     place: Place, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:
@@ -241,7 +250,7 @@ def test_lets_the_database_sleep(
         assert place.call("health", server.settings).returncode == 1
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_health_remembers_that_the_last_request_failed(
     place: Place,
     mysql_image: str,
@@ -735,6 +744,7 @@ def test_a_wrong_clock_is_told(
     assert "AWS does not accept the credentials (InvalidClientTokenId)" in place.refuse(content)
 
 
+@pytest.mark.thorough("One schema at a time runs every time, and two runs at once with SQLite.")
 def test_migrates_many_schemas_at_once(place: Place) -> None:
     """Several schemas at once, twice at once: each is migrated once, and all end current."""
     schemas = [place.new_schema(f"mlflow_many_{number}") for number in range(3)]
@@ -883,6 +893,7 @@ def test_a_migration_without_its_secret(place: Place, schema: dict[str, Any]) ->
     assert records[1]["error"] == ""
 
 
+@pytest.mark.thorough("It needs another MySQL with other settings.")
 def test_the_binary_log(
     place: Place, mysql_image: str, free_ports: Callable[[int], list[int]]
 ) -> None:
