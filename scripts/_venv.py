@@ -208,7 +208,11 @@ def install_by_uv(folder: Path, locks: list[Path], reach: Mapping[str, str]) -> 
     command = [uv, "--no-config", "pip", "install", "--system-certs", *options]
     command += ["--python", str(folder / "bin" / "python"), *requirements(locks)]
     done = subprocess.run(
-        command, env=uv_environment(reach), stdin=subprocess.DEVNULL, capture_output=True, check=False
+        command,
+        env=uv_environment(reach),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
     )
     return done.returncode == 0
 

@@ -63,7 +63,7 @@ class Scenario:
 
     def run(self, command: str) -> str:
         """Run a command of molecule, which must succeed, and return its output."""
-        program = [TOOLS / "molecule", command]
+        program: list[str | Path] = [TOOLS / "molecule", command]
         output = run(program, cwd=self.root, env=self.env, timeout=18 * MINUTES).output
         assert "Missing playbook" not in output
         return output
