@@ -207,13 +207,16 @@ def install_by_uv(folder: Path, locks: list[Path], reach: Mapping[str, str]) -> 
     options = ["--require-hashes", "--no-deps", "--index-strategy", "unsafe-best-match"]
     command = [uv, "--no-config", "pip", "install", "--system-certs", *options]
     command += ["--python", str(folder / "bin" / "python"), *requirements(locks)]
-    done = subprocess.run(
-        command,
-        env=uv_environment(reach),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            env=uv_environment(reach),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    except OSError:
+        return False
     return done.returncode == 0
 
 

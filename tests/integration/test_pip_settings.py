@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +146,21 @@ def test_nothing_moves_a_checkouts_environment(user: User, setting: str) -> None
     assert packages(user.home / "env") == BOTH
     assert not user.elsewhere.exists()
     assert any(path.endswith(".whl") for path in user.index.asked)
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_uv_installs_as_pip_would(
+    user: User, environment: Callable[..., Path], installer: str
+) -> None:
+    """From the index of pip.conf and nowhere else; where uv fails, pip installs."""
+    uv = environment("lock") / "uv" if installer == "uv" else "/nowhere/uv"
+    done = user.environment(user.settings(LINES, **VARIABLES, MLFLOW_AWS_UV=str(uv)))
+    assert done.code == 0, done.output
+    assert packages(user.home / "env") == BOTH
+    assert not user.elsewhere.exists()
+    assert any(path.endswith(".whl") for path in user.index.asked)
+    (told,) = (user.home / "env").glob("lib/*/site-packages/mlflow-1.0.dist-info/INSTALLER")
+    assert told.read_text().strip() == installer
 
 
 def test_nothing_moves_a_runtime(user: User, modules: Modules) -> None:
