@@ -23,7 +23,7 @@ from ansible_collections.mlops.mlflow_aws.tests.e2e._examples import (
     api,
     logged_page,
 )
-from ansible_collections.mlops.mlflow_aws.tests.e2e._newcomer import Newcomer
+from ansible_collections.mlops.mlflow_aws.tests.e2e._newcomer import Newcomer, Screen
 from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
 
 # The first one that runs installs two environments.
@@ -66,12 +66,10 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def test_the_table_is_true(newcomer: Newcomer, project_url: str) -> None:
+def test_the_table_is_true(first_screen: Screen) -> None:
     """Each line names a server that answers, its real version, and a run that is there."""
-    screen = newcomer.quickstart()
-    assert list(screen.servers) == ["demo", "churn"]
-    assert screen.servers["demo"].url == project_url
-    for row in screen.servers.values():
+    assert list(first_screen.servers) == ["demo", "churn"]
+    for row in first_screen.servers.values():
         assert row.health == "ok"
         with OPENER.open(f"{row.url}/version", timeout=10) as response:
             assert response.read().decode() == row.version
@@ -80,13 +78,12 @@ def test_the_table_is_true(newcomer: Newcomer, project_url: str) -> None:
         assert {metric["key"] for metric in run["data"]["metrics"]} == {"roundtrip"}
 
 
-def test_a_second_run_changes_nothing(newcomer: Newcomer, project_url: str) -> None:
+def test_a_second_run_changes_nothing(newcomer: Newcomer, first_screen: Screen) -> None:
     """It reports changed=0, the same table, and leaves every process alone."""
-    assert project_url
-    first, before = newcomer.quickstart(), newcomer.process_ids()
+    before = newcomer.process_ids()
     second = newcomer.quickstart()
     assert second.changed == 0
-    assert second.servers == first.servers
+    assert second.servers == first_screen.servers
     assert newcomer.process_ids() == before
     assert set(before) == {"demo", "churn"}
 
@@ -232,6 +229,15 @@ def test_two_at_once_do_no_harm(newcomer: Newcomer, project_url: str) -> None:
         assert process.returncode == 0, output
     assert set(newcomer.process_ids()) == {"demo", "churn"}
     assert newcomer.quickstart().changed == 0
+
+
+def test_a_relative_file_that_is_missing_is_looked_for_where_the_user_is(
+    newcomer: Newcomer,
+) -> None:
+    """The error names the path in the folder of the call."""
+    done = newcomer.try_quickstart("-e", "@absent.yml")
+    assert done.code == 1
+    assert str(newcomer.home / "absent.yml") in done.output
 
 
 def test_help_explains(newcomer: Newcomer) -> None:

@@ -106,15 +106,6 @@ def test_an_ansible_of_the_user_s_own_obeys(settled_user: Newcomer) -> None:
     assert done.code != 0
 
 
-def test_a_relative_file_that_is_missing_is_looked_for_where_the_user_is(
-    settled_user: Newcomer,
-) -> None:
-    """The error names the path in the folder of the call."""
-    done = settled_user.try_quickstart("-e", "@absent.yml")
-    assert done.code == 1
-    assert str(settled_user.home / "absent.yml") in done.output
-
-
 def chosen(environment: dict[str, str]) -> tuple[str, str]:
     """Return LC_ALL as scripts/_ansible.sh leaves it, and how Python's locale then encodes."""
     script = """

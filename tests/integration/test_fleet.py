@@ -217,7 +217,8 @@ DEPLOY = pytest.param(
 )
 
 
-@pytest.mark.parametrize("playbook", ["servers", DEPLOY])
+@pytest.mark.thorough("test_modules.py refuses the port of another project every time.")
+@pytest.mark.parametrize("playbook", ["servers", "deploy"])
 def test_one_host_that_knows_whose_a_port_is_keeps_all_from_handing_it_on(
     fleet: Fleet, playbook: str
 ) -> None:
@@ -255,6 +256,7 @@ def test_check_mode_says_what_would_be_done(fleet: Fleet, playbook: str) -> None
         assert "not answering" not in done.output
 
 
+@pytest.mark.thorough("scripts/quickstart reports a project that left the list every time.")
 def test_what_is_no_longer_listed_is_removed_and_its_data_named(fleet: Fleet) -> None:
     """Settings and log go with the others when all are removed; where the data stay is said."""
     state = fleet.states / "ada"
@@ -276,6 +278,7 @@ def test_what_is_no_longer_listed_is_removed_and_its_data_named(fleet: Fleet) ->
     assert "Not in the list" not in done.output
 
 
+@pytest.mark.thorough("The warning is a unit test of its filter.")
 def test_retention_is_warned_of_once(fleet: Fleet) -> None:
     """However many hosts and tasks read the list."""
     limited = [{"name": name, "artifact_retention_days": 30} for name in PROJECTS]
@@ -336,6 +339,7 @@ def rows(done: Done) -> dict[tuple[str, str], str]:
     return found
 
 
+@pytest.mark.thorough("A server that does not come up fails its host every time.")
 def test_a_server_that_should_run_and_does_not_fails_its_host(fleet: Fleet) -> None:
     """It is named; the others of its host are verified and in the table. Stopped on purpose is well."""
     stopped = [{"name": "demo", "state": "stopped"}, {"name": "churn"}]

@@ -280,6 +280,7 @@ def test_a_removed_server_leaves_nothing(fleet: DockerHost) -> None:
     assert not fleet.converge(*both(fleet, state="absent"))["changed"]
 
 
+@pytest.mark.thorough("Servers as processes do so every time, by the same plan.")
 def test_unlisted_servers_stop_only_when_asked(fleet: DockerHost) -> None:
     """Their containers stay."""
     before = fleet.ids()
@@ -313,6 +314,7 @@ def test_removing_all_takes_what_is_not_listed_too(fleet: DockerHost) -> None:
         assert f"Port {fleet.ports['b']} of project 'a' belonged to 'b'" in said
 
 
+@pytest.mark.thorough("Servers as processes swap ports every time, by the same plan.")
 def test_servers_may_swap_their_ports(fleet: DockerHost) -> None:
     """A port that one of ours gives up is no foreign one."""
     first, second = fleet.ports["a"], fleet.ports["b"]
@@ -390,6 +392,7 @@ def test_a_killed_server_comes_back(fleet: DockerHost) -> None:
     assert fleet.ids() == before
 
 
+@pytest.mark.thorough("A killed server is started every time.")
 def test_a_paused_server_is_started(fleet: DockerHost) -> None:
     """It does not run, whatever the engine calls it."""
     fleet.docker("pause", fleet.container("b"))
@@ -406,6 +409,7 @@ def test_the_host_network(host: DockerHost) -> None:
     assert not host.converge(host.server("a"), docker_network="host")["changed"]
 
 
+@pytest.mark.thorough("The default network and that of the host run every time.")
 def test_a_network_by_name(host: DockerHost) -> None:
     """It must exist; a missing one is told before anything is touched."""
     sentence = host.refuse(host.server("a"), docker_network=host.instance)
@@ -609,6 +613,7 @@ def test_a_server_without_enough_memory_is_told(host: DockerHost) -> None:
     )
 
 
+@pytest.mark.thorough("Servers as processes run twice at once every time, under the same lock.")
 def test_two_runs_at_once(host: DockerHost) -> None:
     """Both succeed, one does it."""
     options = host.options(*both(host))
