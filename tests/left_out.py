@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import pytest
@@ -26,6 +26,13 @@ def wanted(config: pytest.Config) -> bool:
     """Return whether thorough tests were asked for: by the option, by a marker, or by name."""
     named = any("::" in argument for argument in config.args)
     return bool(config.getoption(OPTION) or config.getoption("markexpr") or named)
+
+
+def params(every_time: Iterable[Any], thorough: Iterable[Any], why: str) -> list[Any]:
+    """Return the values of a parametrized test, of which the second ones are thorough."""
+    mark = pytest.mark.thorough(why)
+    tuples = (value if isinstance(value, tuple) else (value,) for value in thorough)
+    return [*every_time, *(pytest.param(*values, marks=mark) for values in tuples)]
 
 
 class LeftOut:

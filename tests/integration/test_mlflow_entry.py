@@ -308,7 +308,14 @@ def template(name: str, templates: dict[str, Path]) -> Path:
     return templates[name]
 
 
-@pytest.fixture(scope="module", params=["served", PREVIOUS, "workers and hosts"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "served",
+        PREVIOUS,
+        *left_out.params([], ["workers and hosts"], "test_names.py and test_keys.py have both."),
+    ],
+)
 def pair(
     request: pytest.FixtureRequest,
     releases: dict[str, Release],

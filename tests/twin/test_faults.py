@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     ask,
     await_,
@@ -327,12 +328,9 @@ EVERY_TIME = ("no credentials", "wrong region", "deleted secret")
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        name
-        if name in EVERY_TIME
-        else pytest.param(name, marks=pytest.mark.thorough("Three of the kind run every time."))
-        for name in FAULTS
-    ],
+    left_out.params(
+        EVERY_TIME, sorted({*FAULTS} - {*EVERY_TIME}), "Three of the kind run every time."
+    ),
 )
 def test_a_fault_is_one_sentence(team: Team, urls: dict[str, str], fault: str) -> None:
     """It says what to do, shows no password and no traceback, and servers go on."""

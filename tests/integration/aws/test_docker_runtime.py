@@ -206,6 +206,7 @@ def test_a_run_takes_nothing_from_its_container_s_environment(
     assert [(run["name"], run["run_id"] != "") for run in runs] == [("a", True)]
 
 
+@pytest.mark.thorough("A server that is down is named every time, with servers as processes.")
 def test_a_paused_server_keeps_no_other_from_its_run(fleet: DockerHost) -> None:
     """It is named with its reason, and the other's run is told."""
     name = fleet.container("b")
@@ -453,6 +454,7 @@ def test_foreign_containers_and_volumes_are_left_alone(fleet: DockerHost) -> Non
     assert fleet.containers() == before
 
 
+@pytest.mark.thorough("Another instance has the port every time.")
 def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: DockerHost) -> None:
     """Who holds it is named: a process, or another's container."""
     before, port = fleet.containers(), fleet.new_ports(1)[0]

@@ -29,6 +29,7 @@ from urllib.request import Request
 import pytest
 from ansible_collections.mlops.mlflow_aws.docker import entry_keys
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.probe import probe
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     AWKWARD,
     ENTRY,
@@ -68,12 +69,7 @@ SEARCH = "/api/2.0/mlflow/experiments/search"
 OLDER, NEWER = KNOWN["revisions"][5], "ffffffffffff"
 
 # Several workers are processes of their own, each with its own connections.
-WORKERS = [
-    1,
-    pytest.param(
-        2, marks=pytest.mark.thorough("test_every_host_has_the_same_key has two workers.")
-    ),
-]
+WORKERS = left_out.params([1], [2], "test_every_host_has_the_same_key has two workers.")
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +157,9 @@ def test_survives_a_secret_that_goes(place: Place, schema: dict[str, Any]) -> No
     assert "Traceback" not in server.text()
 
 
-@pytest.mark.parametrize("secret_too", [False, True])
+@pytest.mark.parametrize(
+    "secret_too", left_out.params([False], [True], "The user alone is gone every time.")
+)
 def test_says_what_is_behind_a_user_that_is_gone(
     place: Place, schema: dict[str, Any], secret_too: bool
 ) -> None:
@@ -250,7 +248,10 @@ def test_lets_the_database_sleep(
         assert place.call("health", server.settings).returncode == 1
 
 
-@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.thorough(
+    "It waits until idle sessions end; tests/unit/test_entry_health.py has the rest."
+)
+@pytest.mark.parametrize("workers", [1, 2])
 def test_health_remembers_that_the_last_request_failed(
     place: Place,
     mysql_image: str,
@@ -330,7 +331,10 @@ def test_a_frozen_database_gives_errors(
         assert experiments(server.url) == {"Default"}
 
 
-@pytest.mark.parametrize("text", ["soon", "0", "-1", "inf", "nan", ""])
+@pytest.mark.parametrize(
+    "text",
+    left_out.params(["soon"], ["0", "-1", "inf", "nan", ""], "Numbers are read in one place."),
+)
 def test_refuses_a_limit_that_is_no_number(
     place: Place, schema: dict[str, Any], reader: dict[str, Any], text: str
 ) -> None:
@@ -617,6 +621,7 @@ def test_a_key_that_cannot_be_read(
     assert "run the projects playbook" in sentence
 
 
+@pytest.mark.thorough("A key that cannot be read is told every time.")
 def test_a_key_that_the_role_may_not_read(
     guarded: Guarded, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:
@@ -725,6 +730,7 @@ def put(url: str, name: str) -> int:
             return error.code
 
 
+@pytest.mark.thorough("test_stack.py has a wrong clock every time.")
 def test_a_wrong_clock_is_told(
     guarded: Guarded, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:
