@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.e2e._examples import (
     EXAMPLES,
     User,
@@ -164,16 +165,11 @@ def test_a_foreign_port_is_named_before_anything_happens(
 
 @pytest.mark.parametrize(
     "moments",
-    [
-        (5.5,),
-        pytest.param(
-            (2.0, 4.0, 5.5, 6.5, 8.0), marks=pytest.mark.thorough("One kill runs every time.")
-        ),
-    ],
+    left_out.params([[5.5]], [[2.0, 4.0, 5.5, 6.5, 8.0]], "One kill runs every time."),
     ids=["once", "often"],
 )
 def test_interrupted_at_any_moment_it_converges(
-    newcomer: Newcomer, project_url: str, moments: tuple[float, ...]
+    newcomer: Newcomer, project_url: str, moments: list[float]
 ) -> None:
     """Killed with all its children again and again, the next run finishes; nothing is doubled."""
     assert project_url

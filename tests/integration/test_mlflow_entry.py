@@ -285,12 +285,10 @@ def templates(
 
 
 # A difference between the releases tells what to look at when MLflow is raised.
-PREVIOUS = pytest.param(
-    "previous", marks=pytest.mark.thorough("The release that we serve runs every time.")
-)
+PREVIOUS = left_out.params([], ["previous"], "The release that we serve runs every time.")
 
 
-@pytest.fixture(scope="module", params=["served", PREVIOUS])
+@pytest.fixture(scope="module", params=["served", *PREVIOUS])
 def name(request: pytest.FixtureRequest) -> str:
     """Return the name of one release after the other."""
     return str(request.param)
@@ -312,7 +310,7 @@ def template(name: str, templates: dict[str, Path]) -> Path:
     scope="module",
     params=[
         "served",
-        PREVIOUS,
+        *PREVIOUS,
         *left_out.params([], ["workers and hosts"], "test_names.py and test_keys.py have both."),
     ],
 )

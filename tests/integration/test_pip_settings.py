@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import venv
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import HOST_PYTHON, Modules
 from ansible_collections.mlops.mlflow_aws.tests.parts.package_index import Index, serving
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, Done, run
@@ -130,13 +131,7 @@ BOTH = {"mlflow-1.0.dist-info", "mlflow_helper-1.0.dist-info"}
 
 @pytest.mark.parametrize(
     "setting",
-    [
-        *(
-            pytest.param(name, marks=pytest.mark.thorough("All of them at once run every time."))
-            for name in list(MOVED)[:-1]
-        ),
-        list(MOVED)[-1],
-    ],
+    left_out.params(list(MOVED)[-1:], list(MOVED)[:-1], "All of them at once run every time."),
 )
 def test_nothing_moves_a_checkouts_environment(user: User, setting: str) -> None:
     """It holds what the lock names, from the index of pip.conf, and nothing lies elsewhere."""

@@ -27,6 +27,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client im
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container_spec import LABEL
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine as MachineEngine
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_host import PYTHON, Docker, DockerHost
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
@@ -479,12 +480,7 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: DockerHost)
 
 @pytest.mark.parametrize(
     "network",
-    [
-        "bridge",
-        pytest.param(
-            "host", marks=pytest.mark.thorough("Servers as processes hold ports in the same way.")
-        ),
-    ],
+    left_out.params(["bridge"], ["host"], "Servers as processes hold ports in the same way."),
 )
 def test_a_port_of_another_instance_is_refused_as_such(fleet: DockerHost, network: str) -> None:
     """Published, or held by a process in the host's network: by both runtimes, with what to do."""
