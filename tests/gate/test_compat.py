@@ -54,8 +54,8 @@ def ansible(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     release, lock, pythons = request.param
     python = find_python(*pythons)
     if python is None:
-        # In order of preference there, and here as a reader expects them.
-        wanted = " or ".join(sorted(pythons))
+        *others, last = sorted(pythons)
+        wanted = f"{', '.join(others)} or {last}" if others else last
         pytest.skip(
             f"{NEEDS_PYTHON}Python {wanted} for ansible-core {release}, and none works here:"
             " install one, with its venv module."
