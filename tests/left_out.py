@@ -28,6 +28,16 @@ def wanted(config: pytest.Config) -> bool:
     return bool(config.getoption(OPTION) or config.getoption("markexpr") or named)
 
 
+def is_thorough(item: pytest.Item) -> bool:
+    """Return whether a test is thorough; one that does not say why is refused."""
+    marker = item.get_closest_marker("thorough")
+    if marker and not (len(marker.args) == 1 and str(marker.args[0]).endswith(".")):
+        raise pytest.UsageError(
+            f"{item.nodeid}: thorough takes one sentence, why the other tests are enough every time."
+        )
+    return marker is not None
+
+
 def params(every_time: Iterable[Any], thorough: Iterable[Any], why: str) -> list[Any]:
     """Return the values of a parametrized test, of which the second ones are thorough."""
     mark = pytest.mark.thorough(why)
@@ -48,13 +58,11 @@ class LeftOut:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave thorough tests out, unless they were asked for."""
-        if wanted(self.config):
-            return
-        left = [item for item in items if item.get_closest_marker("thorough")]
-        if left:
-            items[:] = [item for item in items if not item.get_closest_marker("thorough")]
-            self.thorough = len(left)
-            self.config.hook.pytest_deselected(items=left)
+        thorough = [item for item in items if is_thorough(item)]
+        if thorough and not wanted(self.config):
+            items[:] = [item for item in items if not is_thorough(item)]
+            self.thorough = len(thorough)
+            self.config.hook.pytest_deselected(items=thorough)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -112,6 +112,16 @@ def test_thorough_tests_run_where_they_are_asked_for(
     assert "left for" not in text
 
 
+@pytest.mark.parametrize("marker", ["thorough", "thorough('It takes long')"])
+def test_a_thorough_test_says_why_it_may_wait(sample: Sample, marker: str) -> None:
+    """In one sentence, or nothing runs."""
+    path = sample.folder / "tests" / "gate" / "test_bare.py"
+    path.write_text(f"import pytest\n\n@pytest.mark.{marker}\ndef test_bare():\n    pass\n")
+    code, _last, text = sample.run("tests")
+    assert code == pytest.ExitCode.USAGE_ERROR, text
+    assert "tests/gate/test_bare.py::test_bare: thorough takes one sentence, why " in text
+
+
 @pytest.mark.parametrize("lanes_", ["0", "2"])
 def test_lanes_count_once(sample: Sample, lanes_: str) -> None:
     """Every lane collects the same tests, and the summary has one line of each kind."""
