@@ -1,38 +1,47 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures of every stage, and the rule that what was asked for may not be skipped."""
+"""Fixtures of every stage; the rules for lanes, and for tests that do not run, are beside it."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import shutil
 import signal
 import tempfile
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ansible
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests import support
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
+from ansible_collections.mlops.mlflow_aws.tests import lanes, left_out, support
+from ansible_collections.mlops.mlflow_aws.tests.parts import server_program
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation, Modules, install
 
 if TYPE_CHECKING:
     from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine
 
+# For one lane's installation of MLflow, for which the others wait.
+INSTALL_SECONDS = 600
 
-# What needs a Docker engine, in the groups that share servers; they begin, as they take longest.
-ENGINE = ("tests/twin/", "tests/integration/aws/", "tests/gate/test_image.py")
-# Of these the ones that need none.
-WITHOUT_ENGINE = ("tests/integration/aws/test_stack.py", "tests/twin/test_identities.py")
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of scripts/test that is for pytest."""
+    left_out.add_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let what tests start be interrupted, and give all lanes of scripts/test one engine."""
     # Also where a shell runs the gate in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    needed = any(f"{argument}/".startswith(ENGINE) for argument in config.args)
+    config.pluginmanager.register(left_out.LeftOut(config))
+    needed = any(f"{argument}/".startswith(lanes.ENGINE) for argument in config.args)
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         _share_folder(config)
         if needed:
@@ -59,32 +68,15 @@ def _share_engine(config: pytest.Config) -> None:
         os.environ["DOCKER_HOST"] = found.host
 
 
-def group_of(nodeid: str) -> str:
-    """Return what a test shares servers with, so that one lane runs both: its file or folder."""
-    path = nodeid.partition("::")[0]
-    alone = path.startswith("tests/gate/") or path in WITHOUT_ENGINE
-    return path if alone else path.rpartition("/")[0]
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what needs an engine begin, in the order of ENGINE."""
-
-    def rank(item: pytest.Item) -> int:
-        path = item.nodeid.partition("::")[0]
-        found = [number for number, start in enumerate(ENGINE) if path.startswith(start)]
-        return len(ENGINE) if path in WITHOUT_ENGINE or not found else found[0]
-
-    items.sort(key=rank)
+    """Let the longest groups begin."""
+    items.sort(key=lanes.rank)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Share groups out to the lanes of scripts/test."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    scheduler = LoadScopeScheduling(config, log)
-    scheduler._split_scope = group_of
-    return scheduler
+    return lanes.scheduler(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -130,6 +122,44 @@ def run() -> Callable[..., support.Done]:
 def environment() -> Callable[..., Path]:
     """Return support.new_environment: locked requirements installed into .venvs/."""
     return support.new_environment
+
+
+@pytest.fixture(scope="session")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Modules:
+    """Return what runs module files by a Python that sees Ansible, the collection and no more."""
+    path = tmp_path_factory.mktemp("path")
+    (path / "ansible").symlink_to(Path(ansible.__file__).parent)
+    namespace = path / "ansible_collections" / "mlops"
+    namespace.mkdir(parents=True)
+    (namespace / "mlflow_aws").symlink_to(support.CHECKOUT)
+    return Modules(path, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def runtime_files() -> dict[str, Any]:
+    """Return the options of mlflow_installation that name what is installed."""
+    return server_program.installation_files()
+
+
+@pytest.fixture(scope="session")
+def installation(
+    modules: Modules, runtime_files: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """Install MLflow for all tests the hard way: interrupted first, then by two runs at once.
+
+    One lane does it for all.
+    """
+    shared = os.environ.get(support.SHARED)
+    folder = Path(shared or tmp_path_factory.mktemp("r"))
+    kept = folder / "installation.json"
+    with files.exclusive(folder / ".lock", INSTALL_SECONDS, "installing MLflow"):
+        if not kept.exists():
+            made = install(modules, {"state_dir": str(folder / "s"), **runtime_files})
+            kept.write_text(json.dumps(dataclasses.asdict(made)))
+    yield Installation(**json.loads(kept.read_text()))
+    if not shared:
+        # Pytest keeps the folders of three sessions, and this is 400 MB.
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
@@ -185,30 +215,3 @@ def server_image(
     yield name
     # What it was made of stays, for the next build.
     engine.docker("rmi", "--force", "--no-prune", name)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a skipped test where every test was asked for."""
-    report = yield
-    _forbid_skip(report)
-    return report
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Fail a skipped module where every test was asked for."""
-    report = yield
-    _forbid_skip(report)
-    return report
-
-
-def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Turn a skip into a failure with the same reason, if scripts/test says so."""
-    if report.outcome != "skipped" or not os.environ.get("MLFLOW_AWS_NO_SKIP"):
-        return
-    if getattr(report, "wasxfail", None) is not None:
-        return
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    report.outcome = "failed"
-    report.longrepr = f"A stage that was asked for may not skip a test. {reason}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests import support
-from ansible_collections.mlops.mlflow_aws.tests.e2e._newcomer import Newcomer
+from ansible_collections.mlops.mlflow_aws.tests.e2e._newcomer import Newcomer, Screen
 
 
 @pytest.fixture(scope="session")
@@ -37,13 +37,21 @@ def _somebody(free_ports: Callable[[int], list[int]]) -> Iterator[Newcomer]:
         home.mkdir()
         someone = Newcomer(clone, home, free_ports(4)[0])
         yield someone
-        someone.quickstart("--stop")
+        # Without an environment nothing was ever started.
+        if (clone / ".venv").exists():
+            someone.quickstart("--stop")
 
 
 @pytest.fixture(scope="session")
-def project_url(newcomer: Newcomer) -> str:
-    """Return the URL of the project demo, up and proved by scripts/quickstart."""
-    return newcomer.quickstart().servers["demo"].url
+def first_screen(newcomer: Newcomer) -> Screen:
+    """Return what the first call of scripts/quickstart showed; its servers stay up."""
+    return newcomer.quickstart()
+
+
+@pytest.fixture(scope="session")
+def project_url(first_screen: Screen) -> str:
+    """Return the URL of the project demo."""
+    return first_screen.servers["demo"].url
 
 
 @pytest.fixture(scope="session")

@@ -211,6 +211,7 @@ def listens(port: int) -> bool:
     return False
 
 
+@pytest.mark.thorough("test_names.py sends what a page sends under each listed name every time.")
 def test_the_project_page_is_whole_behind_a_proxy(
     camera: Camera, run_name: tuple[str, str], proxy: str, project_url: str, tmp_path: Path
 ) -> None:

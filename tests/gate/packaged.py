@@ -76,7 +76,7 @@ class User:
         (folder / "inventory" / "hosts.yml").write_text(HOSTS)
 
     def borrow(self, runtimes: Path) -> None:
-        """Use, and fill, a folder of installed MLflows that others use too."""
+        """Use, and fill, a folder of installed MLflows that others use, too."""
         self.state.mkdir(mode=0o700)
         (self.state / "runtimes").symlink_to(runtimes)
 
@@ -166,16 +166,20 @@ def build(collection: Path, ansible: Path, home: Path) -> Path:
     return tarballs[0]
 
 
-def check_main_way(user: User, runtimes: Path | None = None) -> None:
-    """Take a host from nothing to two proved servers and back, by names alone.
-
-    Its MLflow is installed into a folder of its own, or into `runtimes` unless it is there.
-    """
+def check_plan(user: User) -> None:
+    """On a host with nothing, check mode reports what deploy would do, and does nothing."""
     planned = user.play("deploy", "--check", "--diff")
     assert planned.changed > 0
     assert not user.state.exists(), "Check mode made the state folder."
     assert user.listening() == [False, False]
 
+
+def check_main_way(user: User, runtimes: Path | None = None) -> None:
+    """Take a host from nothing to two proved servers and back, by names alone.
+
+    Its MLflow is installed into a folder of its own, or into `runtimes` unless it is there.
+    """
+    check_plan(user)
     if runtimes:
         user.borrow(runtimes)
     assert user.play("deploy").changed > 0

@@ -16,9 +16,11 @@ from ansible_collections.mlops.mlflow_aws.tests.gate.ansible_test import Ansible
 from ansible_collections.mlops.mlflow_aws.tests.gate.packaged import (
     build,
     check_main_way,
+    check_plan,
     user_of,
 )
 from ansible_collections.mlops.mlflow_aws.tests.support import (
+    NEEDS_PYTHON,
     clean_environment,
     find_python,
     new_environment,
@@ -52,8 +54,10 @@ def ansible(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     release, lock, pythons = request.param
     python = find_python(*pythons)
     if python is None:
+        *others, last = sorted(pythons)
+        wanted = f"{', '.join(others)} or {last}" if others else last
         pytest.skip(
-            f"ansible-core {release} needs Python {' or '.join(pythons)}, and none works here:"
+            f"{NEEDS_PYTHON}Python {wanted} for ansible-core {release}, and none works here:"
             " install one, with its venv module."
         )
     tools = new_environment(f"core-{release}", lock, python=python)
@@ -72,6 +76,25 @@ def runtimes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@on(OTHERS[-1:])
+@pytest.mark.timeout(5 * MINUTES)
+def test_check_mode(
+    ansible: Path,
+    collection_root: Path,
+    tmp_path: Path,
+    short_folder: Path,
+    free_ports: Callable[[int], list[int]],
+) -> None:
+    """On the newest of the other releases, deploy in check mode reports its plan without a warning."""
+    tarball = build(collection_root, ansible, tmp_path)
+    state = short_folder / "state"
+    with user_of(tarball, tmp_path / "user", ansible, free_ports(2), state) as user:
+        check_plan(user)
+
+
+@pytest.mark.thorough(
+    "Check mode takes the same playbooks, roles and filters through the newest release."
+)
 @on(OTHERS)
 @pytest.mark.timeout(20 * MINUTES)
 def test_by_name(
@@ -90,6 +113,7 @@ def test_by_name(
 
 
 # Each release adds sanity tests to those of the one before.
+@pytest.mark.thorough("The stage sanity runs the tests of the oldest release.")
 @on(OTHERS[-1:])
 @pytest.mark.timeout(15 * MINUTES)
 def test_sanity(ansible: Path, tmp_path: Path) -> None:

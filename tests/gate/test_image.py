@@ -166,6 +166,7 @@ def test_the_authorities_of_rds() -> None:
         assert [name for name in names if f"Amazon RDS {region} Root CA RSA2048 G1" in name]
 
 
+@pytest.mark.thorough("It migrates through every revision; a label names the newest every time.")
 def test_mlflow_json_is_what_mlflow_says(image: Image) -> None:
     """Revisions and numbers of tables are the image's; remedy: mlflow_entry.py survey."""
     lines = image.run(*CONFINED, command=("survey",))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,47 @@ STALE = """\
 """
 
 
+@pytest.mark.timeout(5 * MINUTES)
+def test_check(scenario: Scenario) -> None:
+    """Check mode passes where nothing exists yet, in the checkout's version and no other."""
+    scenario.run("check")
+    assert not scenario.state.exists()
+
+
+@pytest.mark.thorough(
+    "The stages e2e and package deploy, rerun, verify and stop the same projects."
+)
 @pytest.mark.timeout(20 * MINUTES)
-def test_default(
+def test_whole(scenario: Scenario) -> None:
+    """Two projects go through all steps."""
+    output = scenario.run("test")
+    for step in ("syntax", "check", "converge", "idempotence", "verify", "cleanup"):
+        ended = rf"default > {step}\b.*Executed: Successful"
+        assert re.search(ended, output), f"The step {step} did not end well:\n{output}"
+    assert not scenario.state.exists()
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A copy of the checkout, and a user with an older copy of the collection in the home."""
+
+    root: Path
+    state: Path
+    env: dict[str, str]
+
+    def run(self, command: str) -> str:
+        """Run a command of molecule, which must succeed, and return its output."""
+        program: list[str | Path] = [TOOLS / "molecule", command]
+        output = run(program, cwd=self.root, env=self.env, timeout=18 * MINUTES).output
+        assert "Missing playbook" not in output
+        return output
+
+
+@pytest.fixture
+def scenario(
     tmp_path: Path, short_folder: Path, free_ports: Callable[[int], list[int]]
-) -> None:
-    """Two projects go through all steps, in the checkout's version and no other."""
+) -> Scenario:
+    """Return the scenario `default`."""
     root = copy_collection(tmp_path)
     home = tmp_path / "home"
     stale = home / ".ansible/collections/ansible_collections/mlops/mlflow_aws/playbooks"
@@ -47,9 +84,4 @@ def test_default(
     env["MLFLOW_AWS_MOLECULE_PORT"] = str(free_ports(2)[0])
     env["MLFLOW_AWS_MOLECULE_STATE"] = str(short_folder / "state")
     env["NO_COLOR"] = "1"
-    done = run([TOOLS / "molecule", "test"], cwd=root, env=env, timeout=18 * MINUTES)
-    for step in ("syntax", "check", "converge", "idempotence", "verify", "cleanup"):
-        ended = rf"default > {step}\b.*Executed: Successful"
-        assert re.search(ended, done.output), f"The step {step} did not end well:\n{done.output}"
-    assert "Missing playbook" not in done.output
-    assert not (short_folder / "state").exists()
+    return Scenario(root, short_folder / "state", env)

@@ -9,16 +9,18 @@ import re
 import sys
 import sysconfig
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests.gate.packaged import (
+    User,
     build,
     check_by_ways,
     check_main_way,
     user_of,
 )
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     clean_environment,
     copy_collection,
@@ -92,17 +94,43 @@ def test_contents(tarball: Path, collection_root: Path) -> None:
     assert links == []
 
 
-@pytest.mark.timeout(20 * MINUTES)
-def test_by_name(
+@pytest.fixture
+def runtimes(installation: Installation, tmp_path: Path) -> Path:
+    """Return a folder with the MLflow that is installed for all tests of this Python."""
+    folder = tmp_path / "runtimes"
+    folder.mkdir(mode=0o700)
+    (folder / installation.folder.name).symlink_to(installation.folder)
+    return folder
+
+
+@pytest.fixture
+def user(
     tarball: Path, tmp_path: Path, short_folder: Path, free_ports: Callable[[int], list[int]]
-) -> None:
+) -> Iterator[User]:
+    """Return a user who has installed the tarball."""
+    ansible, state = new_environment("control"), short_folder / "state"
+    with user_of(tarball, tmp_path / "user", ansible, free_ports(2), state) as made:
+        yield made
+
+
+@pytest.mark.timeout(20 * MINUTES)
+def test_by_name(user: User, runtimes: Path) -> None:
     """Installed from the tarball, the playbooks do the whole job by their names."""
-    ansible = new_environment("control")
-    with user_of(tarball, tmp_path, ansible, free_ports(2), short_folder / "state") as user:
-        check_main_way(user)
-        check_by_ways(user)
+    check_main_way(user, runtimes)
 
 
+@pytest.mark.thorough("scripts/quickstart stops and starts servers with the same playbook.")
+@pytest.mark.timeout(20 * MINUTES)
+def test_servers_by_name(user: User, runtimes: Path) -> None:
+    """Where deploy ran earlier, the playbook servers alone starts and stops."""
+    user.borrow(runtimes)
+    user.play("deploy")
+    check_by_ways(user)
+
+
+@pytest.mark.thorough(
+    "It judges what a release uploads; ansible-lint and antsibull-docs run every time."
+)
 @pytest.mark.timeout(10 * MINUTES)
 def test_galaxy_importer(tarball: Path, tmp_path: Path) -> None:
     """Galaxy's own importer takes the tarball without an error or a warning.

@@ -25,6 +25,7 @@ def test_sanity(ansible_test: AnsibleTest) -> None:
     check_sanity(ansible_test)
 
 
+@pytest.mark.thorough("The stage unit runs the same tests by pytest.")
 @pytest.mark.timeout(15 * MINUTES)
 def test_units(ansible_test: AnsibleTest) -> None:
     """The unit tests pass under ansible-test too, with only what tests/unit asks for."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation, files
 from ansible_collections.mlops.mlflow_aws.tests.parts.sshd import Sshd, sshd
 from ansible_collections.mlops.mlflow_aws.tests.support import (
@@ -213,6 +214,7 @@ def test_the_check_hides_no_mistake(fleet: Fleet) -> None:
 CHURN = [{"name": "churn"}]
 
 
+@pytest.mark.thorough("test_modules.py refuses the port of another project every time.")
 @pytest.mark.parametrize("playbook", ["servers", "deploy"])
 def test_one_host_that_knows_whose_a_port_is_keeps_all_from_handing_it_on(
     fleet: Fleet, playbook: str
@@ -241,16 +243,20 @@ def test_one_host_that_knows_whose_a_port_is_keeps_all_from_handing_it_on(
     assert [recap(done, host)["changed"] for host in HOSTS] == [0, 1, 0]
 
 
-def test_check_mode_says_what_would_be_done(fleet: Fleet) -> None:
+@pytest.mark.parametrize(
+    "playbook",
+    left_out.params(["servers"], ["deploy"], "deploy imports the playbook that runs every time."),
+)
+def test_check_mode_says_what_would_be_done(fleet: Fleet, playbook: str) -> None:
     """Stopping or removing all is no outage, and needs nothing that only running servers need."""
-    for playbook in ("servers", "deploy"):
-        for state, word in (("stopped", "stop"), ("absent", "remove")):
-            done = fleet.play(playbook, "--limit", "ada", "--check", mlflow_server_state=state)
-            assert done.code == 0, done.output
-            assert done.output.count(f"would {word} ") == len(PROJECTS), done.output
-            assert "not answering" not in done.output
+    for state, word in (("stopped", "stop"), ("absent", "remove")):
+        done = fleet.play(playbook, "--limit", "ada", "--check", mlflow_server_state=state)
+        assert done.code == 0, done.output
+        assert done.output.count(f"would {word} ") == len(PROJECTS), done.output
+        assert "not answering" not in done.output
 
 
+@pytest.mark.thorough("scripts/quickstart reports a project that left the list every time.")
 def test_what_is_no_longer_listed_is_removed_and_its_data_named(fleet: Fleet) -> None:
     """Settings and log go with the others when all are removed; where the data stay is said."""
     state = fleet.states / "ada"
@@ -286,6 +292,7 @@ def test_the_old_name_of_the_report_works(fleet: Fleet) -> None:
         assert warned is (name == "verify")
 
 
+@pytest.mark.thorough("The warning is a unit test of its filter.")
 def test_retention_is_warned_of_once(fleet: Fleet) -> None:
     """However many hosts and tasks read the list."""
     limited = [{"name": name, "artifact_retention_days": 30} for name in PROJECTS]
@@ -296,8 +303,9 @@ def test_retention_is_warned_of_once(fleet: Fleet) -> None:
     assert "those of demo, churn are kept for ever" in said
 
 
-def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
-    """Batches come from the group's variables, and a bad first batch holds the others only if told."""
+@pytest.fixture
+def batches(fleet: Fleet) -> None:
+    """Let hosts follow one another; the one that cannot be reached comes first."""
     path = fleet.folder / "i.yml"
     inventory = yaml.safe_load(path.read_text())
     variables = inventory["mlflow_servers"]["vars"]
@@ -307,6 +315,10 @@ def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
     inventory["mlflow_servers"]["hosts"] = {"dan": hosts.pop("dan"), **hosts}
     path.write_text(yaml.safe_dump(inventory, sort_keys=False))
 
+
+@pytest.mark.usefixtures("batches")
+def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
+    """Batches come from the group's variables, and a bad first batch holds the others only if told."""
     done = fleet.play("servers")
     assert done.code != 0
     assert done.output.count("PLAY [Run the MLflow servers]") == 4
@@ -318,7 +330,11 @@ def test_hosts_follow_one_another_as_the_inventory_says(fleet: Fleet) -> None:
     assert done.output.count("PLAY [Run the MLflow servers]") == 1
     assert "1 of 1 hosts of this batch failed, more than mlflow_max_fail_percentage" in done.output
 
-    # A host that has all it needs has left when its batch is judged, and counts nevertheless.
+
+@pytest.mark.thorough("A batch of one host is judged every time.")
+@pytest.mark.usefixtures("batches")
+def test_a_batch_is_judged_by_all_of_its_hosts(fleet: Fleet) -> None:
+    """A host that has all it needs has left by then, and counts nevertheless."""
     for most, batches in ((40, 1), (50, 2)):
         done = fleet.play("servers", mlflow_serial=2, mlflow_max_fail_percentage=most)
         assert done.code != 0
@@ -338,6 +354,7 @@ def rows(done: Done) -> dict[tuple[str, str], str]:
     return found
 
 
+@pytest.mark.thorough("A server that does not come up fails its host every time.")
 def test_a_server_that_should_run_and_does_not_fails_its_host(fleet: Fleet) -> None:
     """It is named; the others of its host are verified and in the table. Stopped on purpose is well."""
     stopped = [{"name": "demo", "state": "stopped"}, {"name": "churn"}]

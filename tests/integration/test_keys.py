@@ -128,6 +128,7 @@ def test_the_key_is_kept_with_the_data_and_shown_nowhere(served: Host, received:
     assert {item.name for item in path.parent.iterdir() if "key" in item.name} == {"key"}
 
 
+@pytest.mark.thorough("The generated key is used every time.")
 def test_a_key_of_ones_own_wins(served: Host, received: Receiver) -> None:
     """What server.environment sets is what MLflow gets."""
     own = base64.urlsafe_b64encode(b"k" * 32).decode()

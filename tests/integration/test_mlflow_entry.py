@@ -37,6 +37,7 @@ from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.serv
     CONFIGURATION_HEADER,
     answer_at_once,
 )
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     Done,
@@ -256,13 +257,15 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def releases(
+    request: pytest.FixtureRequest,
     runtime: Mapping[str, Any],
     environment: Callable[..., Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Release]:
     """Return the MLflow that we serve, as our module installs it, and the one before."""
-    previous = environment("previous") / "python"
-    pythons = {"served": Path(runtime["python"]), "previous": previous}
+    pythons = {"served": Path(runtime["python"])}
+    if left_out.wanted(request.config):
+        pythons["previous"] = environment("previous") / "python"
     entry = Path(runtime["entrypoint"])
     return {
         name: Release(python, entry, tmp_path_factory.mktemp("home"))
@@ -285,7 +288,11 @@ def templates(
     return {name: folder / f"{name}.db" for name in releases}
 
 
-@pytest.fixture(scope="module", params=["served", "previous"])
+# A difference between the releases tells what to look at when MLflow is raised.
+PREVIOUS = left_out.params([], ["previous"], "The release that we serve runs every time.")
+
+
+@pytest.fixture(scope="module", params=["served", *PREVIOUS])
 def name(request: pytest.FixtureRequest) -> str:
     """Return the name of one release after the other."""
     return str(request.param)
@@ -303,7 +310,14 @@ def template(name: str, templates: dict[str, Path]) -> Path:
     return templates[name]
 
 
-@pytest.fixture(scope="module", params=SETUPS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        "served",
+        *PREVIOUS,
+        *left_out.params([], ["workers and hosts"], "test_names.py and test_keys.py have both."),
+    ],
+)
 def pair(
     request: pytest.FixtureRequest,
     releases: dict[str, Release],

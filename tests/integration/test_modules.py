@@ -28,6 +28,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import venv
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     OPENER,
     Host,
@@ -255,6 +256,7 @@ def test_a_port_of_another_project_is_refused(fleet: Host) -> None:
     assert by_name(taken)["b"]["port"] == port
 
 
+@pytest.mark.thorough("A port that is recorded is refused every time.")
 def test_a_port_is_known_without_a_record(fleet: Host) -> None:
     """As of an older release: a stopped server has its port, and removing it remembers that."""
     port = fleet.server("a")["port"]
@@ -355,7 +357,7 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: Host) -> No
     assert files(fleet.state) == before
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", left_out.params([1], [2], "One worker holds it every time."))
 def test_a_port_of_another_inventory_s_server_is_refused_as_such(
     new_host: Callable[..., Host], workers: int
 ) -> None:
@@ -417,6 +419,7 @@ def test_servers_end_when_their_supervisor_is_killed(fleet: Host) -> None:
     assert actions(fleet.converge(*both(fleet))) == {"a": "start", "b": "start"}
 
 
+@pytest.mark.thorough("The supervisor is killed every time.")
 def test_a_run_at_once_after_the_supervisor_was_killed(fleet: Host) -> None:
     """Servers that have not ended yet are known as ours and waited for."""
     before = fleet.pids()
@@ -426,6 +429,7 @@ def test_a_run_at_once_after_the_supervisor_was_killed(fleet: Host) -> None:
     assert len(fleet.supervisors()) == 1
 
 
+@pytest.mark.thorough("The supervisor is killed every time.")
 def test_a_server_whose_supervisor_died_during_its_start_ends_too(fleet: Host) -> None:
     """Also one that had not yet looked who its parent is."""
     fleet.converge(*both(fleet), state="stopped")
@@ -456,6 +460,7 @@ def test_a_server_that_was_left_to_another_parent_does_not_start(
     assert re.fullmatch("mlflow_entry: .*; .*\\.", told), done.stderr
 
 
+@pytest.mark.thorough("Single kills of the supervisor, of a server and of a stop run every time.")
 def test_killed_at_any_moment_it_converges(fleet: Host) -> None:
     """With kill -9, between all running and all stopped, again and again."""
     generator, servers = random.Random(2), both(fleet)
@@ -474,6 +479,7 @@ def test_killed_at_any_moment_it_converges(fleet: Host) -> None:
             await_(lambda: fleet.processes() == {}, "Supervisor goes on", 5)
 
 
+@pytest.mark.thorough("All are stopped, and started by two runs at once, every time.")
 def test_started_while_an_interrupted_stop_is_still_at_work(fleet: Host) -> None:
     """A run that finds Supervisor shutting down waits for its end."""
     # A request that is not finished makes its server take its time.
@@ -760,7 +766,10 @@ EXPORTED = {
 LOGIN = "machine 127.0.0.1 login ada password s3cr3t\n"
 
 
-@pytest.mark.parametrize("kind", EXPORTED)
+@pytest.mark.parametrize(
+    "kind",
+    left_out.params(list(EXPORTED)[:1], list(EXPORTED)[1:], "Variables are dropped in one place."),
+)
 def test_a_run_takes_nothing_from_the_environment(fleet: Host, kind: str) -> None:
     """Whatever the user who runs the playbook has exported."""
     require_verification_run(log(fleet, "a", **EXPORTED[kind])["runs"][0])

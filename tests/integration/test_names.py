@@ -16,6 +16,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import Host, by_name
 
 # The first test may have to install MLflow.
@@ -110,7 +111,7 @@ def test_a_page_writes_under_the_address_that_is_listened_on(named: Host) -> Non
     assert call("127.0.0.2", server["port"], origin=EVIL)[0] == 403
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", left_out.params([1], [2], "Metrics have two workers."))
 def test_a_server_listens_on_ipv6(named: Host, workers: int) -> None:
     """It is probed, listed, verified and written to its file by one URL."""
     hosts = ["mlflow.example.com"]
@@ -135,6 +136,7 @@ def test_a_server_listens_on_ipv6(named: Host, workers: int) -> None:
     assert named.converge(server | {"host": "0:0:0:0:0:0:0:1"})["changed"] is False
 
 
+@pytest.mark.thorough("A server listens on one IPv6 address every time.")
 def test_a_server_listens_on_all_ipv6_addresses(named: Host) -> None:
     """It is reached under the loopback address, whatever names it has."""
     server = named.server("six", host="::", allowed_hosts=["mlflow.example.com"])
@@ -149,7 +151,10 @@ def counted(text: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-@pytest.mark.parametrize(("name", "workers"), [("metered", 1), ("shared", 2)])
+@pytest.mark.parametrize(
+    ("name", "workers"),
+    left_out.params([("shared", 2)], [("metered", 1)], "Two workers are the harder case."),
+)
 def test_metrics_count_the_requests_of_all_workers(named: Host, name: str, workers: int) -> None:
     """Each worker answers for all, after a restart too; without the setting there are none."""
     server = named.server(name, workers=workers, allowed_hosts=["mlflow.example.com"])

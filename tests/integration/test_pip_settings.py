@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import venv
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import HOST_PYTHON, Modules
 from ansible_collections.mlops.mlflow_aws.tests.parts.package_index import Index, serving
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, Done, run
@@ -128,7 +129,10 @@ def packages(folder: Path) -> set[str]:
 BOTH = {"mlflow-1.0.dist-info", "mlflow_helper-1.0.dist-info"}
 
 
-@pytest.mark.parametrize("setting", MOVED)
+@pytest.mark.parametrize(
+    "setting",
+    left_out.params(list(MOVED)[-1:], list(MOVED)[:-1], "All of them at once run every time."),
+)
 def test_nothing_moves_a_checkouts_environment(user: User, setting: str) -> None:
     """It holds what the lock names, from the index of pip.conf, and nothing lies elsewhere."""
     lines, variables = MOVED[setting]
@@ -137,6 +141,21 @@ def test_nothing_moves_a_checkouts_environment(user: User, setting: str) -> None
     assert packages(user.home / "env") == BOTH
     assert not user.elsewhere.exists()
     assert any(path.endswith(".whl") for path in user.index.asked)
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_uv_installs_as_pip_would(
+    user: User, environment: Callable[..., Path], installer: str
+) -> None:
+    """From the index of pip.conf and nowhere else; where uv fails, pip installs."""
+    uv = environment("lock") / "uv" if installer == "uv" else "/nowhere/uv"
+    done = user.environment(user.settings(LINES, **VARIABLES, MLFLOW_AWS_UV=str(uv)))
+    assert done.code == 0, done.output
+    assert packages(user.home / "env") == BOTH
+    assert not user.elsewhere.exists()
+    assert any(path.endswith(".whl") for path in user.index.asked)
+    (told,) = (user.home / "env").glob("lib/*/site-packages/mlflow-1.0.dist-info/INSTALLER")
+    assert told.read_text().strip() == installer
 
 
 def test_nothing_moves_a_runtime(user: User, modules: Modules) -> None:
@@ -166,6 +185,7 @@ def test_a_variable_comes_before_the_file(user: User) -> None:
     assert user.index.asked == []
 
 
+@pytest.mark.thorough("A runtime that lacks a file is repaired every time, by the same look.")
 def test_an_emptied_environment_is_made_again(user: User) -> None:
     """The stamp alone says nothing: what must be there is looked for, and repaired."""
     environment = user.settings()
@@ -212,6 +232,7 @@ def test_what_is_installed_must_import(user: User, monkeypatch: pytest.MonkeyPat
         )
 
 
+@pytest.mark.thorough("test_isolation.py holds the same for what runs every time.")
 def test_a_python_path_reaches_neither_pip_nor_its_environment(user: User) -> None:
     """A pip, or a module of pip's, on PYTHONPATH is not the one that installs."""
     trap = user.home / "trap"

@@ -85,6 +85,7 @@ def test_artifacts_are_in_the_bucket_below_their_project(team: Team) -> None:
     assert {key.split("/")[0] for key in keys} == {"projects"}
 
 
+@pytest.mark.thorough("deploy runs the same playbooks one after the other.")
 def test_each_playbook_runs_alone(team: Team) -> None:
     """And has nothing to do."""
     for playbook in ("backend", "image", "projects", "servers"):

@@ -218,6 +218,7 @@ def test_engines_that_start_at_once_share_no_network(world: World, two: list[Ser
     assert not any(one.overlaps(theirs) for one in first + second)
 
 
+@pytest.mark.thorough("Two engines at once run every time.")
 def test_an_engine_comes_and_goes_without_a_word_to_the_others(
     two: list[Server], free_ports: Callable[[int], list[int]], world: World
 ) -> None:
@@ -276,6 +277,7 @@ def sentinel() -> Iterator[str]:
             subprocess.run([*table, "-X", "DOCKER"], env=env, capture_output=True, check=False)
 
 
+@pytest.mark.thorough("Two engines at once run every time.")
 def test_what_a_killed_process_leaves_goes_with_the_next_start(
     two: list[Server], free_ports: Callable[[int], list[int]]
 ) -> None:
@@ -303,6 +305,7 @@ def test_what_a_killed_process_leaves_goes_with_the_next_start(
         assert [server.get() for server in two] == [server.name for server in two]
 
 
+@pytest.mark.thorough("Two engines at once run every time.")
 @pytest.mark.parametrize("name", ["end", "cut_off"])
 def test_an_engine_that_starts_again_has_its_network(
     name: str, world: World, free_ports: Callable[[int], list[int]]

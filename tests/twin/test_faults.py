@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     ask,
     await_,
@@ -102,6 +103,7 @@ def check_nothing_lost(team: Team, project: str, said: Any, points: int) -> None
         assert found[run["run_id"]] == set(range(points)), run
 
 
+@pytest.mark.thorough("A client logs through every server of the twin every time.")
 def test_sixty_four_clients_over_a_long_link(team: Team, urls: dict[str, str]) -> None:
     """With 30 ms between server and database not one metric point is lost."""
     team.twin.link.round_trip = 0.03
@@ -115,6 +117,7 @@ def test_sixty_four_clients_over_a_long_link(team: Team, urls: dict[str, str]) -
     check_nothing_lost(team, "demo", said, 30)
 
 
+@pytest.mark.thorough("test_heals_when_the_database_restarts runs every time.")
 def test_a_database_that_restarts_under_load(team: Team, urls: dict[str, str]) -> None:
     """Clients go on by their own retries, the servers by themselves; nothing is lost."""
     before, runs = team.containers(), len(kept(team, "demo"))
@@ -186,6 +189,7 @@ def with_both(team: Team) -> dict[str, Any]:
     return {"mlflow_projects": [*VARIABLES["mlflow_projects"], third]}
 
 
+@pytest.mark.thorough("Two operators at one stack and at one key run every time.")
 @pytest.mark.usefixtures("urls")
 def test_two_operators_at_once(team: Team, tmp_path: Path) -> None:
     """Each ends well, or is told of the other; afterwards all is as the list says."""
@@ -318,7 +322,16 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+# One for each of the account, the region and a secret; the modules meet the others in tests of their own.
+EVERY_TIME = ("no credentials", "wrong region", "deleted secret")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    left_out.params(
+        EVERY_TIME, sorted({*FAULTS} - {*EVERY_TIME}), "Three of the kind run every time."
+    ),
+)
 def test_a_fault_is_one_sentence(team: Team, urls: dict[str, str], fault: str) -> None:
     """It says what to do, shows no password and no traceback, and servers go on."""
     playbook, arrange, sentence = FAULTS[fault]
@@ -342,6 +355,7 @@ def failure(output: str) -> str:
     return "\n".join(one or other for one, other in found)
 
 
+@pytest.mark.thorough("It needs the project of two operators.")
 @pytest.mark.usefixtures("urls")
 def test_after_all_faults_nothing_is_left_to_do(team: Team) -> None:
     """Each was undone, and none left anything."""
@@ -352,6 +366,7 @@ def test_after_all_faults_nothing_is_left_to_do(team: Team) -> None:
 # --- Kills ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough("scripts/quickstart is killed once every time.")
 @pytest.mark.usefixtures("urls")
 def test_killed_at_each_task_that_changes_something(team: Team) -> None:
     """One first run after the other is killed at a later task; then it converges."""

@@ -45,6 +45,7 @@ def sessions(port: int) -> int:
     return sum(one[2].endswith(f":{port:04X}") and one[3] == _ESTABLISHED for one in fields)
 
 
+@pytest.mark.thorough("test_data_api and test_tunnel.py run every time, with the same modules.")
 def test_deploy_without_a_path_to_the_database(
     team: Team,
     mysql_image: str,

@@ -27,6 +27,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client im
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container_spec import LABEL
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine as MachineEngine
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_host import PYTHON, Docker, DockerHost
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
@@ -210,6 +211,7 @@ def test_a_run_takes_nothing_from_its_container_s_environment(
     assert [(run["name"], run["run_id"] != "") for run in runs] == [("a", True)]
 
 
+@pytest.mark.thorough("A server that is down is named every time, with servers as processes.")
 def test_a_paused_server_keeps_no_other_from_its_run(fleet: DockerHost) -> None:
     """It is named with its reason, and the other's run is told."""
     name = fleet.container("b")
@@ -247,6 +249,7 @@ def test_a_new_setting_makes_one_container_anew(fleet: DockerHost) -> None:
     assert traces(SECRET) == []
 
 
+@pytest.mark.thorough("A new setting of one server runs every time, by the same comparison.")
 def test_another_limit_makes_all_containers_anew(fleet: DockerHost) -> None:
     """And the engine has it."""
     before = fleet.ids()
@@ -283,6 +286,7 @@ def test_a_removed_server_leaves_nothing(fleet: DockerHost) -> None:
     assert not fleet.converge(*both(fleet, state="absent"))["changed"]
 
 
+@pytest.mark.thorough("Servers as processes do so every time, by the same plan.")
 def test_unlisted_servers_stop_only_when_asked(fleet: DockerHost) -> None:
     """Their containers stay."""
     before = fleet.ids()
@@ -294,6 +298,7 @@ def test_unlisted_servers_stop_only_when_asked(fleet: DockerHost) -> None:
     assert fleet.info()["b"]["state"] == "stopped"
 
 
+@pytest.mark.thorough("test_ending_all_needs_no_image runs every time.")
 def test_removing_all_takes_what_is_not_listed_too(fleet: DockerHost) -> None:
     """Neither container nor volume is left of it, and its port is remembered."""
     a, b = both(fleet)
@@ -315,6 +320,7 @@ def test_removing_all_takes_what_is_not_listed_too(fleet: DockerHost) -> None:
         assert f"Port {fleet.ports['b']} of project 'a' belonged to 'b'" in said
 
 
+@pytest.mark.thorough("Servers as processes swap ports every time, by the same plan.")
 def test_servers_may_swap_their_ports(fleet: DockerHost) -> None:
     """A port that one of ours gives up is no foreign one."""
     first, second = fleet.ports["a"], fleet.ports["b"]
@@ -392,6 +398,7 @@ def test_a_killed_server_comes_back(fleet: DockerHost) -> None:
     assert fleet.ids() == before
 
 
+@pytest.mark.thorough("A killed server is started every time.")
 def test_a_paused_server_is_started(fleet: DockerHost) -> None:
     """It does not run, whatever the engine calls it."""
     fleet.docker("pause", fleet.container("b"))
@@ -408,6 +415,7 @@ def test_the_host_network(host: DockerHost) -> None:
     assert not host.converge(host.server("a"), docker_network="host")["changed"]
 
 
+@pytest.mark.thorough("The default network and that of the host run every time.")
 def test_a_network_by_name(host: DockerHost) -> None:
     """It must exist; a missing one is told before anything is touched."""
     sentence = host.refuse(host.server("a"), docker_network=host.instance)
@@ -451,6 +459,7 @@ def test_foreign_containers_and_volumes_are_left_alone(fleet: DockerHost) -> Non
     assert fleet.containers() == before
 
 
+@pytest.mark.thorough("Another instance has the port every time.")
 def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: DockerHost) -> None:
     """Who holds it is named: a process, or another's container."""
     before, port = fleet.containers(), fleet.new_ports(1)[0]
@@ -473,7 +482,10 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: DockerHost)
     assert fleet.containers() == before
 
 
-@pytest.mark.parametrize("network", ["bridge", "host"])
+@pytest.mark.parametrize(
+    "network",
+    left_out.params(["bridge"], ["host"], "Servers as processes hold ports in the same way."),
+)
 def test_a_port_of_another_instance_is_refused_as_such(fleet: DockerHost, network: str) -> None:
     """Published, or held by a process in the host's network: by both runtimes, with what to do."""
     port, instance = fleet.new_ports(1)[0], f"t{uuid.uuid4().hex[:8]}"
@@ -601,6 +613,7 @@ def test_a_server_without_enough_memory_is_told(host: DockerHost) -> None:
     )
 
 
+@pytest.mark.thorough("Servers as processes run twice at once every time, under the same lock.")
 def test_two_runs_at_once(host: DockerHost) -> None:
     """Both succeed, one does it."""
     options = host.options(*both(host))
@@ -611,6 +624,7 @@ def test_two_runs_at_once(host: DockerHost) -> None:
     assert set(host.ids()) == set("ab")
 
 
+@pytest.mark.thorough("test_a_killed_server_comes_back and a killed job run every time.")
 def test_killed_at_any_moment_it_converges(host: DockerHost) -> None:
     """With kill -9, between running, changed, stopped and removed, again and again."""
     generator = random.Random(3)
@@ -631,6 +645,7 @@ def test_killed_at_any_moment_it_converges(host: DockerHost) -> None:
             assert found == {}
 
 
+@pytest.mark.thorough("Two servers at once run every time.")
 def test_ten_servers_at_once(host: DockerHost) -> None:
     """All come up together; a second run takes seconds."""
     servers = [host.server(f"p{number}") for number in range(10)]

@@ -393,6 +393,7 @@ def test_the_repository_is_brought_to_its_wanted_state(play: Play) -> None:
     assert changes(play("mlflow_ecr", mlflow_ecr_untagged_days=3)) == [1, 0]
 
 
+@pytest.mark.thorough("A repository is brought to its wanted state every time.")
 def test_a_new_repository_is_encrypted_by_the_key_given(play: Play) -> None:
     """And the second run does not try to change it."""
     key = "arn:aws:kms:eu-central-1:000000000000:key/11111111-2222-3333-4444-555555555555"
@@ -404,6 +405,7 @@ def test_a_new_repository_is_encrypted_by_the_key_given(play: Play) -> None:
     assert changes(play("mlflow_ecr", mlflow_ecr_kms_key=key)) == [0, 0]
 
 
+@pytest.mark.thorough("Two operators at one stack and at one key run every time.")
 def test_two_operators_at_once_get_one_image(play: Play) -> None:
     """Whoever is second finds that it is there."""
     play.place.make_repository()
@@ -462,6 +464,7 @@ def test_a_build_that_fails_shows_its_last_lines(play: Play) -> None:
     assert changes(play("mlflow_image")) == [2, 0]
 
 
+@pytest.mark.thorough("A build that fails runs every time.")
 def test_a_build_that_loses_docker_is_told(play: Play) -> None:
     """Ansible has no message of the module then; the sentence says what may have happened."""
     play.place.make_repository()
@@ -484,6 +487,7 @@ def test_a_build_that_loses_docker_is_told(play: Play) -> None:
     assert sentence.endswith("check that Docker runs and see its log, then run again.")
 
 
+@pytest.mark.thorough("Three pushes that fail run every time.")
 def test_a_push_to_another_registry_is_told(
     play: Play, free_ports: Callable[[int], list[int]], tmp_path: Path
 ) -> None:
@@ -514,6 +518,7 @@ def test_a_token_that_aws_denies_is_told(play: Play) -> None:
     assert "ecr:GetAuthorizationToken" in play.refuse("mlflow_image:read", "mlflow_image:pull")
 
 
+@pytest.mark.thorough("One host pulls every time.")
 def test_hosts_pull_a_few_at_a_time(play: Play) -> None:
     """Hosts of one network do not storm the registry, however many are to be served."""
     place, gauge = play.place, Gauge()

@@ -29,6 +29,7 @@ from urllib.request import Request
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.probe import probe
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import keys
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     AWKWARD,
     HEAD,
@@ -66,6 +67,9 @@ pytestmark = pytest.mark.timeout(600)
 SEARCH = "/api/2.0/mlflow/experiments/search"
 OLDER, NEWER = KNOWN["revisions"][5], "ffffffffffff"
 
+# Several workers are processes of their own, each with its own connections.
+WORKERS = left_out.params([1], [2], "test_every_host_has_the_same_key has two workers.")
+
 
 @pytest.fixture(scope="module")
 def place(
@@ -98,7 +102,7 @@ def reader(place: Place, schema: dict[str, Any]) -> dict[str, Any]:
     return place.identity(schema["name"], RUNTIME, password=AWKWARD)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_follows_the_secret(place: Place, schema: dict[str, Any], workers: int) -> None:
     """A password may hold anything printable; a new one is used without a restart."""
     name = f"mlflow_rotated_{workers}"
@@ -116,7 +120,7 @@ def test_follows_the_secret(place: Place, schema: dict[str, Any], workers: int) 
         assert processes(server.process.pid) == before
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_asks_for_a_new_password_at_once_when_the_old_one_is_refused(
     place: Place, schema: dict[str, Any], workers: int
 ) -> None:
@@ -152,7 +156,9 @@ def test_survives_a_secret_that_goes(place: Place, schema: dict[str, Any]) -> No
     assert "Traceback" not in server.text()
 
 
-@pytest.mark.parametrize("secret_too", [False, True])
+@pytest.mark.parametrize(
+    "secret_too", left_out.params([False], [True], "The user alone is gone every time.")
+)
 def test_says_what_is_behind_a_user_that_is_gone(
     place: Place, schema: dict[str, Any], secret_too: bool
 ) -> None:
@@ -178,7 +184,7 @@ def test_says_what_is_behind_a_user_that_is_gone(
         assert probe(host, int(port), 20).reason == f"HTTP 503: {told}"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_keeps_the_password_to_itself(
     place: Place, schema: dict[str, Any], reader: dict[str, Any], workers: int
 ) -> None:
@@ -216,6 +222,7 @@ def test_removes_what_a_killed_server_left(
     assert list(place.run.iterdir()) == []
 
 
+@pytest.mark.thorough("It waits until idle sessions end.")
 def test_lets_the_database_sleep(
     place: Place, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:
@@ -240,6 +247,9 @@ def test_lets_the_database_sleep(
         assert place.call("health", server.settings).returncode == 1
 
 
+@pytest.mark.thorough(
+    "It waits until idle sessions end; tests/unit/test_entry_health.py has the rest."
+)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_health_remembers_that_the_last_request_failed(
     place: Place,
@@ -320,7 +330,10 @@ def test_a_frozen_database_gives_errors(
         assert experiments(server.url) == {"Default"}
 
 
-@pytest.mark.parametrize("text", ["soon", "0", "-1", "inf", "nan", ""])
+@pytest.mark.parametrize(
+    "text",
+    left_out.params(["soon"], ["0", "-1", "inf", "nan", ""], "Numbers are read in one place."),
+)
 def test_refuses_a_limit_that_is_no_number(
     place: Place, schema: dict[str, Any], reader: dict[str, Any], text: str
 ) -> None:
@@ -607,6 +620,7 @@ def test_a_key_that_cannot_be_read(
     assert "run the projects playbook" in sentence
 
 
+@pytest.mark.thorough("A key that cannot be read is told every time.")
 def test_a_key_that_the_role_may_not_read(
     guarded: Guarded, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:
@@ -715,6 +729,7 @@ def put(url: str, name: str) -> int:
             return error.code
 
 
+@pytest.mark.thorough("test_stack.py has a wrong clock every time.")
 def test_a_wrong_clock_is_told(
     guarded: Guarded, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:
@@ -734,6 +749,7 @@ def test_a_wrong_clock_is_told(
     assert "AWS does not accept the credentials (InvalidClientTokenId)" in place.refuse(content)
 
 
+@pytest.mark.thorough("One schema at a time runs every time, and two runs at once with SQLite.")
 def test_migrates_many_schemas_at_once(place: Place) -> None:
     """Several schemas at once, twice at once: each is migrated once, and all end current."""
     schemas = [place.new_schema(f"mlflow_many_{number}") for number in range(3)]
@@ -886,6 +902,7 @@ def test_a_migration_without_its_secret(place: Place, schema: dict[str, Any]) ->
     assert records[1]["error"] == ""
 
 
+@pytest.mark.thorough("It needs another MySQL with other settings.")
 def test_the_binary_log(
     place: Place, mysql_image: str, free_ports: Callable[[int], list[int]]
 ) -> None:

@@ -739,6 +739,7 @@ def converge(
     )
 
 
+@pytest.mark.thorough("test_a_killed_run_frees_the_lock kills four runs every time.")
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_any_statement_it_converges(after: bool, place: Place) -> None:
     """The next run does what is left; passwords and their recorded versions agree throughout."""

@@ -228,6 +228,7 @@ def cut(bastion: Sshd) -> Iterator[None]:
         os.kill(listener, signal.SIGCONT)
 
 
+@pytest.mark.thorough("It waits for a minute; test_it_is_built_again cuts the tunnel every time.")
 def test_a_minute_without_it_loses_nothing(laptop: Laptop) -> None:
     """A client that logs goes on by its own retries, the server by itself; every point is there."""
     with laptop.place.serve(laptop.settings()) as server:
