@@ -132,7 +132,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import ecr, tags
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import context, ecr, tags
 
 
 def main() -> None:
@@ -184,7 +184,7 @@ def _wanted(params: dict[str, t.Any]) -> tuple[tags.Description, str]:
     """Return which MLflow the folder holds, and the tag of the image made of it."""
     folder = Path(params["path"])
     described = tags.describe(folder)
-    files = tags.read_context(folder)
+    files = context.read(folder)
     tag = tags.image_tag(described.version, files, params["build_args"], params["platforms"])
     return described, tag
 

@@ -709,7 +709,7 @@ def test_a_job_without_its_image_is_told(jobs: Jobs) -> None:
 
 JOB = """
 import sys
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 how = dict(binds={}, network="none", user="", environment={}, timeout=60)
 Engine(sys.argv[1]).run_once(sys.argv[2], ["describe"], {"request.json": "{}"}, **how)
 """

@@ -160,7 +160,7 @@ def test_only_the_repository_is_looked_for_where_no_folder_is_given(place: Place
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"path": "/nowhere"}, "does not tell which MLflow the image holds"),
+        ({"path": "/nowhere"}, "does not say which MLflow the image holds"),
         ({"platforms": ["amd64"]}, "write platforms like linux/amd64"),
         (
             {"platforms": ["linux/amd64", "linux/arm64"], "builder": "classic"},
