@@ -59,8 +59,8 @@ def read(folder: Path) -> dict[str, File]:
         }
     except OSError as error:
         raise MlflowError(
-            f"{error.filename} cannot be read ({error.strerror}), but the image is built from it: correct "
-            f"its permissions, or {folder / LIST}."
+            f"{error.filename} cannot be read ({error.strerror}), but the image is built from it: check "
+            f"mlflow_image_path, {LIST} in that folder, and the permissions."
         ) from error
     if DOCKERFILE not in files:
         raise MlflowError(

@@ -79,8 +79,8 @@ def image_tag(
     return f"{version}-{hashlib.sha256(text).hexdigest()[:_HASH_LETTERS]}"
 
 
-def require_platforms(platforms: t.Sequence[str], builder: str) -> None:
-    """Refuse a platform that is none, and more of them than the builder can make."""
+def require_platforms(platforms: t.Sequence[str]) -> None:
+    """Refuse what is not a platform, and none at all."""
     for platform in platforms:
         if not _PLATFORM.fullmatch(platform):
             raise MlflowError(
@@ -88,8 +88,13 @@ def require_platforms(platforms: t.Sequence[str], builder: str) -> None:
             )
     if not platforms:
         raise MlflowError("mlflow_image_platforms is empty: name one such as linux/amd64.")
-    if builder == "classic" and len(set(platforms)) > 1:
+
+
+def require_builder(platforms: t.Sequence[str], builder: str) -> None:
+    """Refuse more platforms than a builder can build."""
+    number = len(set(platforms))
+    if builder == "classic" and number > 1:
         raise MlflowError(
-            f"The classic builder makes one platform, and mlflow_image_platforms names {len(set(platforms))} "
+            f"The classic builder builds one platform, and mlflow_image_platforms names {number} "
             "(" + ", ".join(platforms) + "): install Docker's buildx plugin, or name one."
         )

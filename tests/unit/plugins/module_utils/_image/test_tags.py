@@ -130,7 +130,13 @@ def test_platforms_that_cannot_be_built_are_refused(
 ) -> None:
     """Before anything is built."""
     if sentence is None:
-        tags.require_platforms(platforms, builder)
+        require(platforms, builder)
         return
     with pytest.raises(MlflowError, match=sentence):
-        tags.require_platforms(platforms, builder)
+        require(platforms, builder)
+
+
+def require(platforms: list[str], builder: str) -> None:
+    """Check platforms as a build does."""
+    tags.require_platforms(platforms)
+    tags.require_builder(platforms, builder)
