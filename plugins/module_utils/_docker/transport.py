@@ -120,8 +120,8 @@ class Transport:
         nothing for idle seconds. What a line says of errors is the caller's to judge.
         """
         deadline = time.monotonic() + timeout
+        first = min(timeout, idle or timeout)
         try:
-            first = min(timeout, idle or timeout)
             with self._open(action, "POST", path, query, body, headers, first) as (answer, socket):
                 rest = b""
                 while True:
@@ -137,7 +137,8 @@ class Transport:
                     if not data:
                         return
         except Overdue:
-            raise Overdue(action, min(timeout, idle or timeout), advice) from None
+            is_over = time.monotonic() >= deadline
+            raise Overdue(action, timeout if is_over else first, advice) from None
 
     @contextlib.contextmanager
     def _open(
