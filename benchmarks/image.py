@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.benchmarks import _bench
-from ansible_collections.mlops.mlflow_aws.tests.parts import server_program
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import context
 
 RECIPE = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN python3 -m venv /opt/mlflow"
 INSTALL = " && /opt/mlflow/bin/pip install --no-cache-dir --quiet mlflow=={} {}\n"
@@ -50,7 +50,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "Dockerfile").write_text(RECIPE + INSTALL.format(number, DRIVERS))
         stock = build(Path(folder), base, f"{PREFIX}:stock")
-        ours = build(server_program.make_context(Path(folder)), base, f"{PREFIX}:ours")
+    with tempfile.TemporaryDirectory() as folder:
+        context.write(context.read(docker), Path(folder))
+        ours = build(Path(folder), base, f"{PREFIX}:ours")
     _bench.report("image", ours, stock, "MiB", 0.45)
 
 

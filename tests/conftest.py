@@ -194,20 +194,20 @@ def mysql_image(engine: Engine) -> str:
 
 
 @pytest.fixture(scope="session")
-def server_image(
-    engine: Engine, base_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def server_image(engine: Engine, base_image: str) -> Iterator[str]:
     """Return the image of docker/, built by the classic builder."""
-    from ansible_collections.mlops.mlflow_aws.tests.parts import base_images, server_program
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import context
+    from ansible_collections.mlops.mlflow_aws.tests.parts import base_images
 
     name = f"mlflow-image-test:{uuid.uuid4().hex[:12]}"
     command = ["docker", "build", "--network", "host", "--tag", name]
     for argument in (f"BASE_IMAGE={base_image}", "REVISION=0123abc"):
         command += ["--build-arg", argument]
     # Another lane may build the same, and then this one finds all layers.
-    with base_images.alone():
+    with base_images.alone(), tempfile.TemporaryDirectory() as folder:
+        context.write(context.read(support.CHECKOUT / "docker"), Path(folder))
         support.run(
-            [*command, str(server_program.make_context(tmp_path_factory.mktemp("image")))],
+            [*command, folder],
             cwd=support.CHECKOUT,
             env=os.environ | engine.environment | {"DOCKER_BUILDKIT": "0"},
             timeout=1800,

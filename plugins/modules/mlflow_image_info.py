@@ -9,156 +9,85 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mlflow_image_info
-short_description: Tell which image the servers run, and whether it is in ECR
+short_description: Look up the MLflow image in Amazon ECR
 version_added: 0.2.0
 description:
   - Computes the tag of the image that is built from a folder, which is MLflow's version and a hash of everything that
     goes into the build, and looks it up in an ECR repository.
-  - So nothing is built or pushed without cause, and deployments can name the image by its digest.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 seealso:
-  - module: mlops.mlflow_aws.mlflow_ecr_login
+  - module: mlops.mlflow_aws.mlflow_image
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.attributes.info
   - mlops.mlflow_aws.aws
+  - mlops.mlflow_aws.image
 options:
   path:
     description:
-      - The folder that the image is built from, with C(Dockerfile) and C(mlflow.json).
-      - Without it only the repository is looked for.
+      - Path to the folder that the image is built from, with C(Dockerfile) and C(mlflow.json).
     type: path
-  programs:
-    description:
-      - Path to the folder with the server's program, C(programs/server) of the collection, which the image is built
-        from as well, as C(server) in O(path). Files that O(path) has itself in C(server) replace it.
-      - If unset, O(path) is all that the image is built from.
-    type: path
-  repository:
-    description: Name of the ECR repository.
-    type: str
     required: true
-  registry:
-    description: Host, with port if need be, under which Docker finds the registry, where that is not ECR's own.
-    type: str
-    default: ""
-  build_args:
-    description:
-      - Values for the C(ARG) lines of the C(Dockerfile). Part of the tag, except for those that only say how to reach
-        the network, which are the proxies' and those that start with C(PIP_).
-      - They are no place for secrets.
-    type: dict
-    default: {}
-  platforms:
-    description: Platforms that the image is built for. Part of the tag.
-    type: list
-    elements: str
-    default: [linux/amd64]
-  builder:
-    description: What builds the image; V(auto) is V(buildx) where the C(docker) command has it, else V(classic).
-    type: str
-    choices: [auto, buildx, classic]
-    default: auto
-  token:
-    description: Whether to return a user and password for the registry. Give the task C(no_log) then.
-    type: bool
-    default: false
 """
 
 EXAMPLES = r"""
-- name: Look for the image in ECR
+- name: Look up the image
   mlops.mlflow_aws.mlflow_image_info:
     path: docker
-    programs: programs/server
     repository: mlflow
-  register: found
+  register: result
 """
 
 RETURN = r"""
 image:
   description: The image.
-  returned: when O(path) is given
-  type: dict
-  contains:
-    tag:
-      description: Its tag.
-      type: str
-    exists:
-      description: Whether the repository holds it.
-      type: bool
-    digest:
-      description: Its digest, empty where the repository does not hold it.
-      type: str
-    reference:
-      description: How Docker names it by digest; by tag where the repository does not hold it.
-      type: str
-    address:
-      description: Where Docker finds the repository; the bare name where there is none yet.
-      type: str
-    registry:
-      description: The registry's host.
-      type: str
-    version:
-      description: MLflow's version.
-      type: str
-    head:
-      description: The newest schema revision that its MLflow knows.
-      type: str
-    revisions:
-      description: All schema revisions that its MLflow knows.
-      type: list
-      elements: str
-repository:
-  description: The repository.
   returned: success
   type: dict
   contains:
-    name:
-      description: Its name.
+    tag:
+      description: Tag of the image.
       type: str
     exists:
-      description: Whether it is there.
+      description: Whether the image is in the repository.
       type: bool
-builder:
-  description: What builds the image here, V(buildx) or V(classic).
-  returned: when O(path) is given
-  type: str
-username:
-  description: User for the registry.
-  returned: when O(token) is true
-  type: str
-password:
-  description: Password for the registry, of use for twelve hours.
-  returned: when O(token) is true
-  type: str
+    digest:
+      description: Digest of the image, empty if it is not in the repository.
+      type: str
+    reference:
+      description: Image reference by digest, or by tag if the image is not in the repository.
+      type: str
+    address:
+      description: Where Docker finds the repository; the bare name if there is none yet.
+      type: str
+    registry:
+      description: Host of the registry, empty if there is no repository yet.
+      type: str
+    version:
+      description: Version of MLflow.
+      type: str
+    head:
+      description: Newest schema revision that this MLflow knows.
+      type: str
+    revisions:
+      description: All schema revisions that this MLflow knows.
+      type: list
+      elements: str
 """
 
 import typing as t
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import ecr, tags
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import wanted
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "path": {"type": "path"},
-            "programs": {"type": "path"},
-            "repository": {"type": "str", "required": True},
-            "registry": {"type": "str", "default": ""},
-            "build_args": {"type": "dict", "default": {}},
-            "platforms": {"type": "list", "elements": "str", "default": ["linux/amd64"]},
-            "builder": {
-                "type": "str",
-                "choices": ["auto", "buildx", "classic"],
-                "default": "auto",
-            },
-            # It asks for the secret and is none.
-            "token": {"type": "bool", "default": False, "no_log": False},
+            "path": {"type": "path", "required": True},
+            **wanted.ARGUMENTS,
             **_aws.ARGUMENTS,
         },
         supports_check_mode=True,
@@ -169,49 +98,10 @@ def main() -> None:
 
 
 def _work(module: AnsibleModule) -> dict[str, t.Any]:
-    """Look for the repository and the image."""
-    params = module.params
-    client = _aws.client(params, "ecr")
-    uri = ecr.find_repository(client, params["repository"])
-    result: dict[str, t.Any] = {
-        "changed": False,
-        "repository": {"name": params["repository"], "exists": bool(uri)},
-    }
-    if params["path"]:
-        result["builder"] = ecr.find_builder(params["builder"])
-        tags.require_platforms(params["platforms"], result["builder"])
-        described, tag = _wanted(params)
-        result["image"] = {**_image(client, params, uri, tag), **described._asdict()}
-    if params["token"]:
-        username, password, _host = ecr.fetch_token(client)
-        result.update(username=username, password=password)
-    return result
-
-
-def _wanted(params: dict[str, t.Any]) -> tuple[tags.Description, str]:
-    """Return which MLflow the folder holds, and the tag of the image made of it."""
-    folder = Path(params["path"])
-    described = tags.describe(folder)
-    files = tags.read_context(folder)
-    if params["programs"]:
-        files = {**tags.read_programs(Path(params["programs"])), **files}
-    tag = tags.image_tag(described.version, files, params["build_args"], params["platforms"])
-    return described, tag
-
-
-def _image(client: t.Any, params: dict[str, t.Any], uri: str, tag: str) -> dict[str, t.Any]:
-    """Return how Docker names the image, and whether the repository holds it."""
-    name = params["repository"]
-    digest = ecr.find_digest(client, name, tag) if uri else ""
-    address = ecr.repository_address(uri, name, params["registry"])
-    return {
-        "tag": tag,
-        "exists": bool(digest),
-        "digest": digest,
-        "reference": f"{address or name}@{digest}" if digest else f"{address or name}:{tag}",
-        "address": address or name,
-        "registry": ecr.host_of(address.partition("/")[0]),
-    }
+    """Look up the image."""
+    image = wanted.read(module.params)
+    found = wanted.look_up(_aws.client(module.params, "ecr"), image)
+    return {"changed": False, "image": found.record()}
 
 
 if __name__ == "__main__":

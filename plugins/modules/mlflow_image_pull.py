@@ -9,14 +9,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mlflow_image_pull
-short_description: Make sure that a host's Docker engine has an image
+short_description: Pull an image on a host
 version_added: 0.2.0
 description:
-  - Pulls an image from its registry where the engine does not have it, by digest.
-  - The registry's password reaches the engine alone and is kept in no file.
+  - Pulls an image from its registry if the host's Docker engine does not have it.
+  - The registry's password is sent to the engine and is not written to any file.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 seealso:
+  - module: mlops.mlflow_aws.mlflow_ecr_token
   - module: mlops.mlflow_aws.mlflow_server
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
@@ -29,27 +30,27 @@ attributes:
 options:
   image:
     description:
-      - The image, best as C(NAME@sha256:DIGEST).
-      - One that is named by a tag is not pulled again where the engine has any image of that name and tag.
+      - Image reference, preferably C(NAME@sha256:DIGEST).
+      - A reference by tag is not pulled again if the engine has an image of that name and tag.
     type: str
     required: true
   registry_username:
-    description: User of the registry; Amazon ECR knows only V(AWS).
+    description: User for the registry; for Amazon ECR always V(AWS).
     type: str
     default: AWS
   registry_password:
-    description: Password or token of the registry, as M(mlops.mlflow_aws.mlflow_image_info) returns one for Amazon
-      ECR; without it the registry is asked as nobody.
+    description: Password for the registry, such as a token from M(mlops.mlflow_aws.mlflow_ecr_token). If unset, pulls
+      anonymously.
     type: str
     default: ""
   timeout:
-    description: Seconds in which the image must be there.
+    description: Timeout in seconds for the pull.
     type: int
     default: 900
 """
 
 EXAMPLES = r"""
-- name: Have the image on this host
+- name: Pull the image
   mlops.mlflow_aws.mlflow_image_pull:
     image: "{{ image }}"
   vars:
@@ -63,18 +64,19 @@ image:
   type: dict
   contains:
     reference:
-      description: How it was named.
+      description: Image reference, as it was given.
       type: str
     id:
-      description: The engine's id of it, empty in check mode where it would be pulled.
+      description: ID of the image in the engine, empty in check mode if it would be pulled.
       type: str
     present:
-      description: Whether it is there; false only in check mode.
+      description: Whether the image is on the host; false only in check mode.
       type: bool
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import images
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 
 
@@ -94,16 +96,15 @@ def main() -> None:
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
-    """Look for the image and pull it where it is missing."""
+    """Look for the image, and pull it if it is missing."""
     params = module.params
     engine = Engine(params["docker_host"])
     name = params["image"]
     found = engine.image(name)
     missing = found is None
     if missing and not module.check_mode:
-        engine.pull(
-            name, params["registry_username"], params["registry_password"], params["timeout"]
-        )
+        login = images.Login(params["registry_username"], params["registry_password"])
+        images.pull(engine, name, login, params["timeout"])
         found = engine.image(name)
     return {
         "changed": missing,

@@ -33,12 +33,13 @@ RECORDS = {
     "Project record": ("filter", "mlflow_project_records", "_value"),
     "Backend record": ("module", "mlflow_local_backend", "backend"),
     "Installation record": ("module", "mlflow_installation", "installation"),
+    "Image record": ("module", "mlflow_image_info", "image"),
     "Schema record": ("module", "mlflow_sqlite_migration", "schemas"),
     "Server record": ("module", "mlflow_server", "servers"),
     "Verification record": ("module", "mlflow_run", "runs"),
 }
 # Each holds one sentence for the user.
-ERRORS = {"EntryError", "MlflowError", "Problem"}
+ERRORS = {"DockerError", "EntryError", "LostConnection", "MlflowError", "Problem", "Unreachable"}
 # What in a message's text is distinctive, and how much of it a page must quote.
 LETTERS, QUOTED = 8, 20
 

@@ -1,11 +1,10 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server's program of the checkout: as the modules get it, and as an image is built from it."""
+"""The server's program of the checkout: as the modules get it."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,11 +28,3 @@ def installation_files() -> dict[str, object]:
         "requirements": [lock.read_text(encoding="utf-8").rstrip() for lock in locks],
         "programs": programs | {"mlflow.json": known},
     }
-
-
-def make_context(folder: Path) -> Path:
-    """Create the build context of the image, as the role mlflow_image does; returns it."""
-    context = folder / "context"
-    shutil.copytree(DOCKER, context)
-    shutil.copytree(SERVER, context / "server")
-    return context

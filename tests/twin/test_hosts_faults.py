@@ -227,7 +227,7 @@ def test_two_operators_roll_while_hosts_are_down(hosts: Boxes, clients: Clients)
     assert hosts.containers() == before
     tables = [table(roll.end()) for roll in rolls]
     for told in tables:
-        assert "Docker does not run on this host: there is no socket " in told["box failed"][0]
+        assert "Docker is not running on this host: there is no socket " in told["box failed"][0]
     assert "ok" in [told["metal"][2] for told in tables], tables
     counts = changes(hosts.play("servers", **ROLLED))
     assert (counts["box"] > 0, counts["metal"]) == (True, 0)

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: what a container of ours is made of, purely.
+"""Private to mlops.mlflow_aws: the specification of our containers, as pure functions.
 
 The image's root stays read-only. What a container needs to know comes in files in a volume,
-because variables and arguments show in `docker inspect`; what it must hide lies on a tmpfs.
+because `docker inspect` shows variables and arguments; secrets are kept on a tmpfs.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SETTINGS_PATH = f"{VOLUME_PATH}/settings.json"
 IMAGE_USER = "65532:65532"
 _PRIVATE_PATH = "/run/mlflow"
 _HOME = "/home/mlflow"
-# A limit: files of metrics, of each worker, take what they need.
+# An upper bound: the metrics files of each worker take what they need.
 _PRIVATE_BYTES = 16 << 20
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "4"}
 _STOP_SECONDS = 60
-# Docker's own least.
+# Docker's own minimum.
 _LEAST_MEMORY = 6 << 20
 _UNITS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30}
 
@@ -38,8 +38,8 @@ _UNITS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30}
 class Spec(t.NamedTuple):
     """One container: image and command, its volume's name, user (UID:GID), network and limits.
 
-    binds: folders of the host by the path at which the container reads them; memory: bytes, 0
-    for no limit; processes: how many, threads included.
+    binds: (source, target) of folders mounted read-only; memory: bytes, 0 for no limit; processes:
+    upper bound, threads included.
     """
 
     image: str
@@ -60,12 +60,11 @@ def creation(
     *,
     restart: bool = False,
 ) -> dict[str, t.Any]:
-    """Return the body of Docker's request to make a container.
+    """Return the body of Docker's request to create a container.
 
     publish: the host's address and the port to publish there; the port is the same inside.
     restart: whether the engine starts it again when it ends, and after a reboot.
     """
-    uid, gid = spec.user.split(":")
     # No more than a server needs: names and paths, no secret, as `docker inspect` shows them.
     environment = {
         "HOME": _HOME,
@@ -74,6 +73,26 @@ def creation(
         "TMPDIR": f"{VOLUME_PATH}/tmp",
         **dict(spec.environment),
     }
+    host = _host_config(spec, restart)
+    body: dict[str, t.Any] = {
+        "Image": spec.image,
+        "Cmd": list(spec.command),
+        "User": spec.user,
+        "Env": [f"{name}={text}" for name, text in sorted(environment.items())],
+        "Labels": dict(labels),
+        "StopTimeout": _STOP_SECONDS,
+        "HostConfig": host,
+    }
+    if publish:
+        address, port = publish
+        body["ExposedPorts"] = {f"{port}/tcp": {}}
+        host["PortBindings"] = {f"{port}/tcp": [{"HostIp": address, "HostPort": str(port)}]}
+    return body
+
+
+def _host_config(spec: Spec, restart: bool) -> dict[str, t.Any]:
+    """Return what a container may use of its host, and how it is confined."""
+    uid, gid = spec.user.split(":")
     host: dict[str, t.Any] = {
         "NetworkMode": spec.network,
         "RestartPolicy": {"Name": "unless-stopped" if restart else "no"},
@@ -103,26 +122,13 @@ def creation(
     if spec.memory:
         # The same number for both means no swap on top.
         host.update(Memory=spec.memory, MemorySwap=spec.memory)
-    body: dict[str, t.Any] = {
-        "Image": spec.image,
-        "Cmd": list(spec.command),
-        "User": spec.user,
-        "Env": [f"{name}={text}" for name, text in sorted(environment.items())],
-        "Labels": dict(labels),
-        "StopTimeout": _STOP_SECONDS,
-        "HostConfig": host,
-    }
-    if publish:
-        address, port = publish
-        body["ExposedPorts"] = {f"{port}/tcp": {}}
-        host["PortBindings"] = {f"{port}/tcp": [{"HostIp": address, "HostPort": str(port)}]}
-    return body
+    return host
 
 
 def archive(files: t.Mapping[str, str], user: str) -> bytes:
     """Return a tar archive of files for a volume, readable by the container's user alone.
 
-    It holds the folder for temporary files, too: the volume's own may belong to another user.
+    It contains the folder for temporary files, too: the volume's own may belong to another user.
     """
     uid, gid = map(int, user.split(":"))
     stream = io.BytesIO()
@@ -138,25 +144,25 @@ def archive(files: t.Mapping[str, str], user: str) -> bytes:
 
 
 def aws_access(folder: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return binds and environment that give a container the host's AWS configuration folder."""
+    """Return binds and environment that give a container the host's AWS config directory."""
     if not folder:
         return {}, {}
     target = f"{_HOME}/.aws"
     return {folder: target}, {
         "AWS_CONFIG_FILE": f"{target}/config",
         "AWS_SHARED_CREDENTIALS_FILE": f"{target}/credentials",
-        # Where the folder says who we are, an EC2 role must not, and elsewhere its lookup hangs.
+        # The folder has the identity, not an EC2 role, whose lookup hangs elsewhere.
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
 
 def aws_folder(given: str | None) -> str:
-    """Return the full path of the host's AWS configuration folder, empty where none is given."""
+    """Return the full path of the host's AWS config directory, empty if unset."""
     return paths.host_path("mlflow_server_aws_config_dir", given) if given else ""
 
 
 def container_user(given: str, aws_config_dir: str, rootless: bool) -> str:
-    """Return the user (UID:GID) of a container: given, else who may read the AWS folder, else the image's.
+    """Return the user (UID:GID) of a container: given, else the AWS directory's owner, else the image's.
 
     The same on each run, whoever runs it: another user would mean another container.
     """
@@ -164,7 +170,7 @@ def container_user(given: str, aws_config_dir: str, rootless: bool) -> str:
     if given:
         match = re.fullmatch(r"(\d+)(?::(\d+))?", given)
         if not match:
-            raise MlflowError(f"container_user is {given!r}: write numbers, as UID or UID:GID.")
+            raise MlflowError(f"container_user is {given!r}: write numbers as UID or UID:GID.")
         return f"{match.group(1)}:{match.group(2) or match.group(1)}"
     if owner is None:
         return IMAGE_USER
@@ -175,14 +181,14 @@ def container_user(given: str, aws_config_dir: str, rootless: bool) -> str:
         return f"{owner.st_uid}:{owner.st_gid}"
     if owner.st_mode & 0o005 != 0o005:
         raise MlflowError(
-            f"aws_config_dir {aws_config_dir} is for root alone, and containers do not run as root: give it "
-            "to another user by chown, or set container_user to one who may read it."
+            f"aws_config_dir {aws_config_dir} is readable by root only, and containers do not run as root: "
+            "chown it to another user, or set container_user to one who can read it."
         )
     return IMAGE_USER
 
 
 def _folder(path: str) -> os.stat_result:
-    """Return what the system knows of a folder."""
+    """Return the status of a folder; raises MlflowError where there is none."""
     reason = "it is not a folder"
     try:
         found = os.stat(path)
@@ -191,7 +197,7 @@ def _folder(path: str) -> os.stat_result:
     except OSError as error:
         reason = str(error.strerror)
     raise MlflowError(
-        f"aws_config_dir {path} cannot be used: {reason}: correct it, or leave it empty where the host "
+        f"aws_config_dir {path} cannot be used: {reason}: correct it, or leave it empty if the host "
         "itself has an AWS identity."
     )
 

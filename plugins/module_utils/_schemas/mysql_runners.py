@@ -10,7 +10,7 @@ import tempfile
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec, jobs
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
@@ -73,7 +73,8 @@ class DockerRunner:
         """Return MLflow's records; the request lies in the container's own volume for that long."""
         binds, environment = container_spec.aws_access(self._aws_config_dir)
         rootless = bool(self._aws_config_dir) and self._engine.rootless
-        answer = self._engine.run_once(
+        answer = jobs.run_once(
+            self._engine,
             self._image,
             [VERB, f"{container_spec.VOLUME_PATH}/{_REQUEST}"],
             {_REQUEST: json.dumps(request)},

@@ -22,14 +22,12 @@ import time
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import (
-    Engine,
-    reference,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container_spec import (
     LABEL,
     VOLUME_PATH,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.references import reference
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (

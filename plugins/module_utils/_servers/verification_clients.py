@@ -14,6 +14,7 @@ import json
 import typing as t
 import urllib.parse
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import jobs
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container_spec import (
     VOLUME_PATH,
@@ -93,7 +94,8 @@ class ContainerClient:
             # A port is the same inside, where each server listens on all addresses.
             port = urllib.parse.urlsplit(request.url).port
             inside = request._replace(url=f"http://127.0.0.1:{port}")
-        ran = self._engine.run_once(
+        ran = jobs.run_once(
+            self._engine,
             self._image,
             ["prove", f"{VOLUME_PATH}/{_REQUEST}"],
             {_REQUEST: _document([inside], experiment, timeout)},

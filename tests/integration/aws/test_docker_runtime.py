@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import (
-    Engine,
-    EngineError,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container_spec import LABEL
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.errors import EngineError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.jobs import run_once
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
 from ansible_collections.mlops.mlflow_aws.tests import left_out
@@ -534,13 +533,16 @@ def test_a_missing_image_is_told_before_anything_is_touched(fleet: DockerHost) -
         ({"memory": "1q"}, "memory is '1q': write a size of 6m or more"),
         ({"container_user": "mlflow"}, "container_user is 'mlflow': write numbers"),
         ({"aws_config_dir": "/nonexistent"}, "aws_config_dir /nonexistent cannot be used: No such"),
-        ({"docker_host": "unix:///nonexistent.sock"}, "Docker does not run on this host: there is"),
+        (
+            {"docker_host": "unix:///nonexistent.sock"},
+            "Docker is not running on this host: there is",
+        ),
         (
             {"docker_host": "tcp://127.0.0.1:2375"},
             "mlflow_server_docker_host is tcp://127.0.0.1:2375: servers run",
         ),
         ({"docker_instance": "A B"}, "docker_instance is 'A B': write small letters"),
-        ({"image": "a b"}, "'a b' is no image reference: write NAME@sha256:DIGEST"),
+        ({"image": "a b"}, "'a b' is not a valid image reference: write NAME@sha256:DIGEST"),
     ],
 )
 def test_bad_input_is_told(fleet: DockerHost, more: dict[str, str], sentence: str) -> None:
@@ -578,7 +580,7 @@ def test_the_aws_folder_is_read_by_its_owner(host: DockerHost, tmp_path: Path) -
     ]
     os.chown(folder, 0, 0)
     sentence = host.refuse(host.server("a"), aws_config_dir=str(folder))
-    assert sentence.startswith(f"aws_config_dir {folder} is for root alone, and containers do not ")
+    assert sentence.startswith(f"aws_config_dir {folder} is readable by root only, and containers ")
 
 
 def test_a_server_that_dies_at_start_tells_why_while_others_come_up(host: DockerHost) -> None:
@@ -675,7 +677,8 @@ class Jobs:
 
     def run(self, program: str, timeout: float = 60, **files: str) -> Any:
         """Run the entry point, which the image starts, over a program put where it looks first."""
-        return self.engine.run_once(
+        return run_once(
+            self.engine,
             self.image,
             [program],
             files,
@@ -726,9 +729,10 @@ def test_a_job_without_its_image_is_told(jobs: Jobs) -> None:
 
 JOB = """
 import sys
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.jobs import run_once
 how = dict(binds={}, network="none", user="", environment={}, timeout=60)
-Engine(sys.argv[1]).run_once(sys.argv[2], ["describe"], {"request.json": "{}"}, **how)
+run_once(Engine(sys.argv[1]), sys.argv[2], ["describe"], {"request.json": "{}"}, **how)
 """
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
     run,
     short_folder,
 )
+from botocore.exceptions import ClientError
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -82,7 +84,7 @@ class Place:
         )
 
     def options(self, **more: Any) -> dict[str, Any]:
-        """Return the options of mlflow_image_info."""
+        """Return the options of mlflow_image_info and mlflow_image."""
         return {
             "path": str(self.context),
             "repository": self.name,
@@ -91,10 +93,15 @@ class Place:
             **more,
         }
 
+    def call(self, module: str, options: dict[str, Any], **how: Any) -> dict[str, Any]:
+        """Run a module on the control node, which must succeed."""
+        how = {"python": sys.executable, **self.aws.environment(), **how}
+        return self.modules.call(module, options, **how)
+
     def info(self, **more: Any) -> dict[str, Any]:
-        """Run mlflow_image_info, which must succeed."""
-        how: dict[str, Any] = {"python": sys.executable, **self.aws.environment()}
-        return self.modules.call("mlflow_image_info", self.options(**more), **how)
+        """Run mlflow_image_info, which must succeed; return the image."""
+        image: dict[str, Any] = self.call("mlflow_image_info", self.options(**more))["image"]
+        return image
 
     def images(self) -> list[dict[str, Any]]:
         """Return what the repository holds, as AWS tells it."""
@@ -112,72 +119,79 @@ def place(modules: Modules, aws: Ministack, tmp_path: Path) -> Place:
     return made
 
 
-def test_an_image_is_looked_for_before_there_is_a_repository(place: Place) -> None:
+def test_an_image_is_looked_up_before_there_is_a_repository(place: Place) -> None:
     """The tag is known all the same, as a first check mode run needs it."""
-    found = place.info()
-    assert not found["changed"]
-    assert found["repository"] == {"name": place.name, "exists": False}
-    image = found["image"]
+    image = place.info()
     assert re.fullmatch(r"3\.17\.2-[0-9a-f]{12}", image["tag"])
     assert (image["exists"], image["digest"]) == (False, "")
     assert image["reference"] == f"{place.registry}/{place.name}:{image['tag']}"
     assert {key: image[key] for key in DESCRIPTION} == DESCRIPTION
+    assert place.info(registry="")["registry"] == ""
+    # As it comes from the command line.
+    several = ["linux/amd64", "linux/arm64"]
+    tags = {place.info(platforms=form)["tag"] for form in (several, ",".join(several))}
+    assert len(tags - {image["tag"]}) == 1
 
 
 def test_an_empty_repository_holds_no_image(place: Place) -> None:
-    """Its address is ECR's own, where no other is given."""
+    """Its address is ECR's own, if no other is given."""
     place.make_repository()
-    found = place.info(registry="")
-    assert found["repository"]["exists"]
-    assert not found["image"]["exists"]
-    assert found["image"]["registry"] == "000000000000.dkr.ecr.eu-central-1.amazonaws.com"
-    assert found["image"]["address"] == f"{found['image']['registry']}/{place.name}"
+    image = place.info(registry="")
+    assert not image["exists"]
+    assert image["registry"] == "000000000000.dkr.ecr.eu-central-1.amazonaws.com"
+    assert image["address"] == f"{image['registry']}/{place.name}"
 
 
 def test_an_image_is_named_by_its_digest(place: Place) -> None:
     """Once it is there, under its tag."""
     place.make_repository()
-    tag = place.info()["image"]["tag"]
     put = place.aws.client("ecr").put_image(
-        repositoryName=place.name, imageTag=tag, imageManifest='{"schemaVersion": 2}'
+        repositoryName=place.name,
+        imageTag=place.info()["tag"],
+        imageManifest='{"schemaVersion": 2}',
     )
     digest = put["image"]["imageId"]["imageDigest"]
-    image = place.info()["image"]
+    image = place.info()
     assert (image["exists"], image["digest"]) == (True, digest)
     assert image["reference"] == f"{place.registry}/{place.name}@{digest}"
     (place.context / "Dockerfile").write_text("FROM scratch\n")
-    assert not place.info()["image"]["exists"]
+    assert not place.info()["exists"]
 
 
-def test_only_the_repository_is_looked_for_where_no_folder_is_given(place: Place) -> None:
-    """And a token is given to whom asks for one."""
-    found = place.info(path=None, token=True)
-    assert "image" not in found
-    assert (found["username"], found["password"]) == ("AWS", TOKENS[0])
-    assert "password" not in place.info(path=None)
+def test_a_token_is_given_for_the_registry(place: Place) -> None:
+    """In check mode, too, as nothing changes."""
+    for check in (True, False):
+        token = place.call("mlflow_ecr_token", place.aws.options(), check=check)
+        assert (token["changed"], token["username"], token["password"]) == (False, "AWS", TOKENS[0])
+        assert token["registry"]
+        assert datetime.fromisoformat(token["expires"]) > datetime.now(UTC)
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"path": "/nowhere"}, "does not tell which MLflow the image holds"),
+        ({"path": "/nowhere"}, "does not say which MLflow the image holds"),
         ({"platforms": ["amd64"]}, "write platforms like linux/amd64"),
-        (
-            {"platforms": ["linux/amd64", "linux/arm64"], "builder": "classic"},
-            "The classic builder makes one platform",
-        ),
         # The emulator knows every region.
         ({"region": "us-nowhere-9"}, "'us-nowhere-9' is not an AWS region; did you mean us-"),
         ({"endpoint_url": "http://127.0.0.1:9"}, "http://127.0.0.1:9"),
     ],
 )
-def test_what_cannot_be_looked_for_is_told_in_one_sentence(
+def test_what_cannot_be_looked_up_is_told_in_one_sentence(
     place: Place, change: dict[str, Any], sentence: str
 ) -> None:
     """And says what to do."""
     how: dict[str, Any] = {"python": sys.executable, **place.aws.environment()}
-    told = place.modules.refuse("mlflow_image_info", place.options(**change), **how)
-    assert sentence in told
+    for module in ("mlflow_image_info", "mlflow_image"):
+        assert sentence in place.modules.refuse(module, place.options(**change), **how)
+
+
+def test_the_classic_builder_refuses_several_platforms(place: Place) -> None:
+    """Before anything is looked up or built."""
+    how: dict[str, Any] = {"python": sys.executable, **place.aws.environment()}
+    options = place.options(platforms=["linux/amd64", "linux/arm64"], builder="classic")
+    told = place.modules.refuse("mlflow_image", options, **how)
+    assert "The classic builder builds one platform" in told
 
 
 def test_a_denied_action_is_named(place: Place) -> None:
@@ -186,8 +200,8 @@ def test_a_denied_action_is_named(place: Place) -> None:
     user = place.aws.user(place.name, "ecr:DescribeRepositories")
     how: dict[str, Any] = {"python": sys.executable, **place.aws.environment(*user)}
     assert "ecr:DescribeImages" in place.modules.refuse("mlflow_image_info", place.options(), **how)
-    login = {"registry": place.registry, **place.aws.options()}
-    assert "ecr:GetAuthorizationToken" in place.modules.refuse("mlflow_ecr_login", login, **how)
+    told = place.modules.refuse("mlflow_ecr_token", place.aws.options(), **how)
+    assert "ecr:GetAuthorizationToken" in told
 
 
 def test_credentials_that_are_missing_are_asked_for(place: Place) -> None:
@@ -199,37 +213,6 @@ def test_credentials_that_are_missing_are_asked_for(place: Place) -> None:
         AWS_EC2_METADATA_DISABLED="true",
     )
     assert "no AWS credentials were found" in told
-
-
-def test_a_login_leaves_one_private_folder_and_takes_it_away(place: Place) -> None:
-    """The result names it and holds no token."""
-    temporary = place.folder / "tmp"
-    temporary.mkdir()
-    how: dict[str, Any] = {
-        "python": sys.executable,
-        "TMPDIR": str(temporary),
-        **place.aws.environment(),
-    }
-    options = {"registry": f"http://{place.registry}/", **place.aws.options()}
-    foretold = place.modules.call("mlflow_ecr_login", options, check=True, **how)
-    assert (foretold["changed"], foretold["path"]) == (True, "")
-    assert list(temporary.glob("mlflow*")) == []
-    made = place.modules.call("mlflow_ecr_login", options, **how)
-    folder = Path(made["path"])
-    assert folder.parent == temporary
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert not any(token in json.dumps(made) for token in TOKENS)
-    told = json.loads((folder / "config.json").read_text())
-    assert told["auths"] == {place.registry: {"auth": TOKENS[1]}}
-    away = {"state": "absent", "path": str(folder), **place.aws.options()}
-    assert place.modules.call("mlflow_ecr_login", away, check=True, **how)["changed"]
-    assert place.modules.call("mlflow_ecr_login", away, **how)["changed"]
-    assert not folder.exists()
-    assert not place.modules.call("mlflow_ecr_login", away, **how)["changed"]
-    foreign = away | {"path": str(place.folder)}
-    assert "was not made by mlflow_ecr_login" in place.modules.refuse(
-        "mlflow_ecr_login", foreign, **how
-    )
 
 
 class Play:
@@ -284,7 +267,7 @@ class Play:
         """Run roles and return how it ended; it never leaves a token behind."""
         command = [*self.command(*roles, **variables), *options]
         done = run(command, cwd=self.place.folder, env=self.env, timeout=180, check=check)
-        assert list(self.temporary.rglob("mlflow_ecr_login*")) == []
+        assert list(self.temporary.rglob("mlflow_image.*")) == []
         assert not any(token in done.output for token in TOKENS)
         return done
 
@@ -318,10 +301,12 @@ def test_the_image_is_built_pushed_and_pulled_once(play: Play) -> None:
     place, roles = play.place, ("mlflow_ecr", "mlflow_image")
     foretold = play(*roles, options=("--check",))
     assert changes(foretold) == [2, 0]
-    assert not place.info()["repository"]["exists"]
+    assert "would be built by classic and pushed" in play(*roles, options=("--check", "-v"))
+    with pytest.raises(ClientError, match="RepositoryNotFoundException"):
+        place.images()
 
-    assert changes(play(*roles, options=("-vvv",))) == [3, 0]
-    image = place.info()["image"]
+    assert changes(play(*roles, options=("-vvv",))) == [2, 0]
+    image = place.info()
     assert image["exists"]
     assert [found["imageTags"] for found in place.images()] == [[image["tag"]]]
     assert changes(play(*roles, options=("-vvv",))) == [0, 0]
@@ -355,7 +340,7 @@ def test_buildx_builds_and_pushes_too(play: Play, buildx: Path) -> None:
     how: dict[str, Any] = {"mlflow_image_builder": "auto"}
     play.place.make_repository()
     assert changes(play("mlflow_image", options=("-vvv",), **how)) == [1, 0]
-    image = play.place.info(builder="buildx")["image"]
+    image = play.place.info()
     assert image["exists"]
     assert changes(play("mlflow_image", **how)) == [0, 0]
     pull = ("mlflow_image:read", "mlflow_image:pull")
@@ -368,7 +353,7 @@ def test_buildx_builds_and_pushes_too(play: Play, buildx: Path) -> None:
     # Its engine makes images for one platform; the sentence says what to do.
     several = ["linux/amd64", "linux/arm64"]
     told = play.refuse("mlflow_image", mlflow_image_platforms=several, **how)
-    assert "make a builder for several platforms (docker buildx create --use)" in told
+    assert "create a builder for several platforms (docker buildx create --use)" in told
 
 
 def test_the_repository_is_brought_to_its_wanted_state(play: Play) -> None:
@@ -379,9 +364,9 @@ def test_the_repository_is_brought_to_its_wanted_state(play: Play) -> None:
         imageTagMutability="MUTABLE",
         encryptionConfiguration={"encryptionType": "KMS", "kmsKey": "arn:aws:kms:::key/own"},
     )
-    foretold = play("mlflow_ecr", options=("--check",))
+    foretold = play("mlflow_ecr", options=("--check", "-v"))
     assert changes(foretold) == [1, 0]
-    assert f"The repository {name} would be changed." in foretold
+    assert f"The ECR repository {name} would be changed." in foretold
     assert changes(play("mlflow_ecr")) == [1, 0]
     (found,) = ecr.describe_repositories(repositoryNames=[name])["repositories"]
     assert found["imageTagMutability"] == "IMMUTABLE"
@@ -459,14 +444,14 @@ def test_a_build_that_fails_shows_its_last_lines(play: Play) -> None:
     path.write_text(good + "COPY missing-file /\n")
     told = play.refuse("mlflow_image")
     assert "missing-file" in told
-    assert "read what the builder said" in told
+    assert "fix what the builder reports" in told
     path.write_text(good)
-    assert changes(play("mlflow_image")) == [2, 0]
+    assert changes(play("mlflow_image")) == [1, 0]
 
 
 @pytest.mark.thorough("A build that fails runs every time.")
 def test_a_build_that_loses_docker_is_told(play: Play) -> None:
-    """Ansible has no message of the module then; the sentence says what may have happened."""
+    """The next run can go on from there."""
     play.place.make_repository()
     with short_folder() as folder:
         own = docker_engine.launch(folder)
@@ -481,10 +466,9 @@ def test_a_build_that_loses_docker_is_told(play: Play) -> None:
         finally:
             docker_engine.stop(own)
     assert (
-        "could not be built and pushed by classic (no error was reported): the connection"
-        in sentence
+        "could not be built and pushed by classic (the connection to Docker was lost: " in sentence
     )
-    assert sentence.endswith("check that Docker runs and see its log, then run again.")
+    assert sentence.endswith("check that Docker runs and see its log, then rerun.")
 
 
 @pytest.mark.thorough("Three pushes that fail run every time.")
@@ -499,7 +483,7 @@ def test_a_push_to_another_registry_is_told(
         sentence = play.refuse("mlflow_image", mlflow_ecr_registry=registry)
     assert "by classic (no error was reported)" in sentence
     assert sentence.endswith(
-        f"check that Docker and this machine reach the same registry {registry}, then run again."
+        f"check that Docker and this machine reach the same registry {registry}, then rerun."
     )
 
 
@@ -512,7 +496,7 @@ def test_a_token_that_aws_denies_is_told(play: Play) -> None:
     assert "ecr:GetAuthorizationToken" in play.refuse("mlflow_image")
     play.env = before
     play("mlflow_image")
-    image = place.info()["image"]
+    image = place.info()
     play.engine.docker("image", "rm", "--force", f"{image['address']}:{image['tag']}")
     play.env = before | place.aws.environment(*user)
     assert "ecr:GetAuthorizationToken" in play.refuse("mlflow_image:read", "mlflow_image:pull")

@@ -132,7 +132,7 @@ def test_a_full_disk_is_told(modules: Modules, small: Docker, images: Registry) 
     assert sentence.startswith(f"Docker could not pull {large.image}: ")
     assert "no space left on device" in sentence
     assert sentence.endswith(
-        ": free space where Docker keeps its data (docker system df tells what takes it) and run again."
+        ": free space where Docker keeps its data (`docker system df` shows what takes it) and rerun."
     )
     assert not modules.call("mlflow_image_pull", how)["changed"]
     with registry(PASSWORD, uuid.uuid4().hex) as other:

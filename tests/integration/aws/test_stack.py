@@ -638,12 +638,12 @@ def test_a_wrong_clock_is_told(modules: Modules, guarded_aws: Ministack, clock: 
     """An hour behind or ahead, by services that call it a wrong signature in XML and in JSON."""
     stack = Stack(modules, guarded_aws, "late")
     stack.how |= guarded_aws.environment(*guarded_aws.user("late", "*")) | clock.environment
-    image = {"repository": "late", **guarded_aws.options()}
+    repository = {"name": "late", **guarded_aws.options()}
     for minutes, words in ((-60, "Signature expired"), (60, "Signature not yet current")):
         clock.set(minutes)
         for sentence in (
             stack.refuse(template()),
-            modules.refuse("mlflow_image_info", image, **stack.how),
+            modules.refuse("mlflow_ecr_repository", repository, **stack.how),
         ):
             assert f"this machine's clock is wrong ({words}: " in sentence
             assert sentence.endswith("); set it.")

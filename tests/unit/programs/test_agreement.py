@@ -144,5 +144,5 @@ def test_the_image_holds_the_program() -> None:
     """With the files that it looks for beside itself."""
     copied = " ".join(line for line in DOCKERFILE.splitlines() if line.startswith("COPY")).split()
     assert {installation.KNOWN.name, installation.AUTHORITIES.name} < set(copied)
-    assert f"server/{installation.LAUNCHER.name}" in copied
-    assert f"server/{PROCESSES.parent.name}" in copied
+    assert f"programs/server/{installation.LAUNCHER.name}" in copied
+    assert f"programs/server/{PROCESSES.parent.name}" in copied

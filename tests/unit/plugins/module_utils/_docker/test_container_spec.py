@@ -94,7 +94,7 @@ def test_a_user_by_number(given: str, user: str) -> None:
 def test_a_user_by_name_is_refused(given: str) -> None:
     """Files are put into the volume for a number."""
     with pytest.raises(
-        MlflowError, match=r"^container_user is .*: write numbers, as UID or UID:GID"
+        MlflowError, match=r"^container_user is .*: write numbers as UID or UID:GID"
     ):
         container_spec.container_user(given, "", False)
 
@@ -120,7 +120,7 @@ def test_a_folder_of_root_makes_no_container_root(
     modes = {"/open": 0o040755, "/closed": 0o040700, "/file": 0o100644}
     monkeypatch.setattr(os, "stat", lambda path: os.stat_result((modes[path], *[0] * 9)))
     assert container_spec.container_user("", "/open", False) == "65532:65532"
-    with pytest.raises(MlflowError, match=r"^aws_config_dir /closed is for root alone, and"):
+    with pytest.raises(MlflowError, match=r"^aws_config_dir /closed is readable by root only, and"):
         container_spec.container_user("", "/closed", False)
     assert container_spec.container_user("0", "/closed", False) == "0:0"
     for given in ("", "7"):

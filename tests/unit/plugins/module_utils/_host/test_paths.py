@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.filter.mlflow_path_fault import FilterModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import client, container_spec
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec, hosts
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, paths, venv
 
@@ -87,7 +87,7 @@ def test_a_relative_xdg_home_is_ignored(
     assert files.state_folder(None) == home / ".local" / "state" / "mlflow_aws"
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", variable)
-    assert client.default_host().startswith("unix:///")
+    assert hosts.default_host().startswith("unix:///")
 
 
 def test_the_control_node_refuses_what_no_host_would_accept() -> None:

@@ -11,31 +11,25 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import tags
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import context, tags
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image.context import File
 
-FILES = {"Dockerfile": b"FROM scratch\n", "requirements.txt": b"mlflow==3.17.2\n"}
+FILES = {
+    "Dockerfile": File(b"FROM scratch\n"),
+    "requirements.txt": File(b"mlflow==3.17.2\n"),
+}
 PLATFORMS = ["linux/amd64"]
 DESCRIPTION = {"version": "3.17.2", "head": "b", "revisions": ["a", "b"]}
 
 
 def tag(
-    files: dict[str, bytes] | None = None,
+    files: dict[str, File] | None = None,
     arguments: dict[str, str] | None = None,
     platforms: list[str] | None = None,
     version: str = "3.17.2",
 ) -> str:
     """Return a tag that differs from the usual one by what is given."""
     return tags.image_tag(version, files or FILES, arguments or {}, platforms or PLATFORMS)
-
-
-def context(folder: Path, *names: str, ignore: str | None = None) -> set[str]:
-    """Write a folder with files of these names and return those that a build sees."""
-    for name in ("Dockerfile", *names):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(name)
-    if ignore is not None:
-        (folder / ".dockerignore").write_text(ignore)
-    return set(tags.read_context(folder))
 
 
 def test_a_tag_holds_the_version_and_is_one_that_docker_takes() -> None:
@@ -57,16 +51,17 @@ def test_everything_that_goes_in_changes_it() -> None:
     """Content, names, further files, arguments, platforms and the version."""
     tags = {
         tag(),
-        tag(FILES | {"Dockerfile": b"FROM other\n"}),
+        tag(FILES | {"Dockerfile": File(b"FROM other\n")}),
         tag({"Dockerfile": FILES["Dockerfile"], "other.txt": FILES["requirements.txt"]}),
-        tag(FILES | {"entry.py": b""}),
+        tag(FILES | {"entry.py": File(b"")}),
+        tag(FILES | {"entry.py": File(b"", executable=True)}),
         tag(arguments={"BASE_IMAGE": "python@sha256:1"}),
         tag(arguments={"BASE_IMAGE": "python@sha256:2"}),
         tag(platforms=["linux/arm64"]),
         tag(platforms=["linux/amd64", "linux/arm64"]),
         tag(version="3.17.1"),
     }
-    assert len(tags) == 9
+    assert len(tags) == 10
 
 
 @pytest.mark.parametrize(
@@ -83,53 +78,15 @@ def test_a_number_in_an_argument_is_its_text() -> None:
     assert tag(arguments={"A": 1}) == tag(arguments={"A": "1"})  # type: ignore[dict-item]
 
 
-@pytest.mark.parametrize(
-    ("ignore", "seen"),
-    [
-        (None, {"Dockerfile", "a.py", "b.txt", "sub/c.py", "sub/deep/d.py"}),
-        ("# only a comment\n\n", {"Dockerfile", "a.py", "b.txt", "sub/c.py", "sub/deep/d.py"}),
-        ("*\n!a.py\n", {"Dockerfile", "a.py"}),
-        ("*\n!*.py\n", {"Dockerfile", "a.py"}),
-        ("*.py\n", {"Dockerfile", "b.txt", "sub/c.py", "sub/deep/d.py"}),
-        ("**/*.py\n", {"Dockerfile", "b.txt"}),
-        ("sub\n!sub/c.py\n", {"Dockerfile", "a.py", "b.txt", "sub/c.py"}),
-        ("/sub/\n", {"Dockerfile", "a.py", "b.txt"}),
-        ("./sub/*/d.py\n", {"Dockerfile", "a.py", "b.txt", "sub/c.py"}),
-        ("[ab].*\n", {"Dockerfile", "sub/c.py", "sub/deep/d.py"}),
-        ("?.txt\n", {"Dockerfile", "a.py", "sub/c.py", "sub/deep/d.py"}),
-        ("!a.py\n*\n", {"Dockerfile"}),
-    ],
-)
-def test_what_the_build_does_not_see_does_not_count(
-    tmp_path: Path, ignore: str | None, seen: set[str]
-) -> None:
-    """The rules are Docker's; a note beside the Dockerfile must not mean a new image."""
-    found = context(tmp_path, "a.py", "b.txt", "sub/c.py", "sub/deep/d.py", ignore=ignore)
-    assert found - {".dockerignore"} == seen
-
-
-def test_what_python_leaves_behind_never_counts(tmp_path: Path) -> None:
-    """A checkout in which tests ran gives the tag of a fresh one."""
-    assert context(tmp_path, "__pycache__/a.pyc", "sub/__pycache__/b.pyc", "c.pyc") == {
-        "Dockerfile"
-    }
-
-
 def test_the_shipped_folder_has_a_tag() -> None:
     """Its description and its files are there, and the lock is among them."""
-    root = Path(__file__).resolve().parents[5]
-    folder = root / "docker"
-    files = tags.read_context(folder) | tags.read_programs(root / "programs" / "server")
-    assert {"Dockerfile", "requirements.txt", "server/mlflow_entry.py"} <= set(files)
-    assert "server/mlflow_aws_server/cli.py" in files
+    folder = Path(__file__).resolve().parents[5] / "docker"
+    files = context.read(folder)
+    program = "programs/server"
+    assert {"Dockerfile", "requirements.txt", f"{program}/mlflow_entry.py"} <= set(files)
+    assert f"{program}/mlflow_aws_server/cli.py" in files
     version = tags.describe(folder).version
-    assert f"mlflow=={version} ".encode() in files["requirements.txt"]
-
-
-def test_a_folder_without_a_dockerfile_is_refused(tmp_path: Path) -> None:
-    """It is not the one that was meant."""
-    with pytest.raises(MlflowError, match="holds no Dockerfile"):
-        tags.read_context(tmp_path)
+    assert f"mlflow=={version} ".encode() in files["requirements.txt"].data
 
 
 def test_the_description_is_read(tmp_path: Path) -> None:
@@ -175,7 +132,13 @@ def test_platforms_that_cannot_be_built_are_refused(
 ) -> None:
     """Before anything is built."""
     if sentence is None:
-        tags.require_platforms(platforms, builder)
+        require(platforms, builder)
         return
     with pytest.raises(MlflowError, match=sentence):
-        tags.require_platforms(platforms, builder)
+        require(platforms, builder)
+
+
+def require(platforms: list[str], builder: str) -> None:
+    """Check platforms as a build does."""
+    tags.require_platforms(platforms)
+    tags.require_builder(platforms, builder)

@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: the image that a folder gives, and whether ECR has it."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from pathlib import Path
+
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import context, ecr, tags
+
+# What mlflow_image and mlflow_image_info have in common.
+ARGUMENTS: dict[str, t.Any] = {
+    "repository": {"type": "str", "required": True},
+    "registry": {"type": "str", "default": ""},
+    "build_args": {"type": "dict", "default": {}},
+    "platforms": {"type": "list", "elements": "str", "default": ["linux/amd64"]},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Image:
+    """An image: what it is built from, its name in the registry, and its digest once it is there.
+
+    uri: of the ECR repository, empty where there is none; registry: where Docker finds it instead.
+    """
+
+    description: tags.Description
+    files: t.Mapping[str, context.File]
+    tag: str
+    repository: str
+    registry: str
+    uri: str = ""
+    digest: str = ""
+
+    @property
+    def address(self) -> str:
+        """Return where Docker finds the repository, the bare name where there is none yet."""
+        found = ecr.repository_address(self.uri, self.repository, self.registry)
+        return found or self.repository
+
+    @property
+    def host(self) -> str:
+        """Return the registry's host, an empty text where there is none yet."""
+        host, slash, _path = self.address.partition("/")
+        return host if slash and (self.uri or self.registry) else ""
+
+    @property
+    def name(self) -> str:
+        """Return the image's name by tag."""
+        return f"{self.address}:{self.tag}"
+
+    def record(self) -> dict[str, t.Any]:
+        """Return the image as modules return it."""
+        return {
+            **self.description._asdict(),
+            "tag": self.tag,
+            "exists": bool(self.digest),
+            "digest": self.digest,
+            "reference": f"{self.address}@{self.digest}" if self.digest else self.name,
+            "address": self.address,
+            "registry": self.host,
+        }
+
+
+def read(params: t.Mapping[str, t.Any]) -> Image:
+    """Return the image that a folder gives, before ECR is asked about it; params has ARGUMENTS and path."""
+    tags.require_platforms(params["platforms"])
+    folder = Path(params["path"])
+    description = tags.describe(folder)
+    files = context.read(folder)
+    tag = tags.image_tag(description.version, files, params["build_args"], params["platforms"])
+    return Image(description, files, tag, params["repository"], params["registry"])
+
+
+def look_up(client: t.Any, image: Image) -> Image:
+    """Return the image with what ECR knows about it."""
+    uri = ecr.find_repository(client, image.repository)
+    digest = ecr.find_digest(client, image.repository, image.tag) if uri else ""
+    return dataclasses.replace(image, uri=uri, digest=digest)
