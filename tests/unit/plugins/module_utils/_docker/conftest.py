@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -14,5 +15,5 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.fake_engine import FakeEng
 @pytest.fixture
 def fake() -> Iterator[FakeEngine]:
     """Return an engine that answers no more than a ping yet."""
-    with fake_engine() as engine:
-        yield engine
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context(fake_engine())
