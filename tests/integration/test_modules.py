@@ -283,11 +283,8 @@ def test_a_new_mlflow_restarts_all_under_a_new_supervisor(fleet: Host) -> None:
     """A server that was not named goes on, on the MLflow it had."""
     before, supervisor = fleet.pids(), fleet.supervisors()
     newer = fleet.state / "runtimes" / "9.9.9-0123456789ab"
-    newer.mkdir(parents=True)
     entrypoint = newer / "mlflow_entry.py"
-    for path in Path(fleet.runtime["path"]).iterdir():
-        if path.is_file():
-            shutil.copy(path, newer)
+    shutil.copytree(fleet.runtime["path"], newer, ignore=shutil.ignore_patterns("venv"))
     result = fleet.change(fleet.server("a"), entrypoint=str(entrypoint))
     assert actions(result) == {"a": "restart"}
     after = fleet.pids()
@@ -350,7 +347,7 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: Host) -> No
         name = Path(f"/proc/{pid}/comm").read_text().strip()
         for check in (True, False):
             assert fleet.modules.refuse("mlflow_server", options, check=check) == (
-                f"Project 'b': port {port} is in use by process {pid} ({name}): end it, or give the "
+                f"Project 'b': port {port} is in use by process {pid} ({name}); end it, or give the "
                 "project another 'port'."
             )
     assert fleet.pids() == pids
