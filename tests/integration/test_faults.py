@@ -138,8 +138,8 @@ def team(short_folder: Path) -> Team:
 
 NO_DEMO = "no folder for demo; run the deploy playbook first."
 FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
-    "no list": ("deploy", {}, "^mlflow_projects is not set: list at least one project "),
-    "empty list": ("deploy", {"mlflow_projects": []}, "^mlflow_projects is empty: "),
+    "no list": ("deploy", {}, "^mlflow_projects is not set; list at least one project "),
+    "empty list": ("deploy", {"mlflow_projects": []}, "^mlflow_projects is empty; "),
     "typo": (
         "servers",
         {"mlflow_projects": [DEMO, {"name": "churn", "prot": 5001}]},
@@ -183,7 +183,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "below a file": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_state_dir": "{folder}/inventory/hosts.yml/state"},
-        "^.*/hosts.yml/state cannot be used: .*/hosts.yml is not a folder: choose another mlflow_s",
+        "^.*/hosts.yml/state cannot be used, since .*/hosts.yml is not a folder; choose another mlflow_s",
     ),
     "servers before deploy": ("servers", {"mlflow_projects": [DEMO]}, NO_DEMO),
     "verify before deploy": (

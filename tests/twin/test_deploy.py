@@ -36,10 +36,12 @@ DENIED = {1044, 1142}
 
 
 def test_check_mode_on_an_empty_account(team: Team) -> None:
-    """It works, tells what would be made, and makes nothing."""
+    """It works, shows what would be made, and makes nothing."""
     done = team.play("deploy", "--check", "--diff")
     assert len(changes(done)) > 5
-    assert "would be made" in done.output
+    # The repository's settings and the image's name.
+    assert re.search(r'^\+ .*"scan_on_push": true', done.output, re.MULTILINE)
+    assert re.search(r"^\+\S+/mlflow:3\.\S+-[0-9a-f]{12}$", done.output, re.MULTILINE)
     aws = team.twin.aws
     assert aws.client("cloudformation").list_stacks()["StackSummaries"] == []
     assert aws.client("ecr").describe_repositories()["repositories"] == []

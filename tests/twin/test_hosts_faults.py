@@ -140,8 +140,8 @@ def test_three_kinds_of_hosts_from_one_inventory(hosts: Boxes) -> None:
     told.pop("Not in the list, data kept", None)
     assert told == up | {"desk": ["-", "-", "failed,", "see", "below", "-", "-"]}, done.output
     assert re.fullmatch(
-        rf"Check that the servers' ports are free: Project '{PROJECT}': port {hosts.ports['desk']} is "
-        r"held by a process of another user: end it, or give the project another 'port'\.",
+        rf"Check the servers and their ports: Project '{PROJECT}': port {hosts.ports['desk']} is "
+        r"in use by a process of another user; end it, or give the project another 'port'\.",
         reason[0],
     ), reason
     assert len({told[name][3] for name in up}) == 1
@@ -169,7 +169,7 @@ def test_what_fails_once_for_all_hosts(hosts: Boxes) -> None:
     reason = told[f"{first} failed"][0]
     assert "Stack 'mlflow' is not deployed in region eu-west-1" in reason, done.output
     for name in others:
-        assert told[f"{name} failed"][0].startswith("What is done once for all hosts failed: ")
+        assert told[f"{name} failed"][0].startswith("A step that runs once for all hosts failed: ")
     healthy(hosts, *NAMES)
 
 

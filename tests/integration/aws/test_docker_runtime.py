@@ -541,7 +541,7 @@ def test_a_missing_image_is_told_before_anything_is_touched(fleet: DockerHost) -
             {"docker_host": "tcp://127.0.0.1:2375"},
             "mlflow_server_docker_host is tcp://127.0.0.1:2375: servers run",
         ),
-        ({"docker_instance": "A B"}, "docker_instance is 'A B': write small letters"),
+        ({"docker_instance": "A B"}, "docker_instance is 'A B': use lowercase letters"),
         ({"image": "a b"}, "'a b' is not a valid image reference: write NAME@sha256:DIGEST"),
     ],
 )
