@@ -189,7 +189,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "verify before deploy": (
         "verify",
         {"mlflow_projects": [DEMO]},
-        "^No MLflow is installed in .*: run the deploy playbook first.$",
+        "^No MLflow is installed in .*; run the deploy playbook first.$",
     ),
 }
 
@@ -219,7 +219,7 @@ def test_an_inventory_without_hosts(team: Team) -> None:
     """Ansible itself would pass over it in silence."""
     ran = team.play("deploy", {}, hosts={"all": {"hosts": {"localhost": None}}})
     assert ran.code == 2
-    assert ran.sentence.startswith("The inventory has no host in the group mlflow_servers: ")
+    assert ran.sentence.startswith("The inventory has no host in the group mlflow_servers; ")
 
 
 def drop_privileges() -> None:

@@ -203,7 +203,7 @@ def test_the_check_hides_no_mistake(fleet: Fleet) -> None:
         ({"mlflow_server_state": "up"}, "value of mlflow_server_state must be one of: "),
         (
             {"mlflow_fleet_report": str(fleet.folder / "no/table")},
-            "does not exist: create it or choose",
+            "does not exist; create it or choose",
         ),
     ):
         done = fleet.play("servers", "--limit", "ada", **variables)
@@ -230,7 +230,7 @@ def test_one_host_that_knows_whose_a_port_is_keeps_all_from_handing_it_on(
             port = fleet.ports[host]
             assert f"Port {port} of project 'churn' belonged to 'demo'" in text
             assert f"give 'churn' `port: {port + 1}`, its current port" in text
-        assert "bob failed: Stop where a host refused a port: Port " in text
+        assert "bob failed: Check that no host refused a port: Port " in text
         assert [recap(done, host)["failed"] for host in HOSTS] == [1, 1, 1]
         assert [recap(done, host)["changed"] for host in HOSTS] == [0, 0, 0]
         assert [files(fleet.states / host / "servers") for host in HOSTS] == before

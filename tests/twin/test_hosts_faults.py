@@ -50,7 +50,7 @@ METRIC = "steady"
 HEAL_SECONDS = 150
 WAKE_SECONDS = 20
 # The task in which servers restart, and how long it has been running when a host goes.
-RESTARTED, MIDDLE_SECONDS = ": Bring the servers to their wanted state]", 1.0
+RESTARTED, MIDDLE_SECONDS = ": Bring the servers to their desired state]", 1.0
 # What Ansible says of box where its Docker is down.
 FAILED = "fatal: [box]: FAILED!"
 ROLLED = {"mlflow_projects": [{"name": PROJECT, "server": {"environment": {"ROLLED": "1"}}}]}

@@ -25,6 +25,6 @@
     private         files and folders that only this user can read
     errors          EntryError, and the log
 
-It imports nothing of the collection's plugins, which are not there where it runs.
-tests/unit/programs holds what is said on both sides equal.
+It imports nothing of the collection's plugins, which are not installed where it runs.
+tests/unit/programs checks that both sides agree.
 """

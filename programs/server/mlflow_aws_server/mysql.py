@@ -112,7 +112,7 @@ def denied(user: str) -> str:
     """Return what is behind a refused user, for clients of MLflow too, which cut off long texts."""
     return (
         f"Access denied for user '{user}': another inventory with this backend has removed it (state: "
-        "absent), or its password was changed: run the projects playbook"
+        "absent), or its password was changed; run the projects playbook"
     )
 
 

@@ -529,4 +529,4 @@ def test_hosts_pull_a_few_at_a_time(play: Play) -> None:
 def test_an_image_that_nobody_pushed_is_told(play: Play) -> None:
     """With what to run first."""
     told = play.refuse("mlflow_image:read")
-    assert "is not in the registry: run the image playbook first" in told
+    assert "is not in the registry; run the image playbook first" in told

@@ -177,7 +177,7 @@ def test_says_what_is_behind_a_user_that_is_gone(
         assert status == 503
         told = (
             f"Access denied for user '{database['user']}': another inventory with this backend has removed it "
-            "(state: absent), or its password was changed: run the projects playbook"
+            "(state: absent), or its password was changed; run the projects playbook"
         )
         assert told in json.loads(text)["message"]
         host, _colon, port = server.url.removeprefix("http://").partition(":")
