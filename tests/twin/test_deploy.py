@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from contextlib import closing, suppress
 from pathlib import Path

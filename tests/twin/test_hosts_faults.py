@@ -169,7 +169,7 @@ def test_what_fails_once_for_all_hosts(hosts: Boxes) -> None:
     reason = told[f"{first} failed"][0]
     assert "Stack 'mlflow' is not deployed in region eu-west-1" in reason, done.output
     for name in others:
-        assert told[f"{name} failed"][0].startswith("A step that runs once for all hosts failed: ")
+        assert told[f"{name} failed"][0].startswith("A step that runs once for all hosts failed; ")
     healthy(hosts, *NAMES)
 
 

@@ -9,7 +9,7 @@ taken whole. What lies outside the folder loses its leading `../`, as tar has it
 `../programs/server` puts that folder's files at `programs/server/` in the context. So the same
 context comes from
 
-    tar --create --directory docker --files-from docker/context.txt | docker build --tag mlflow -
+    tar --create --exclude=__pycache__ --directory docker --files-from docker/context.txt | docker build --tag mlflow -
 
 Without that file the context is the whole folder. Bytecode that Python left behind is never part of it.
 """
