@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,3 +29,13 @@ def installation_files() -> dict[str, object]:
         "requirements": [lock.read_text(encoding="utf-8").rstrip() for lock in locks],
         "programs": programs | {"mlflow.json": known},
     }
+
+
+def lay_out(folder: Path) -> Path:
+    """Write the program into a folder, as hosts with the backend aws have it; returns the launcher."""
+    shutil.copytree(
+        SERVER, folder, ignore=shutil.ignore_patterns("*.in", "*.txt"), dirs_exist_ok=True
+    )
+    for name in ("mlflow.json", "rds-ca.pem"):
+        shutil.copy(DOCKER / name, folder)
+    return folder / "mlflow_entry.py"

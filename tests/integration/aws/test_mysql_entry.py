@@ -40,7 +40,7 @@ from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     Place,
     database_server,
 )
-from ansible_collections.mlops.mlflow_aws.tests.parts import webhooks
+from ansible_collections.mlops.mlflow_aws.tests.parts import server_program, webhooks
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import Clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import clock as make_clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Problem
@@ -83,7 +83,8 @@ def place(
         database_server(mysql_image, free_ports(1)[0]) as database,
         ministack(free_ports(1)[0], tmp_path_factory.mktemp("aws")) as aws,
     ):
-        program = (Path(runtime["python"]), Path(runtime["entrypoint"]))
+        entry = server_program.lay_out(tmp_path_factory.mktemp("program"))
+        program = (Path(runtime["python"]), entry)
         yield Place(*program, database, aws, tmp_path_factory.mktemp("place"), free_ports)
 
 
