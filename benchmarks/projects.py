@@ -17,7 +17,7 @@ one would take for it, each called once for each project and thing:
 Both find everything as it should be and have Ansible's defaults. To be fair that playbook is
 spared what has to be done once for all (the stack, the repository, the image), what only a first
 run needs (reading passwords), and what deploy does beyond this: it looks at the schemas'
-revisions, tables and collations, at ports, and for each server's proof run. Nothing is added
+revisions, tables and collations, at ports, and for each server's verification run. Nothing is added
 that would make it slow, and loops print one short line for each item.
 
 Runs alternate; times are medians. Wants a Docker engine or root, and 200 MiB for each project.

@@ -45,6 +45,6 @@ utf8_locale() {
       return
     fi
   done
-  printf 'Ansible needs a UTF-8 locale and this machine has none: install one (on Debian and Ubuntu: apt-get install locales-all) and run this again.\n' >&2
+  printf 'Ansible needs a UTF-8 locale and this machine has none; install one (on Debian and Ubuntu: apt-get install locales-all) and run this again.\n' >&2
   return 1
 }

@@ -70,7 +70,7 @@ def browser_path() -> str:
     for name in BROWSERS:
         if path := shutil.which(name):
             return path
-    raise PageError("A browser is missing: install Chromium (Debian: apt-get install chromium).")
+    raise PageError("A browser is missing; install Chromium (Debian: apt-get install chromium).")
 
 
 class DeadEnd(BaseHTTPRequestHandler):

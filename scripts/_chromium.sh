@@ -11,7 +11,7 @@ for name in chromium chromium-browser google-chrome google-chrome-stable; do
   fi
 done
 
-advice="A browser is missing: install Chromium (Debian: sudo apt-get install chromium) and run this again."
+advice="A browser is missing; install Chromium (Debian: sudo apt-get install chromium) and run this again."
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
   echo "$advice" >&2
   exit 1

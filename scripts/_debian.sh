@@ -43,11 +43,11 @@ else
 fi
 
 if ! command -v apt-get >/dev/null; then
-  printf '%s needs %s: install it and run this again%s.\n' "$what" "${missing[*]}" "$instead" >&2
+  printf '%s needs %s; install it and run this again%s.\n' "$what" "${missing[*]}" "$instead" >&2
   exit 1
 fi
 if [ "$(id -u)" -ne 0 ]; then
-  printf '%s needs %s, which only root can install: run this as root%s.\n' "$what" "${missing[*]}" "$instead" >&2
+  printf '%s needs %s, which only root can install; run this as root%s.\n' "$what" "${missing[*]}" "$instead" >&2
   exit 1
 fi
 
@@ -72,6 +72,6 @@ install() {
 }
 if ! install >"$log" 2>&1; then
   tail -n 5 "$log" >&2
-  printf 'Debian packages for %s could not be installed: install them by hand and run this again.\n' "${missing[*]}" >&2
+  printf 'Debian packages for %s could not be installed; install them by hand and run this again.\n' "${missing[*]}" >&2
   exit 1
 fi

@@ -176,7 +176,7 @@ def markdown(part: dom.AnyPart) -> str:
             name = part.plugin.fqcn.rpartition(".")[2]
             place = PLACES.get(part.plugin.type)
             return f"[`{name}`]({place.format(name)})" if place else f"`{name}`"
-    raise DocsError(f"{part.source or part} is in an argument spec: add it to {__file__}.")
+    raise DocsError(f"{part.source or part} is in an argument spec; add it to {__file__}.")
 
 
 def topic(variable: Variable) -> str:
@@ -184,7 +184,7 @@ def topic(variable: Variable) -> str:
     for title, pattern in TOPICS.items():
         if re.match(pattern, variable.name):
             return title
-    raise DocsError(f"{variable.name} has no section: add it to TOPICS in {__file__}.")
+    raise DocsError(f"{variable.name} has no section; add it to TOPICS in {__file__}.")
 
 
 def page() -> str:
@@ -214,7 +214,7 @@ def bring_page(check: bool) -> bool:
     if file.is_file() and file.read_text(encoding="utf-8") == text:
         return True
     if check:
-        print(f"{PAGE} is out of date: {REMEDY}.", file=sys.stderr)
+        print(f"{PAGE} is out of date; {REMEDY}.", file=sys.stderr)
         return False
     file.write_text(text, encoding="utf-8")
     print(f"{PAGE}: written")

@@ -64,14 +64,14 @@ _python_missing() {
   get="(on Debian and Ubuntu: apt-get install python3 python3-venv)"
   if [ -n "$_python_lacks" ]; then
     read -r where version module <<<"$_python_lacks"
-    printf '%s (Python %s) lacks the module %s: install it (on Debian and Ubuntu: apt-get install python%s-venv) and run this again.\n' \
+    printf '%s (Python %s) lacks the module %s; install it (on Debian and Ubuntu: apt-get install python%s-venv) and run this again.\n' \
       "$where" "$version" "$module" "$version"
   elif [ -n "$_python_old" ]; then
     read -r where version <<<"$_python_old"
-    printf '%s is needed and %s is %s: install one %s and run this again.\n' \
+    printf '%s is needed and %s is %s; install one %s and run this again.\n' \
       "$wanted" "$where" "$version" "$get"
   else
-    printf '%s is needed and none was found: install one %s and run this again.\n' "$wanted" "$get"
+    printf '%s is needed and none was found; install one %s and run this again.\n' "$wanted" "$get"
   fi >&2
 }
 
@@ -79,7 +79,7 @@ find_python() {
   local version candidate _python_lacks='' _python_old=''
   if [ -n "${MLFLOW_AWS_PYTHON:-}" ]; then
     _python_try "$MLFLOW_AWS_PYTHON" any && return 0
-    printf 'MLFLOW_AWS_PYTHON is %s, which does not run as Python 3.11 or newer with the modules venv and ensurepip: point it at one that does, or unset it.\n' \
+    printf 'MLFLOW_AWS_PYTHON is %s, which does not run as Python 3.11 or newer with the modules venv and ensurepip; point it at one that does, or unset it.\n' \
       "$MLFLOW_AWS_PYTHON" >&2
     return 1
   fi

@@ -114,7 +114,7 @@ def main() -> int:
     if BILL.is_file() and BILL.read_text() == text:
         return 0
     if check:
-        print(f"{BILL.name} is out of date: run scripts/sbom.", file=sys.stderr)
+        print(f"{BILL.name} is out of date; run scripts/sbom.", file=sys.stderr)
         return 1
     BILL.write_text(text)
     return 0

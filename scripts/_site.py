@@ -177,7 +177,7 @@ def run(command: Sequence[str], home: Path, variables: Mapping[str, str]) -> Non
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DocsError(f"{command[0]} took over {SECONDS} seconds: run this again.") from None
+        raise DocsError(f"{command[0]} took over {SECONDS} seconds; run this again.") from None
     if done.returncode != 0:
         raise DocsError(f"{command[0]} ended with exit code {done.returncode}:\n{done.stdout}")
 

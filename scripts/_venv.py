@@ -55,22 +55,22 @@ STAMP = "made-from.txt"
 # What pip's output tells, and the sentence for it; {0} is what the expression found.
 CAUSES = {
     r"CERTIFICATE_VERIFY_FAILED|certificate verify failed": (
-        "the package index's certificate is not trusted here: set PIP_CERT to the file of your"
+        "the package index's certificate is not trusted here; set PIP_CERT to the file of your"
         " certificate authority, and run this again."
     ),
     r"NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|name resolution|Connection refused": (
-        "the package index cannot be reached: check the network, the proxy variables and"
+        "the package index cannot be reached; check the network, the proxy variables and"
         " PIP_INDEX_URL, and run this again."
     ),
     r"No matching distribution found for (\S+)": (
-        "the package index lacks {0}: use a complete mirror, or run scripts/lock and review the"
+        "the package index lacks {0}; use a complete mirror, or run scripts/lock and review the"
         " change."
     ),
     r"DO NOT MATCH THE HASHES": (
-        "the package index offers other files than the lock names: use an unaltered mirror, or"
+        "the package index offers other files than the lock names; use an unaltered mirror, or"
         " run scripts/lock and review the change."
     ),
-    r"No space left on device": "the disk is full: free some space and run this again.",
+    r"No space left on device": "the disk is full; free some space and run this again.",
 }
 
 
@@ -83,7 +83,7 @@ def pip_rules() -> ModuleType:
     path = CHECKOUT / "plugins" / "module_utils" / "_host" / "pip.py"
     spec = importlib.util.spec_from_file_location("_pip", path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise SystemExit(f"{path} does not exist: restore the file.")
+        raise SystemExit(f"{path} does not exist; restore the file.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -258,7 +258,7 @@ def make(folder: Path, locks: list[Path], checkout: Path | None) -> None:
     """Bring the environment to what the locks say."""
     for lock in locks:
         if not lock.is_file():
-            raise Problem(f"{lock} does not exist: run scripts/lock, or restore the file.")
+            raise Problem(f"{lock} does not exist; run scripts/lock, or restore the file.")
     wanted = fingerprint(folder, locks)
     stamp = folder / STAMP
     with alone(folder):

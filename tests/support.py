@@ -95,7 +95,7 @@ def clean_environment(home: Path, *tools: Path) -> dict[str, str]:
     """Return a new user's environment: an empty HOME, this machine's network settings.
 
     The folders `tools` come first on its PATH. pip's downloads are kept where the user who
-    runs the tests keeps them: what is proved is the empty HOME, not the network.
+    runs the tests keeps them: what is tested is the empty HOME, not the network.
     """
     env = {
         name: value

@@ -121,7 +121,7 @@ def test_generator_sees_a_change(copy: Path) -> None:
     spec.write_text(changed)
     done = docs(copy, "--check", check=False)
     assert done.code == 1
-    assert "docs/variables.md is out of date: run scripts/docs." in done.output
+    assert "docs/variables.md is out of date; run scripts/docs." in done.output
     docs(copy)
     docs(copy, "--check")
     assert r"| `ada` \| `mlflow_backend`." in (copy / "docs/variables.md").read_text()

@@ -245,7 +245,9 @@ def test_one_host_that_knows_whose_a_port_is_keeps_all_from_handing_it_on(
 
 @pytest.mark.parametrize(
     "playbook",
-    left_out.params(["servers"], ["deploy"], "deploy imports the playbook that runs every time."),
+    left_out.params(
+        ["servers"], ["deploy"], "deploy calls the entry points that servers calls every time."
+    ),
 )
 def test_check_mode_says_what_would_be_done(fleet: Fleet, playbook: str) -> None:
     """Stopping or removing all is no outage, and needs nothing that only running servers need."""
@@ -256,7 +258,9 @@ def test_check_mode_says_what_would_be_done(fleet: Fleet, playbook: str) -> None
         assert "not answering" not in done.output
 
 
-@pytest.mark.thorough("scripts/quickstart reports a project that left the list every time.")
+@pytest.mark.thorough(
+    "test_modules.py removes what is not listed every time; test_filters.py has the line about data."
+)
 def test_what_is_no_longer_listed_is_removed_and_its_data_named(fleet: Fleet) -> None:
     """Settings and log go with the others when all are removed; where the data stay is said."""
     state = fleet.states / "ada"

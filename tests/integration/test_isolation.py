@@ -74,7 +74,7 @@ def prove(host: Host, servers: list[Mapping[str, Any]], **how: Any) -> dict[str,
 def test_another_mlflow_on_the_python_path_is_not_loaded(
     new_host: Callable[..., Host], trap: Path, tmp_path: Path
 ) -> None:
-    """Migration, Supervisor, servers, workers and the proof run: each says or shows its own MLflow."""
+    """Migration, Supervisor, servers, workers and the verification run: each says or shows its own MLflow."""
     host = new_host()
     host.backend("demo", "many")
     how = steered(host, trap, tmp_path)

@@ -75,7 +75,7 @@ def test_a_second_run_changes_nothing(team: Team) -> None:
 
 
 def test_artifacts_are_in_the_bucket_below_their_project(team: Team) -> None:
-    """The proof runs' client held no AWS credentials; the server put the files there."""
+    """The verification runs' client held no AWS credentials; the server put the files there."""
     s3 = team.twin.aws.client("s3")
     (bucket,) = [item["Name"] for item in s3.list_buckets()["Buckets"]]
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
@@ -88,7 +88,7 @@ def test_artifacts_are_in_the_bucket_below_their_project(team: Team) -> None:
     assert {key.split("/")[0] for key in keys} == {"projects"}
 
 
-@pytest.mark.thorough("deploy runs the same playbooks one after the other.")
+@pytest.mark.thorough("deploy calls the same roles, and servers runs alone, every time.")
 def test_each_playbook_runs_alone(team: Team) -> None:
     """And has nothing to do."""
     for playbook in ("backend", "image", "projects", "servers"):

@@ -355,7 +355,9 @@ def failure(output: str) -> str:
     return "\n".join(one or other for one, other in found)
 
 
-@pytest.mark.thorough("It needs the project of two operators.")
+@pytest.mark.thorough(
+    "It needs the project of two operators; test_deploy.py has a second run every time."
+)
 @pytest.mark.usefixtures("urls")
 def test_after_all_faults_nothing_is_left_to_do(team: Team) -> None:
     """Each was undone, and none left anything."""

@@ -188,8 +188,8 @@ def test_lanes_begin_with_groups_that_exist() -> None:
 @pytest.mark.parametrize(
     ("argument", "sentence"),
     [
-        ("nothing", "There is no stage nothing: name one of lint, "),
-        ("--fast", "There is no option --fast: what is for pytest goes after --"),
+        ("nothing", "There is no stage nothing; name one of lint, "),
+        ("--fast", "There is no option --fast (options of pytest go after --)"),
     ],
 )
 def test_what_scripts_test_does_not_know_is_refused(argument: str, sentence: str) -> None:

@@ -59,11 +59,14 @@ def test_each_filter_has_its_documentation() -> None:
 
 
 def test_private_code_says_so() -> None:
-    """Each module util has a private name and calls itself private in its first words."""
-    for path in (ROOT / "plugins" / "module_utils").glob("*.py"):
-        assert path.name.startswith("_"), path
-        docstring = path.read_text(encoding="utf-8").split('"""')[1]
-        assert docstring.startswith(f"Private to {COLLECTION}: "), path
+    """Each module util, or its folder, has a private name and calls itself private in its first words."""
+    folder = ROOT / "plugins" / "module_utils"
+    files = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.py")}
+    assert len(files) > 40
+    for path, text in files.items():
+        assert path.relative_to(folder).parts[0].startswith("_"), path
+        if text or path.name != "__init__.py":
+            assert text.split('"""')[1].startswith(f"Private to {COLLECTION}: "), path
 
 
 def test_playbooks_call_what_is_there() -> None:

@@ -223,7 +223,9 @@ def test_removes_what_a_killed_server_left(
     assert list(place.run.iterdir()) == []
 
 
-@pytest.mark.thorough("It waits until idle sessions end.")
+@pytest.mark.thorough(
+    "It waits until idle sessions end; test_waits_for_a_sleeping_database runs every time."
+)
 def test_lets_the_database_sleep(
     place: Place, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:
@@ -249,7 +251,7 @@ def test_lets_the_database_sleep(
 
 
 @pytest.mark.thorough(
-    "It waits until idle sessions end; tests/unit/test_entry_health.py has the rest."
+    "It waits until idle sessions end; tests/unit/programs/test_health.py has the rest."
 )
 @pytest.mark.parametrize("workers", [1, 2])
 def test_health_remembers_that_the_last_request_failed(
@@ -903,7 +905,9 @@ def test_a_migration_without_its_secret(place: Place, schema: dict[str, Any]) ->
     assert records[1]["error"] == ""
 
 
-@pytest.mark.thorough("It needs another MySQL with other settings.")
+@pytest.mark.thorough(
+    "It needs another MySQL; tests/unit/programs has what is found and what is not emptied."
+)
 def test_the_binary_log(
     place: Place, mysql_image: str, free_ports: Callable[[int], list[int]]
 ) -> None:
