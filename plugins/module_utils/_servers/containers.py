@@ -31,6 +31,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.reference
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
+    claims,
     container_records,
     holders,
 )
@@ -165,7 +166,7 @@ class DockerRuntime:
         servers = map(container_records.settings, self._own_containers().values())
         return any(settings.get("port") == holder.port for settings in servers)
 
-    def claim(self, holder: ports.Holder, host: str) -> holders.Claim:
+    def claim(self, holder: ports.Holder, host: str) -> claims.Claim:
         """Return whose a port is that none of our containers holds."""
         return holders.claim(holder, host, self._engine)
 

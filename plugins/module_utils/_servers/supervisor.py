@@ -24,10 +24,12 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.process_
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.supervisor_config import (
     STOP_SECONDS,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
 
 # sun_path holds 104 bytes on macOS and 108 on Linux; Supervisor first binds NAME.PID.
 _SOCKET_LENGTH = 104 - len(".4194304") - 1
 _RPC_SECONDS = 10.0
+_POLL_SECONDS = 0.1
 UP = ("STARTING", "RUNNING", "BACKOFF")
 # EXITED is not among them: Supervisor starts such a server again at once.
 DEAD = ("FATAL", "UNKNOWN")
@@ -81,7 +83,7 @@ class Supervisor:
         if not self.alive():
             # One that another run is ending, or was when it was killed, still has servers.
             limit = time.monotonic() + STOP_SECONDS + _RPC_SECONDS
-            wait(self.is_gone, limit, f"Supervisor did not close {self.path}")
+            wait_until(self.is_gone, limit, f"Supervisor did not close {self.path}")
             return {}
         try:
             configured = self._call("getAllConfigInfo")
@@ -112,7 +114,9 @@ class Supervisor:
         for name in changed + removed:
             self._call("stopProcessGroup", name, False)
         for name in changed + removed:
-            wait(functools.partial(self._ended, name), deadline, f"Server '{name}' did not stop")
+            wait_until(
+                functools.partial(self._ended, name), deadline, f"Server '{name}' did not stop"
+            )
             self._call("removeProcessGroup", name)
         for name in changed + added:
             self._call("addProcessGroup", name)
@@ -142,14 +146,14 @@ class Supervisor:
                 f"Supervisor did not start: {answer.reason}: {_start_remedy(answer.reason)}; its log is "
                 f"{self.path.parent}/supervisord.log."
             )
-        wait(self.alive, deadline, f"Supervisor did not open {self.path}")
+        wait_until(self.alive, deadline, f"Supervisor did not open {self.path}")
 
     def shut_down(self, deadline: float) -> None:
         """Stop all servers and Supervisor itself."""
         with self._understanding("getPID"):
             pid = int(self._call("getPID"))
         self._call("shutdown")
-        wait(lambda: not exists(pid), deadline, f"Supervisor (process {pid}) did not end")
+        wait_until(lambda: not exists(pid), deadline, f"Supervisor (process {pid}) did not end")
 
     def _call(self, method: str, *arguments: t.Any) -> t.Any:
         """Call one of Supervisor's methods."""
@@ -223,9 +227,7 @@ def _start_remedy(reason: str) -> str:
     )
 
 
-def wait(done: t.Callable[[], bool], deadline: float, failure: str) -> None:
-    """Wait until done() is true, or fail at the deadline."""
-    while not done():
-        if time.monotonic() > deadline:
-            raise MlflowError(f"{failure} in time: look at its log, or raise the timeout.")
-        time.sleep(0.1)
+def wait_until(holds: t.Callable[[], bool], deadline: float, failure: str) -> None:
+    """Wait until holds() is true, or fail at the deadline."""
+    late = MlflowError(f"{failure} in time; see its log, or raise the timeout.")
+    wait(lambda: holds() or None, deadline, lambda: late, _POLL_SECONDS)
