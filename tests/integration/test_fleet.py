@@ -368,7 +368,7 @@ def test_a_server_that_should_run_and_does_not_fails_its_host(fleet: Fleet) -> N
     assert rows(done) == expected
     assert [line.endswith(" RUN") for line in table(done)[1:4]] == [True, False, True]
     assert table(done)[-1].endswith(
-        "Project 'demo': the server is not running: run the servers playbook."
+        "Project 'demo': the server is not running; run the servers playbook."
     )
     assert {host: recap(done, host)["failed"] for host in ("ada", "bob")} == {"ada": 1, "bob": 0}
 

@@ -350,7 +350,7 @@ def test_a_foreign_port_is_refused_before_anything_is_touched(fleet: Host) -> No
         name = Path(f"/proc/{pid}/comm").read_text().strip()
         for check in (True, False):
             assert fleet.modules.refuse("mlflow_server", options, check=check) == (
-                f"Project 'b': port {port} is in use by process {pid} ({name}): end it, or give the "
+                f"Project 'b': port {port} is in use by process {pid} ({name}); end it, or give the "
                 "project another 'port'."
             )
     assert fleet.pids() == pids
@@ -724,7 +724,7 @@ def test_a_server_that_is_down_is_named(fleet: Host) -> None:
     assert failure["name"] == "b"
     assert "Connection refused" in failure["reason"]
     assert result["msg"] == (
-        f"Project 'b': {failure['reason']}: look at the server's log, then run the verify playbook."
+        f"Project 'b': {failure['reason']}; look at the server's log, then run the verify playbook."
     )
     assert [run["name"] for run in result["runs"]] == ["a"]
     require_verification_run(result["runs"][0])

@@ -308,7 +308,7 @@ FAULTS = {
         "ExistingDatabasePort",
     ),
     "deleted secret": Fault(
-        "projects", deleted_secret, "is deleted and in its recovery window: restore it"
+        "projects", deleted_secret, "is deleted and in its recovery window; restore it"
     ),
     "newer schema": Fault("deploy", newer_schema, "newer MLflow"),
     "registry refuses": Fault(

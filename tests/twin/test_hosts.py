@@ -40,7 +40,7 @@ Outputs:
   ServerRoleArn: {{Value: {{Fn::GetAtt: [Role, Arn]}}}}
   ServerSecurityGroupId: {{Value: sg-0123456789abcdef0}}
 """
-MADE = "mlops.mlflow_aws.mlflow_stack : Bring the hosts' stack to its template"
+MADE = "mlops.mlflow_aws.mlflow_stack : Create or update the hosts stack"
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_a_vpc_of_ones_own_needs_subnets(backend: Team) -> None:
     aws.get_waiter("stack_create_complete").wait(StackName="own")
     own = hosts(1) | {"mlflow_stack_name": "own"}
     refused = backend.play("hosts", variables=own, check=False)
-    sentence = "The stack 'own' lies in a VPC of your own and gives its EC2 hosts no subnets"
+    sentence = "The stack 'own' uses your own VPC and has no subnets for EC2 hosts"
     assert sentence in " ".join(refused.output.split())
     assert "own-hosts" not in stacks(backend)
     own["mlflow_stack_host_parameters"] = {"SubnetIds": ["subnet-01234567", "subnet-89abcdef"]}

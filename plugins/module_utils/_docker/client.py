@@ -32,7 +32,7 @@ class Engine(Transport):
         super().__init__(host or hosts.default_host())
         if not hosts.socket_path(self.host):
             raise MlflowError(
-                f"{'mlflow_server_docker_host' if host else 'DOCKER_HOST'} is {self.host}: servers run on the "
+                f"{'mlflow_server_docker_host' if host else 'DOCKER_HOST'} is {self.host}; servers run on the "
                 "managed host itself, so write unix:// and the full path of its Docker socket, such as "
                 "unix:///var/run/docker.sock."
             )

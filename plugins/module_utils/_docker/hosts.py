@@ -87,7 +87,7 @@ def _connection(host: str, timeout: float) -> http.client.HTTPConnection:
         return _SshConnection(host, timeout)
     if url.scheme not in ("tcp", "http", "https") or not url.hostname:
         raise MlflowError(
-            f"The Docker engine {host!r} cannot be used: write unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST."
+            f"The Docker engine {host!r} cannot be used; write unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST."
         )
     context = _tls(url.scheme == "https")
     if context is None:
@@ -172,7 +172,7 @@ def _tls(wanted: bool) -> t.Any:
             context.load_cert_chain(str(folder / "cert.pem"), str(folder / "key.pem"))
     except (OSError, ValueError) as error:
         raise MlflowError(
-            f"The certificates for Docker in {folder} cannot be read ({error}): correct DOCKER_CERT_PATH."
+            f"The certificates for Docker in {folder} cannot be read ({error}); correct DOCKER_CERT_PATH."
         ) from error
     if not wanted and not verify:
         # DOCKER_TLS alone encrypts and verifies nothing.

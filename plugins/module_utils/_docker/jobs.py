@@ -85,7 +85,7 @@ def _overdue(engine: Engine, name: str, what: str, timeout: float) -> MlflowErro
     engine.stop(name, _STOP_SECONDS)
     last = commands.reason("\n".join(engine.tail(name, _LOG_LINES)))
     return MlflowError(
-        f"{what} did not end within {timeout:.0f} seconds in its container: {last}: fix that, or raise "
+        f"{what} did not end within {timeout:.0f} seconds in its container ({last}); fix that, or raise "
         "the timeout."
     )
 

@@ -48,7 +48,7 @@ class Transport:
         theirs = (int(match.group(1)), int(match.group(2))) if match else (0, 0)
         if theirs < _OLDEST_API:
             raise MlflowError(
-                f"Docker on {self.place} speaks API {text or 'of no version'}: update it to 20.10 or newer."
+                f"Docker on {self.place} speaks API {text or 'of no version'}; update it to 20.10 or newer."
             )
         major, minor = min(theirs, _NEWEST_API)
         return f"{major}.{minor}"
@@ -74,7 +74,7 @@ class Transport:
             return json.loads(text)
         except ValueError as error:
             raise MlflowError(
-                f"Docker did not answer with JSON when asked to {request[0]} ({error}): make sure that "
+                f"Docker did not answer with JSON when asked to {request[0]} ({error}); make sure that "
                 f"{self.place} is Docker's socket, then rerun."
             ) from error
 
@@ -83,7 +83,7 @@ class Transport:
         answer = self.read(*request, **more)
         if not isinstance(answer, dict) or key not in answer:
             raise MlflowError(
-                f"Docker did not return {key} when asked to {request[0]}: make sure that {self.place} is "
+                f"Docker did not return {key} when asked to {request[0]}; make sure that {self.place} is "
                 "Docker's socket, then rerun."
             )
         return answer[key]

@@ -131,7 +131,7 @@ class Buildx:
             raise Overdue(action, timeout, SLOW) from None
         except commands.ProgramError as error:
             raise DockerError(
-                f"Docker could not {action}: {error.why}", error.why, _NO_BUILDX
+                f"Docker could not {action} ({error.why})", error.why, _NO_BUILDX
             ) from None
         if ran.code != 0:
             raise BuildError(action, ran.output)

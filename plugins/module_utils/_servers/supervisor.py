@@ -65,7 +65,7 @@ class Supervisor:
             return False
         except _NO_ANSWER as error:
             raise MlflowError(
-                f"Supervisor does not answer on {self.path} ({error}): run as the user who started it, "
+                f"Supervisor does not answer on {self.path} ({error}); run as the user who started it, "
                 "or end its process and rerun."
             ) from error
 
@@ -143,8 +143,8 @@ class Supervisor:
         )
         if answer.code != 0:
             raise MlflowError(
-                f"Supervisor did not start: {answer.reason}: {_start_remedy(answer.reason)}; its log is "
-                f"{self.path.parent}/supervisord.log."
+                f"Supervisor did not start ({answer.reason}); {_start_remedy(answer.reason)} (its log is "
+                f"{self.path.parent}/supervisord.log)."
             )
         wait_until(self.alive, deadline, f"Supervisor did not open {self.path}")
 
@@ -162,7 +162,7 @@ class Supervisor:
         except _NO_ANSWER as error:
             said = str(error) or type(error).__name__
             raise MlflowError(
-                f"Supervisor refused {method} ({said}): see supervisord.log in {self.path.parent}, "
+                f"Supervisor refused {method} ({said}); see supervisord.log in {self.path.parent}, "
                 "then rerun."
             ) from error
 
@@ -175,7 +175,7 @@ class Supervisor:
         process = self.processes().get(name)
         if process is None:
             raise MlflowError(
-                f"Supervisor ended, or lost server '{name}', while the servers of this host were changed: see "
+                f"Supervisor ended, or lost server '{name}', while the servers of this host were changed; see "
                 f"supervisord.log in {self.path.parent}, then rerun."
             )
         return str(process["statename"])
@@ -187,7 +187,7 @@ class Supervisor:
             yield
         except (LookupError, TypeError, ValueError) as error:
             raise MlflowError(
-                f"Supervisor answered {method} in a form that is not its own ({error!r}): end whatever listens "
+                f"Supervisor answered {method} in a form that is not its own ({error!r}); end whatever listens "
                 f"on {self.path}, then rerun."
             ) from error
 
@@ -210,7 +210,7 @@ def _require_fitting(path: Path) -> None:
     if len(os.fsencode(str(path))) > _SOCKET_LENGTH:
         limit = _SOCKET_LENGTH - len("/servers/supervisor.sock")
         raise MlflowError(
-            f"mlflow_state_dir is too long for a socket in it ({path.parent.parent}): choose a path of "
+            f"mlflow_state_dir is too long for a socket in it ({path.parent.parent}); choose a path of "
             f"{limit} characters at most."
         )
 
@@ -222,7 +222,7 @@ def _start_remedy(reason: str) -> str:
     # It raises the soft limit by itself, and reports the hard limit that it asked for.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return (
-        f"this user may open {hard} files at most: raise the hard limit (nofile in "
+        f"this user may open {hard} files at most, so raise the hard limit (nofile in "
         "/etc/security/limits.conf), log in again and rerun"
     )
 

@@ -484,14 +484,14 @@ def test_secrets_that_cannot_be_read(
         "no object": (
             {"secret": place.make_secret("", "[1]")},
             {},
-            'no JSON object with a text "pass',
+            'not a JSON object with a text "pass',
         ),
         "no JSON": (
             {"secret": place.make_secret("", "x")},
             {},
-            'no JSON object with a text "password"',
+            'not a JSON object with a text "password"',
         ),
-        "no text": ({"secret": place.make_secret("", '{"password": 1}')}, {}, "no JSON object"),
+        "no text": ({"secret": place.make_secret("", '{"password": 1}')}, {}, "not a JSON object"),
         "unprintable": (
             {"secret": place.make_secret(f"a\nb {AWKWARD} {uuid.uuid4().hex}")},
             {},

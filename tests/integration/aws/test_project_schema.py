@@ -526,7 +526,7 @@ def test_secrets_at_fault(place: Place) -> None:
     deleted = place.project("demo")
     client.delete_secret(SecretId=deleted["migrator"]["secret"], RecoveryWindowInDays=7)
     sentence = place.refuse(good, deleted)
-    assert "is deleted and in its recovery window: restore it with 'aws secretsmanager" in sentence
+    assert "is deleted and in its recovery window; restore it with 'aws secretsmanager" in sentence
     assert place.refuse(good, deleted, how={"check": True}) == sentence
     client.delete_secret(SecretId=deleted["runtime"]["secret"], ForceDeleteWithoutRecovery=True)
     client.restore_secret(SecretId=deleted["migrator"]["secret"])
