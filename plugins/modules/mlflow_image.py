@@ -23,6 +23,10 @@ author:
 seealso:
   - module: mlops.mlflow_aws.mlflow_image_info
   - module: mlops.mlflow_aws.mlflow_image_pull
+requirements:
+  - Docker Engine 20.10 or newer, on this machine or reachable from it
+  - For O(builder=buildx), the C(docker) command with its buildx plugin
+  - For C(ssh://) in O(docker_host), the OpenSSH client, and the C(docker) command on the other machine
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.aws

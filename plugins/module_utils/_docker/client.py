@@ -39,7 +39,7 @@ class Engine(Transport):
 
     @property
     def is_default(self) -> bool:
-        """Say whether `docker` uses this engine unless told otherwise."""
+        """Return whether `docker` uses this engine unless told otherwise."""
         return self.place in (hosts.DEFAULT_SOCKET, "/run/docker.sock")
 
     def version(self) -> dict[str, t.Any]:
@@ -49,7 +49,7 @@ class Engine(Transport):
 
     @functools.cached_property
     def rootless(self) -> bool:
-        """Say whether the engine runs in a user namespace of the user that owns it."""
+        """Return whether the engine runs in a user namespace of the user that owns it."""
         options = self.read("report about itself", "GET", "/info").get("SecurityOptions") or []
         return any(option.startswith("name=rootless") for option in options)
 

@@ -114,7 +114,7 @@ class Transport:
         body: bytes | None = None,
         idle: float | None = None,
     ) -> t.Iterator[dict[str, t.Any]]:
-        """Give the lines of progress that the engine sends while it works.
+        """Yield the lines of progress that the engine sends while it works.
 
         Raises Overdue with this advice where it is not done within timeout seconds, or says
         nothing for idle seconds. What a line says of errors is the caller's to judge.
@@ -174,7 +174,7 @@ class Transport:
         timeout: float,
         data: bytes | None = None,
     ) -> t.Iterator[tuple[http.client.HTTPResponse, t.Any]]:
-        """Give the answer to one request; what fails on the socket becomes one sentence."""
+        """Yield the answer to one request; what fails on the socket becomes one sentence."""
         try:
             with hosts.connected(self.host, timeout) as connection:
                 connection.request(method, url, data, dict(headers))
@@ -204,7 +204,7 @@ def _message(answer: http.client.HTTPResponse) -> str:
 
 
 def _event(line: bytes) -> t.Iterator[dict[str, t.Any]]:
-    """Give the object in a line of progress, nothing where there is none."""
+    """Yield the object in a line of progress, nothing where there is none."""
     with contextlib.suppress(ValueError):
         event = json.loads(line)
         if isinstance(event, dict):

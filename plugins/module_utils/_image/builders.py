@@ -145,7 +145,7 @@ def choose(wanted: str, settings: Settings) -> Builder:
 
 
 def _has_buildx() -> bool:
-    """Say whether the docker command has the buildx plugin."""
+    """Return whether the docker command has the buildx plugin."""
     try:
         ran = commands.run(
             ["docker", "buildx", "version"], _CLI_SECONDS, "docker failed", "set the builder"

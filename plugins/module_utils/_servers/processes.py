@@ -24,12 +24,12 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
     environ,
     interpreter,
     ports,
+    process_table,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files as host_files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
     claims,
     holders,
-    process_table,
     supervisor_config,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import commands
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.process_table import exists
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.unix_http import UnixConnection
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.process_table import exists
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.supervisor_config import (
     STOP_SECONDS,
 )

@@ -12,11 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
-    holders,
-    process_table,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports, process_table
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import holders
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells of processes.")
 
