@@ -288,7 +288,7 @@ def test_the_old_name_of_the_report_works(fleet: Fleet) -> None:
         lines = [re.sub(r"[0-9a-f]{32}$", "RUN", line) for line in path.read_text().splitlines()]
         assert lines == table(done)
         said = " ".join(done.output.split())
-        warned = "mlflow_verify_report was renamed: set mlflow_fleet_report instead" in said
+        warned = "mlflow_verify_report was renamed; set mlflow_fleet_report instead" in said
         assert warned is (name == "verify")
 
 

@@ -239,7 +239,7 @@ def test_an_old_name_of_a_variable_is_warned_of(capfd: pytest.CaptureFixture[str
     assert capfd.readouterr().err == ""
     assert renamed("a.txt", "old", "new") == "a.txt"
     told = " ".join(capfd.readouterr().err.split())
-    assert "The variable old was renamed: set new instead." in told
+    assert "The variable old was renamed; set new instead." in told
     assert "version 1.0.0" in told
 
 
@@ -374,9 +374,9 @@ def test_a_host_serves_the_projects_that_it_names() -> None:
 @pytest.mark.parametrize(
     ("projects", "sentence"),
     [
-        (["churm"], "mlflow_server_projects names 'churm', .*: did you mean 'churn'"),
-        (["zz"], "mlflow_server_projects names 'zz', .*: list it there too, or remove it here"),
-        ("churn", "mlflow_server_projects is the text 'churn': write a list"),
+        (["churm"], "mlflow_server_projects names 'churm', .*; did you mean 'churn'"),
+        (["zz"], "mlflow_server_projects names 'zz', .*; list it there too, or remove it here"),
+        ("churn", "mlflow_server_projects is the string 'churn'; write a list"),
     ],
 )
 def test_a_host_cannot_serve_what_is_not_in_the_list(projects: object, sentence: str) -> None:
