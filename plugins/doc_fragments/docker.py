@@ -20,6 +20,8 @@ options:
     type: str
     default: ""
     version_added: 0.2.0
+requirements:
+  - For containers, Docker Engine 20.10 or newer on the host
 """
 
     PLACEMENT = r"""

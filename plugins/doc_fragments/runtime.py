@@ -13,11 +13,12 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   python:
-    description: The interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_installation).
+    description: Path to the interpreter that has MLflow installed, as returned by
+      M(mlops.mlflow_aws.mlflow_installation).
     type: path
     required: true
   entrypoint:
-    description: Path of C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_installation).
+    description: Path to C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_installation).
     type: path
     required: true
 """

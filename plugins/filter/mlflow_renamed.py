@@ -16,7 +16,7 @@ def mlflow_renamed(value: t.Any, old: str, new: str) -> t.Any:
     # Ansible shows the same warning once in a run.
     if value not in (None, ""):
         Display().deprecated(
-            f"The variable {old} was renamed: set {new} instead.",
+            f"The variable {old} was renamed; set {new} instead.",
             version="1.0.0",
             collection_name="mlops.mlflow_aws",
         )

@@ -36,14 +36,14 @@ def mlflow_server_options(
     served = names if projects is None else projects
     if isinstance(served, str):
         raise AnsibleFilterError(
-            f"mlflow_server_projects is the text {served!r}: write a list of projects' names."
+            f"mlflow_server_projects is the string {served!r}; write a list of projects' names."
         )
     for name in served:
         if name not in names:
             near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else "list it there too, or remove it here."
             raise AnsibleFilterError(
-                f"mlflow_server_projects names '{name}', which is not in mlflow_projects: {hint}"
+                f"mlflow_server_projects names '{name}', which is not in mlflow_projects; {hint}"
             )
     try:
         host = addresses.listen_address(host)

@@ -23,6 +23,10 @@ author:
 seealso:
   - module: mlops.mlflow_aws.mlflow_image_info
   - module: mlops.mlflow_aws.mlflow_image_pull
+requirements:
+  - Docker Engine 20.10 or newer, on this machine or reachable from it
+  - For O(builder=buildx), the C(docker) command with its buildx plugin
+  - For C(ssh://) in O(docker_host), the OpenSSH client, and the C(docker) command on the other machine
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.aws
@@ -148,6 +152,7 @@ def main() -> None:
     )
     if not _aws.HAS_BOTO3:
         module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.BOTO3_ERROR)
+    _module.hide(module, wanted.secrets(module.params))
     _module.run(module, _work)
 
 

@@ -94,6 +94,7 @@ def main() -> None:
     )
     if not _aws.HAS_BOTO3:
         module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.BOTO3_ERROR)
+    _module.hide(module, wanted.secrets(module.params))
     _module.run(module, _work)
 
 

@@ -17,7 +17,7 @@ description:
   - The folder's name holds MLflow's version and a hash of everything that goes into it. Other requirements
     give another folder; the previous one stays until the next installation, older ones are deleted.
   - An interrupted installation is started over, and concurrent runs wait for each other.
-  - Until 0.1.0 the module was named C(mlflow_runtime). That name keeps working until 1.0.0.
+  - Its name in 0.1.0, C(mlflow_runtime), still works and is removed in 1.0.0.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 requirements:
@@ -85,7 +85,7 @@ installation:
       description: Whether it is there; V(false) only in check mode.
       type: bool
 runtime:
-  description: The same as RV(installation). Its name until 0.1.0, which will be removed in 1.0.0.
+  description: The same as RV(installation). Its name in 0.1.0, which is removed in 1.0.0.
   returned: success
   type: dict
 """

@@ -148,7 +148,7 @@ options:
     type: int
     default: 240
 requirements:
-  - PyMySQL and cryptography, for O(transport=mysql)
+  - For O(transport=mysql), PyMySQL and cryptography
 """
 
 EXAMPLES = r"""

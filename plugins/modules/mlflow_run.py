@@ -181,7 +181,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         RunRequest(item["name"], item["url"].rstrip("/"), item["key"]) for item in params["servers"]
     ]
     if len({request.name for request in requests}) < len(requests):
-        raise MlflowError("Two of the servers have the same name: give each that of its project.")
+        raise MlflowError("Two of the servers have the same name; give each that of its project.")
     client = None if module.check_mode else _client(params)
     runs, failures = verification.verify(requests, params["experiment"], params["timeout"], client)
     result = {"changed": any(run["logged"] for run in runs), "runs": runs}

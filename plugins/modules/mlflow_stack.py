@@ -23,6 +23,8 @@ description:
     deleted again.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
+requirements:
+  - PyYAML
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.aws
@@ -313,7 +315,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
 
 @contextlib.contextmanager
 def _progress(path: str | None) -> t.Iterator[t.Callable[[str], None]]:
-    """Give a function that appends a line to the file, if there is one."""
+    """Yield a function that appends a line to the file, if there is one."""
     with open(path or os.devnull, "a", encoding="utf-8") as stream:
 
         def show(line: str) -> None:

@@ -139,7 +139,11 @@ def team(short_folder: Path) -> Team:
 NO_DEMO = "no folder for demo; run the deploy playbook first."
 FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "no list": ("deploy", {}, "^mlflow_projects is not set; list at least one project "),
-    "empty list": ("deploy", {"mlflow_projects": []}, "^mlflow_projects is empty; "),
+    "empty list": (
+        "deploy",
+        {"mlflow_projects": []},
+        "^mlflow_projects is empty; list at least one project",
+    ),
     "typo": (
         "servers",
         {"mlflow_projects": [DEMO, {"name": "churn", "prot": 5001}]},
@@ -168,17 +172,17 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "address": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_server_host": "192.0.2.1"},
-        "^No server can listen on 192.0.2.1 port 5001: Cannot assign requested address: ",
+        r"^No server can listen on 192.0.2.1 port 5001 \(Cannot assign requested address\); ",
     ),
     "bad character": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_state_dir": "{folder}/home/a?b"},
-        r"^mlflow_state_dir contains the character '\?' \(.*/home/a\?b\): choose a path without it.$",
+        r"^mlflow_state_dir contains the character '\?' \(.*/home/a\?b\); choose a path without it.$",
     ),
     "too long": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_state_dir": "{folder}/home/" + "x" * 100},
-        r"^mlflow_state_dir is too long for a socket in it \(.*x\): choose a path of \d+ char",
+        r"^mlflow_state_dir is too long for a socket in it \(.*x\); choose a path of \d+ char",
     ),
     "below a file": (
         "deploy",

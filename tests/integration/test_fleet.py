@@ -292,7 +292,7 @@ def test_the_old_name_of_the_report_works(fleet: Fleet) -> None:
         lines = [re.sub(r"[0-9a-f]{32}$", "RUN", line) for line in path.read_text().splitlines()]
         assert lines == table(done)
         said = " ".join(done.output.split())
-        warned = "mlflow_verify_report was renamed: set mlflow_fleet_report instead" in said
+        warned = "mlflow_verify_report was renamed; set mlflow_fleet_report instead" in said
         assert warned is (name == "verify")
 
 
@@ -372,7 +372,7 @@ def test_a_server_that_should_run_and_does_not_fails_its_host(fleet: Fleet) -> N
     assert rows(done) == expected
     assert [line.endswith(" RUN") for line in table(done)[1:4]] == [True, False, True]
     assert table(done)[-1].endswith(
-        "Project 'demo': the server is not running: run the servers playbook."
+        "Project 'demo': the server is not running; run the servers playbook."
     )
     assert {host: recap(done, host)["failed"] for host in ("ada", "bob")} == {"ada": 1, "bob": 0}
 

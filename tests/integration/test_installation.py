@@ -85,8 +85,7 @@ def test_without_an_index(
     sentence = modules.refuse("mlflow_installation", options, **empty)
     assert sentence.startswith("MLflow could not be installed (Could not find a version")
     assert sentence.endswith(
-        "); check the package index that pip uses on this host and the space on its disk, then "
-        "rerun."
+        "); check the package index that pip uses on this host and the space on its disk, then rerun."
     )
     assert not (folder / "installed.json").exists()
     assert modules.call("mlflow_installation", options, check=True)["changed"] is True

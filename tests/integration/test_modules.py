@@ -721,7 +721,7 @@ def test_a_server_that_is_down_is_named(fleet: Host) -> None:
     assert failure["name"] == "b"
     assert "Connection refused" in failure["reason"]
     assert result["msg"] == (
-        f"Project 'b': {failure['reason']}: look at the server's log, then run the verify playbook."
+        f"Project 'b': {failure['reason']}; look at the server's log, then run the verify playbook."
     )
     assert [run["name"] for run in result["runs"]] == ["a"]
     require_verification_run(result["runs"][0])

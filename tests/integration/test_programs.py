@@ -60,9 +60,11 @@ def test_a_limit_below_what_supervisor_needs_is_told(
         "mlflow_server", host.options(host.server("demo")), python=python
     )
     assert sentence.startswith(
-        "Supervisor did not start: The minimum number of file descriptors required to run this process is 1024"
+        "Supervisor did not start (The minimum number of file descriptors required to run this process is 1024"
     )
-    assert ": this user may open 512 files at most: raise the hard limit (nofile in " in sentence
+    assert (
+        "); this user may open 512 files at most, so raise the hard limit (nofile in " in sentence
+    )
     assert "For help" not in sentence
     assert host.processes() == {}
 

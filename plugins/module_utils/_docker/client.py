@@ -32,14 +32,14 @@ class Engine(Transport):
         super().__init__(host or hosts.default_host())
         if not hosts.socket_path(self.host):
             raise MlflowError(
-                f"{'mlflow_server_docker_host' if host else 'DOCKER_HOST'} is {self.host}: servers run on the "
+                f"{'mlflow_server_docker_host' if host else 'DOCKER_HOST'} is {self.host}; servers run on the "
                 "managed host itself, so write unix:// and the full path of its Docker socket, such as "
                 "unix:///var/run/docker.sock."
             )
 
     @property
     def is_default(self) -> bool:
-        """Say whether `docker` uses this engine unless told otherwise."""
+        """Return whether `docker` uses this engine unless told otherwise."""
         return self.place in (hosts.DEFAULT_SOCKET, "/run/docker.sock")
 
     def version(self) -> dict[str, t.Any]:
@@ -49,7 +49,7 @@ class Engine(Transport):
 
     @functools.cached_property
     def rootless(self) -> bool:
-        """Say whether the engine runs in a user namespace of the user that owns it."""
+        """Return whether the engine runs in a user namespace of the user that owns it."""
         options = self.read("report about itself", "GET", "/info").get("SecurityOptions") or []
         return any(option.startswith("name=rootless") for option in options)
 

@@ -170,7 +170,7 @@ def container_user(given: str, aws_config_dir: str, rootless: bool) -> str:
     if given:
         match = re.fullmatch(r"(\d+)(?::(\d+))?", given)
         if not match:
-            raise MlflowError(f"container_user is {given!r}: write numbers as UID or UID:GID.")
+            raise MlflowError(f"container_user is {given!r}; write numbers as UID or UID:GID.")
         return f"{match.group(1)}:{match.group(2) or match.group(1)}"
     if owner is None:
         return IMAGE_USER
@@ -181,7 +181,7 @@ def container_user(given: str, aws_config_dir: str, rootless: bool) -> str:
         return f"{owner.st_uid}:{owner.st_gid}"
     if owner.st_mode & 0o005 != 0o005:
         raise MlflowError(
-            f"aws_config_dir {aws_config_dir} is readable by root only, and containers do not run as root: "
+            f"aws_config_dir {aws_config_dir} is readable by root only, and containers do not run as root; "
             "chown it to another user, or set container_user to one who can read it."
         )
     return IMAGE_USER
@@ -197,7 +197,7 @@ def _folder(path: str) -> os.stat_result:
     except OSError as error:
         reason = str(error.strerror)
     raise MlflowError(
-        f"aws_config_dir {path} cannot be used: {reason}: correct it, or leave it empty if the host "
+        f"aws_config_dir {path} cannot be used ({reason}); correct it, or leave it empty if the host "
         "itself has an AWS identity."
     )
 

@@ -38,7 +38,7 @@ RUN: Remedies = (
         r"no such host|connection (refused|reset)|timeout|deadline|tls|x509|gave http|unreachable|EOF",
         "make sure that this host reaches the registry and trusts its certificate",
     ),
-    (r"is already in use by container", "another run created it meanwhile: rerun"),
+    (r"is already in use by container", "rerun, since another run created it meanwhile"),
     (r"network .* not found", "create the network, or correct docker_network"),
     (r"bind source path does not exist", "correct aws_config_dir"),
 )
@@ -95,10 +95,10 @@ def remedy(words: str, remedies: Remedies, other: str) -> str:
 
 
 class DockerError(MlflowError):
-    """A sentence "WHAT (why): remedy.", of which why and remedy are kept for other sentences."""
+    """A sentence "WHAT (why); remedy.", of which why and remedy are kept for other sentences."""
 
     def __init__(self, message: str, why: str, advice: str) -> None:
-        super().__init__(f"{message}: {advice}.")
+        super().__init__(f"{message}; {advice}.")
         self.why = why
         self.remedy = advice
 
@@ -110,7 +110,7 @@ class EngineError(DockerError):
         self.status = status
         self.message = " ".join(message.split())[:_LONGEST].rstrip(".")
         advice = remedy(self.message, RUN, _LOG)
-        super().__init__(f"Docker could not {action}: {self.message}", self.message, advice)
+        super().__init__(f"Docker could not {action} ({self.message})", self.message, advice)
 
 
 class BuildError(DockerError):
@@ -119,7 +119,7 @@ class BuildError(DockerError):
     def __init__(self, action: str, output: str) -> None:
         words = " ".join(_COLOUR.sub("", output).split())
         why = words[-_LONGEST_OUTPUT:].strip(" .") or "no error was reported"
-        super().__init__(f"Docker could not {action}: {why}", why, remedy(words, BUILD, FIX))
+        super().__init__(f"Docker could not {action} ({why})", why, remedy(words, BUILD, FIX))
 
 
 class Overdue(DockerError):
@@ -147,7 +147,7 @@ def unreachable(place: str, action: str, timeout: float, error: Exception) -> Do
         return Overdue(action, timeout, "check its log, or restart it")
     if isinstance(error, FileNotFoundError):
         return Unreachable(
-            f"Docker is not running on this host: there is no socket {place}",
+            f"Docker is not running on this host (there is no socket {place})",
             "install and start it, or set docker_host",
         )
     if isinstance(error, PermissionError):

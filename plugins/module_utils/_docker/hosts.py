@@ -16,7 +16,7 @@ import ssl
 import subprocess
 import typing as t
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
@@ -62,7 +62,7 @@ def socket_path(host: str) -> str:
 
 @contextlib.contextmanager
 def connected(host: str, timeout: float) -> t.Iterator[http.client.HTTPConnection]:
-    """Give a connection to an engine: unix:///PATH, tcp://HOST:PORT, or ssh://USER@HOST:PORT."""
+    """Yield a connection to an engine: unix:///PATH, tcp://HOST:PORT, or ssh://USER@HOST:PORT."""
     connection = _connection(host, timeout)
     ssh = connection if isinstance(connection, _SshConnection) else None
     try:
@@ -82,27 +82,35 @@ def _connection(host: str, timeout: float) -> http.client.HTTPConnection:
     """Return what connects to an engine, which its first request does."""
     if socket_path(host):
         return UnixConnection(socket_path(host), timeout)
-    url = urlsplit(host)
-    if url.scheme == "ssh" and url.hostname:
-        return _SshConnection(host, timeout)
-    if url.scheme not in ("tcp", "http", "https") or not url.hostname:
-        raise MlflowError(
-            f"The Docker engine {host!r} cannot be used: write unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST."
-        )
+    url = _parsed(host)
+    if url.scheme == "ssh":
+        return _SshConnection(url, timeout)
     context = _tls(url.scheme == "https")
     if context is None:
-        return http.client.HTTPConnection(url.hostname, url.port or _PORT, timeout=timeout)
+        return http.client.HTTPConnection(str(url.hostname), url.port or _PORT, timeout=timeout)
     return http.client.HTTPSConnection(
-        url.hostname, url.port or _TLS_PORT, timeout=timeout, context=context
+        str(url.hostname), url.port or _TLS_PORT, timeout=timeout, context=context
+    )
+
+
+def _parsed(host: str) -> SplitResult:
+    """Return the parts of an engine's URL; refuse one that names no host or a wrong port."""
+    # A port that is none is an error only where it is read.
+    with contextlib.suppress(ValueError):
+        url = urlsplit(host)
+        if url.scheme in ("tcp", "http", "https", "ssh") and url.hostname and url.port != 0:
+            return url
+    raise MlflowError(
+        f"The Docker engine {host!r} cannot be used; write unix:///PATH, tcp://HOST:PORT or ssh://USER@HOST."
     )
 
 
 class _SshConnection(http.client.HTTPConnection):
     """HTTP to an engine behind ssh, carried by `docker system dial-stdio` as Docker itself does."""
 
-    def __init__(self, host: str, timeout: float) -> None:
+    def __init__(self, url: SplitResult, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
-        self._url = urlsplit(host)
+        self._url = url
         self._process: subprocess.Popen[bytes] | None = None
 
     def connect(self) -> None:
@@ -123,9 +131,15 @@ class _SshConnection(http.client.HTTPConnection):
         self.sock, theirs = socket.socketpair()
         self.sock.settimeout(self.timeout)
         with theirs:
-            self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-                command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE
-            )
+            try:
+                self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+                    command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE
+                )
+            except FileNotFoundError as error:
+                raise MlflowError(
+                    f"The Docker engine {url.geturl()} cannot be used (this machine has no ssh); install "
+                    "the OpenSSH client."
+                ) from error
 
     def said(self) -> str:
         """Return why ssh ended, in its own words, an empty text where it did not."""
@@ -172,7 +186,7 @@ def _tls(wanted: bool) -> t.Any:
             context.load_cert_chain(str(folder / "cert.pem"), str(folder / "key.pem"))
     except (OSError, ValueError) as error:
         raise MlflowError(
-            f"The certificates for Docker in {folder} cannot be read ({error}): correct DOCKER_CERT_PATH."
+            f"The certificates for Docker in {folder} cannot be read ({error}); correct DOCKER_CERT_PATH."
         ) from error
     if not wanted and not verify:
         # DOCKER_TLS alone encrypts and verifies nothing.

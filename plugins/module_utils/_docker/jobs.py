@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import typing as t
@@ -18,7 +19,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.transport import accepting
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import commands
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import commands, process_table
 
 # Of a job that did not end in time.
 _LOG_LINES = 20
@@ -85,7 +86,7 @@ def _overdue(engine: Engine, name: str, what: str, timeout: float) -> MlflowErro
     engine.stop(name, _STOP_SECONDS)
     last = commands.reason("\n".join(engine.tail(name, _LOG_LINES)))
     return MlflowError(
-        f"{what} did not end within {timeout:.0f} seconds in its container: {last}: fix that, or raise "
+        f"{what} did not end within {timeout:.0f} seconds in its container ({last}); fix that, or raise "
         "the timeout."
     )
 
@@ -108,14 +109,10 @@ def _sweep(engine: Engine) -> None:
 
 
 def _is_alive(labels: t.Mapping[str, str]) -> bool:
-    """Say whether the process that created a job still exists."""
+    """Return whether the process that created a job still exists."""
     owner = labels.get(OWNER_LABEL, "")
     if not re.fullmatch(r"[1-9]\d*", owner):
         return False
-    try:
-        os.kill(int(owner), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
+    with contextlib.suppress(OverflowError):
+        return process_table.exists(int(owner))
+    return False

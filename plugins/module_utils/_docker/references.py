@@ -40,6 +40,6 @@ def reference(text: str) -> Reference:
     match = _REFERENCE.fullmatch(text)
     if not match:
         raise MlflowError(
-            f"{text!r} is not a valid image reference: write NAME@sha256:DIGEST, or NAME:TAG."
+            f"{text!r} is not a valid image reference; write NAME@sha256:DIGEST, or NAME:TAG."
         )
     return Reference(match["name"], match["tag"] or "latest", match["digest"] or "")

@@ -48,7 +48,7 @@ class Transport:
         theirs = (int(match.group(1)), int(match.group(2))) if match else (0, 0)
         if theirs < _OLDEST_API:
             raise MlflowError(
-                f"Docker on {self.place} speaks API {text or 'of no version'}: update it to 20.10 or newer."
+                f"Docker on {self.place} speaks API {text or 'of no version'}; update it to 20.10 or newer."
             )
         major, minor = min(theirs, _NEWEST_API)
         return f"{major}.{minor}"
@@ -74,7 +74,7 @@ class Transport:
             return json.loads(text)
         except ValueError as error:
             raise MlflowError(
-                f"Docker did not answer with JSON when asked to {request[0]} ({error}): make sure that "
+                f"Docker did not answer with JSON when asked to {request[0]} ({error}); make sure that "
                 f"{self.place} is Docker's socket, then rerun."
             ) from error
 
@@ -83,7 +83,7 @@ class Transport:
         answer = self.read(*request, **more)
         if not isinstance(answer, dict) or key not in answer:
             raise MlflowError(
-                f"Docker did not return {key} when asked to {request[0]}: make sure that {self.place} is "
+                f"Docker did not return {key} when asked to {request[0]}; make sure that {self.place} is "
                 "Docker's socket, then rerun."
             )
         return answer[key]
@@ -114,7 +114,7 @@ class Transport:
         body: bytes | None = None,
         idle: float | None = None,
     ) -> t.Iterator[dict[str, t.Any]]:
-        """Give the lines of progress that the engine sends while it works.
+        """Yield the lines of progress that the engine sends while it works.
 
         Raises Overdue with this advice where it is not done within timeout seconds, or says
         nothing for idle seconds. What a line says of errors is the caller's to judge.
@@ -174,7 +174,7 @@ class Transport:
         timeout: float,
         data: bytes | None = None,
     ) -> t.Iterator[tuple[http.client.HTTPResponse, t.Any]]:
-        """Give the answer to one request; what fails on the socket becomes one sentence."""
+        """Yield the answer to one request; what fails on the socket becomes one sentence."""
         try:
             with hosts.connected(self.host, timeout) as connection:
                 connection.request(method, url, data, dict(headers))
@@ -204,7 +204,7 @@ def _message(answer: http.client.HTTPResponse) -> str:
 
 
 def _event(line: bytes) -> t.Iterator[dict[str, t.Any]]:
-    """Give the object in a line of progress, nothing where there is none."""
+    """Yield the object in a line of progress, nothing where there is none."""
     with contextlib.suppress(ValueError):
         event = json.loads(line)
         if isinstance(event, dict):

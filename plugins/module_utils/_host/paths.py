@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
-# What ansible-galaxy deletes and writes anew.
+# What ansible-galaxy deletes and writes again.
 _COLLECTION = f"{os.sep}{os.path.join('ansible_collections', 'mlops', 'mlflow_aws')}{os.sep}"
 _EXAMPLES = {
     "mlflow_server_aws_config_dir": "/home/ada/.aws",

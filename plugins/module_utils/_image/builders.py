@@ -131,7 +131,7 @@ class Buildx:
             raise Overdue(action, timeout, SLOW) from None
         except commands.ProgramError as error:
             raise DockerError(
-                f"Docker could not {action}: {error.why}", error.why, _NO_BUILDX
+                f"Docker could not {action} ({error.why})", error.why, _NO_BUILDX
             ) from None
         if ran.code != 0:
             raise BuildError(action, ran.output)
@@ -145,7 +145,7 @@ def choose(wanted: str, settings: Settings) -> Builder:
 
 
 def _has_buildx() -> bool:
-    """Say whether the docker command has the buildx plugin."""
+    """Return whether the docker command has the buildx plugin."""
     try:
         ran = commands.run(
             ["docker", "buildx", "version"], _CLI_SECONDS, "docker failed", "set the builder"

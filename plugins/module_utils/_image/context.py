@@ -59,12 +59,12 @@ def read(folder: Path) -> dict[str, File]:
         }
     except OSError as error:
         raise MlflowError(
-            f"{error.filename} cannot be read ({error.strerror}), but the image is built from it: check "
+            f"{error.filename} cannot be read ({error.strerror}), but the image is built from it; check "
             f"mlflow_image_path, {LIST} in that folder, and the permissions."
         ) from error
     if DOCKERFILE not in files:
         raise MlflowError(
-            f"{folder} has no {DOCKERFILE} to build from: set mlflow_image_path to the collection's docker "
+            f"{folder} has no {DOCKERFILE} to build from; set mlflow_image_path to the collection's docker "
             "folder or to one like it."
         )
     return files
@@ -100,7 +100,7 @@ def _roots(folder: Path) -> list[tuple[Path, str]]:
     if (folder / _IGNORE).exists():
         # To read it otherwise than Docker does could put a secret into the image.
         raise MlflowError(
-            f"{folder / _IGNORE} is not supported: list what the image is built from in {listed}, one "
+            f"{folder / _IGNORE} is not supported; list what the image is built from in {listed}, one "
             "file or folder a line, and remove it."
         )
     return [(folder, "")]
@@ -113,7 +113,7 @@ def _place(line: str, listed: Path) -> str:
         del parts[0]
     if not parts or ".." in parts or line.startswith("/"):
         raise MlflowError(
-            f"{listed} lists {line!r}: write the path of a file or folder, relative to {listed.parent}."
+            f"{listed} lists {line!r}; write the path of a file or folder, relative to {listed.parent}."
         )
     return "/".join(parts)
 

@@ -38,7 +38,7 @@ _ENDS = (signal.SIGHUP, signal.SIGTERM)
 
 @contextlib.contextmanager
 def private(registry: str, login: Login, proxies: t.Mapping[str, str]) -> t.Iterator[Path]:
-    """Give a private Docker configuration folder that holds a login for a registry, and remove it.
+    """Yield a private Docker configuration folder that holds a login for a registry, and remove it.
 
     proxies: settings for builds by Docker's own names, such as httpProxy.
     """

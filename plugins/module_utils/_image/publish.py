@@ -69,5 +69,5 @@ def _advice(error: DockerError) -> str:
 def _failure(image: Image, builder: Builder, why: str, advice: str) -> MlflowError:
     """Return the sentence about an image that is not there."""
     return MlflowError(
-        f"{image.name} could not be built and pushed by {builder.name} ({why}): {advice}."
+        f"{image.name} could not be built and pushed by {builder.name} ({why}); {advice}."
     )

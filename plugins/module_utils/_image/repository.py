@@ -45,7 +45,7 @@ def wanted(untagged_days: int) -> Settings:
     """
     if untagged_days < 1:
         raise MlflowError(
-            f"mlflow_ecr_untagged_days is {untagged_days}: set it to a number of days, 1 or more."
+            f"mlflow_ecr_untagged_days is {untagged_days}; set it to a number of days, 1 or more."
         )
     rule = {
         "rulePriority": 1,

@@ -42,12 +42,12 @@ def describe(folder: Path) -> Description:
         found = Description(str(known["version"]), str(known["head"]), list(known["revisions"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MlflowError(
-            f"{path} does not say which MLflow the image holds ({error}): restore the collection's docker "
+            f"{path} does not say which MLflow the image holds ({error}); restore the collection's docker "
             "folder, or set mlflow_image_path to a folder that has that file."
         ) from error
     if not _VERSION.fullmatch(found.version):
         raise MlflowError(
-            f"{path} names version {found.version!r}, which is not valid in an image tag: correct it."
+            f"{path} names version {found.version!r}, which is not valid in an image tag; correct it."
         )
     return found
 
@@ -84,10 +84,10 @@ def require_platforms(platforms: t.Sequence[str]) -> None:
     for platform in platforms:
         if not _PLATFORM.fullmatch(platform):
             raise MlflowError(
-                f"mlflow_image_platforms holds {platform!r}: write platforms like linux/amd64."
+                f"mlflow_image_platforms holds {platform!r}; write platforms like linux/amd64."
             )
     if not platforms:
-        raise MlflowError("mlflow_image_platforms is empty: name one such as linux/amd64.")
+        raise MlflowError("mlflow_image_platforms is empty; name one such as linux/amd64.")
 
 
 def require_builder(platforms: t.Sequence[str], builder: str) -> None:
@@ -96,5 +96,5 @@ def require_builder(platforms: t.Sequence[str], builder: str) -> None:
     if builder == "classic" and number > 1:
         raise MlflowError(
             f"The classic builder builds one platform, and mlflow_image_platforms names {number} "
-            "(" + ", ".join(platforms) + "): install Docker's buildx plugin, or name one."
+            "(" + ", ".join(platforms) + "); install Docker's buildx plugin, or name one."
         )

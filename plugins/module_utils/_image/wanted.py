@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import context, ecr, tags
 
@@ -73,6 +75,15 @@ def read(params: t.Mapping[str, t.Any]) -> Image:
     files = context.read(folder)
     tag = tags.image_tag(description.version, files, params["build_args"], params["platforms"])
     return Image(description, files, tag, params["repository"], params["registry"])
+
+
+def secrets(params: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """Return the passwords in URLs of the build arguments, such as a proxy's or a package index's."""
+    for value in params["build_args"].values():
+        # pip takes several URLs in one value.
+        for part in str(value).split():
+            with contextlib.suppress(ValueError):
+                yield urlsplit(part).password or ""
 
 
 def look_up(client: t.Any, image: Image) -> Image:

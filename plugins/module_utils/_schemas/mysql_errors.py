@@ -11,7 +11,7 @@ import typing as t
 
 # programs/server/mlflow_aws_server/mysql.py says the same; neither can import the other, and a test holds them equal.
 BLOCKED = (
-    "has blocked this machine's address after too many broken connections ({reason}): find what opens "
+    "has blocked this machine's address after too many broken connections ({reason}); find what opens "
     "connections there and drops them, such as a port scan or a load balancer's check; raise "
     "max_connect_errors, and unblock by restarting the database or, from another address, by FLUSH HOSTS "
     "(from MySQL 8.4 on TRUNCATE TABLE performance_schema.host_cache)."

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to mlops.mlflow_aws: reads and classifies SQLite schemas, which looking never changes.
 
-Refused, and left as they are: a file that is not a database, a database of something else, a
+Refused, and not touched: a file that is not a database, a database of something else, a
 schema that a newer MLflow wrote.
 """
 

@@ -37,8 +37,8 @@ def listen_address(text: t.Any) -> str:
         found = plain
     if not found:
         raise MlflowError(
-            f"No server can listen on {text!r}: correct mlflow_server_host; write an IP address "
-            "without brackets, zone or port, such as 127.0.0.1 or ::1, or a name of the host."
+            f"No server can listen on {text!r}; set mlflow_server_host to an IP address without brackets, "
+            "zone or port, such as 127.0.0.1 or ::1, or to a name of the host."
         )
     return found
 

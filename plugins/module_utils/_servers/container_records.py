@@ -13,7 +13,7 @@ import json
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container_spec import LABEL
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import holders
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import claims
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     FoundServer,
     whole,
@@ -53,13 +53,13 @@ def found_server(name: str, container: t.Mapping[str, t.Any]) -> FoundServer:
     )
 
 
-def claim(container: t.Mapping[str, t.Any]) -> holders.Claim:
+def claim(container: t.Mapping[str, t.Any]) -> claims.Claim:
     """Return the claim of a container that holds a port: of a server of ours, or anything else."""
     who, labels = f"container {names(container)[0]}", container["Labels"] or {}
     if INSTANCE not in labels or PROJECT not in labels:
-        return holders.Claim(who, "end it")
+        return claims.Claim(who, "end it")
     option = "mlflow_server_docker_instance"
-    return holders.ours(who, labels[PROJECT], option, labels[INSTANCE])
+    return claims.ours(who, labels[PROJECT], option, labels[INSTANCE])
 
 
 def listens(container: t.Mapping[str, t.Any], host: str, port: int) -> bool:

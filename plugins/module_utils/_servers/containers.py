@@ -31,6 +31,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.reference
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
+    claims,
     container_records,
     holders,
 )
@@ -82,7 +83,7 @@ class DockerRuntime:
         """Take the engine and how servers are placed; asks the engine nothing yet."""
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", instance):
             raise MlflowError(
-                f"docker_instance is {instance!r}: use lowercase letters, digits and single dashes."
+                f"docker_instance is {instance!r}; use lowercase letters, digits and single dashes."
             )
         self._engine = engine
         self._placement = placement
@@ -129,12 +130,12 @@ class DockerRuntime:
         network = self._placement.network
         if self._engine.network(network) is None:
             raise MlflowError(
-                f"Docker on this host has no network {network}: create it with `docker network create`, or "
+                f"Docker on this host has no network {network}; create it with `docker network create`, or "
                 "correct docker_network."
             )
         if network == "host" and self._engine.rootless:
             raise MlflowError(
-                "A rootless Docker's host network is not the host's own, so the servers would not be reachable: set "
+                "A rootless Docker's host network is not the host's own, so the servers would not be reachable; set "
                 "docker_network to bridge."
             )
         containers = self._engine.containers()
@@ -146,7 +147,7 @@ class DockerRuntime:
                 if there and not self._is_ours(there):
                     raise MlflowError(
                         f"Project '{server.name}': there is a {kind} {name} that mlflow_server did not make "
-                        f"for it: rename or remove the {kind}, or set another docker_instance."
+                        f"for it; rename or remove the {kind}, or set another docker_instance."
                     )
             self._require_unpublished(server, containers)
 
@@ -165,7 +166,7 @@ class DockerRuntime:
         servers = map(container_records.settings, self._own_containers().values())
         return any(settings.get("port") == holder.port for settings in servers)
 
-    def claim(self, holder: ports.Holder, host: str) -> holders.Claim:
+    def claim(self, holder: ports.Holder, host: str) -> claims.Claim:
         """Return whose a port is that none of our containers holds."""
         return holders.claim(holder, host, self._engine)
 
@@ -264,10 +265,10 @@ class DockerRuntime:
         """Refuse an image that is not on the host, before anything is touched."""
         image = self._placement.image
         if not image:
-            raise MlflowError("No image to run servers from: set image.")
+            raise MlflowError("No image to run servers from; set image.")
         if self._engine.image(image) is None:
             raise MlflowError(
-                f"Image {image} is not on this host: pull it first, as the playbooks deploy and servers do."
+                f"Image {image} is not on this host; pull it first, as the playbooks deploy and servers do."
             )
 
     def _stop(self, project: str, deadline: float) -> None:
@@ -336,7 +337,7 @@ def _address(host: str) -> str:
         return str(socket.getaddrinfo(host, None)[0][4][0])
     except OSError as error:
         raise MlflowError(
-            f"No server can listen on {host}: {error.strerror}: correct mlflow_server_host."
+            f"No server can listen on {host} ({error.strerror}); correct mlflow_server_host."
         ) from error
 
 

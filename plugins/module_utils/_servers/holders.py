@@ -18,6 +18,10 @@ from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
+    claims,
+    container_records,
+)
 
 if t.TYPE_CHECKING:
     from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
@@ -28,36 +32,16 @@ _FOLDER = re.compile(rf"{_PLACE}\Z")
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
 
 
-class Claim(t.NamedTuple):
-    """Who holds a port, as part of a sentence, and what ends that."""
-
-    who: str
-    end: str
-
-
-def claim(holder: ports.Holder, host: str, engine: Engine | None = None) -> Claim:
+def claim(holder: ports.Holder, host: str, engine: Engine | None = None) -> claims.Claim:
     """Return whose the port is that a holder keeps from servers on host; engine is the one in use."""
-    return _of_server(holder) or _of_container(holder, host, engine) or Claim(str(holder), "end it")
-
-
-def ours(who: str, project: str, option: str, value: str) -> Claim:
-    """Return the claim of a server of this collection, by the option that sets it apart."""
-    return Claim(
-        f"{who}, the server of project '{project}' that another inventory or runtime started with "
-        f"{option} {value}",
-        "stop that server there (mlflow_server_state=stopped)",
+    return (
+        _of_server(holder)
+        or _of_container(holder, host, engine)
+        or claims.Claim(str(holder), "end it")
     )
 
 
-def _tunnel(who: str, state: str) -> Claim:
-    """Return the claim of a tunnel of this collection."""
-    return Claim(
-        f"{who}, the tunnel to the database that another inventory opened with mlflow_state_dir {state}",
-        "end that tunnel there (mlflow_database_tunnel=none)",
-    )
-
-
-def _of_server(holder: ports.Holder) -> Claim | None:
+def _of_server(holder: ports.Holder) -> claims.Claim | None:
     """Return the claim of a server or tunnel that is a process, None for any other process."""
     process = Path("/proc", str(holder.pid))
     if not holder.pid or not process.is_dir():
@@ -71,8 +55,8 @@ def _of_server(holder: ports.Holder) -> Claim | None:
         return None
     state = match["state"].encode("utf-8", "replace").decode("utf-8")
     if match["kind"] == "tunnel":
-        return _tunnel(str(holder), state)
-    return ours(str(holder), match["name"], "mlflow_state_dir", state)
+        return claims.tunnel(str(holder), state)
+    return claims.ours(str(holder), match["name"], "mlflow_state_dir", state)
 
 
 def _settings(match: re.Match[str]) -> t.Iterator[Path]:
@@ -82,10 +66,10 @@ def _settings(match: re.Match[str]) -> t.Iterator[Path]:
         yield from folder.glob("settings-*.json")
 
 
-def _of_container(holder: ports.Holder, host: str, engine: Engine | None) -> Claim | None:
+def _of_container(holder: ports.Holder, host: str, engine: Engine | None) -> claims.Claim | None:
     """Return the claim of a container, None where no engine that this user may ask has one."""
+    # Most runs find no port in use, and need no Docker client.
     from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import client
-    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import container_records
 
     inside = _container_of(holder.pid)
     with contextlib.suppress(MlflowError):

@@ -183,7 +183,7 @@ def _host(text: str) -> str:
     found = addresses.allowed_host(text)
     if found is None:
         raise MlflowError(
-            f"allowed_hosts holds {text!r}: write a host name such as mlflow.example.com, without "
+            f"allowed_hosts holds {text!r}; write a host name such as mlflow.example.com, without "
             "scheme or path."
         )
     return found

@@ -92,7 +92,7 @@ class PortRecord(t.NamedTuple):
             return {}
         except (ValueError, AttributeError) as error:
             raise MlflowError(
-                f"The record of which project had which port cannot be read ({self.path}: {error}): correct "
+                f"The record of which project had which port cannot be read ({self.path}: {error}); correct "
                 "it, or delete it to have it written again from the servers that are on this host."
             ) from error
 

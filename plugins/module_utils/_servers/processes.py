@@ -24,11 +24,12 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
     environ,
     interpreter,
     ports,
+    process_table,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files as host_files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
+    claims,
     holders,
-    process_table,
     supervisor_config,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
@@ -44,7 +45,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.supervis
     DEAD,
     UP,
     Supervisor,
-    wait,
+    wait_until,
 )
 
 _LOG_LINES = 20
@@ -92,7 +93,7 @@ class ProcessRuntime:
         # Of one that is ending, or has ended since, there are none: its port is waited for.
         return not arguments or f"{self._folder}{os.sep}" in arguments
 
-    def claim(self, holder: ports.Holder, host: str) -> holders.Claim:
+    def claim(self, holder: ports.Holder, host: str) -> claims.Claim:
         """Return whose a port is that no server of this folder holds."""
         return holders.claim(holder, host)
 
@@ -210,7 +211,7 @@ class ProcessRuntime:
         """Wait until servers that lost their Supervisor have ended, as they do by themselves."""
         for server in _running(steps):
             free = functools.partial(ports.is_free, server.host, server.port)
-            wait(
+            wait_until(
                 free, deadline, f"Port {server.port} of project '{server.name}' did not become free"
             )
 

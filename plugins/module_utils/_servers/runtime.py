@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import holders
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import claims
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     FoundServer,
     Step,
@@ -34,7 +34,7 @@ class Runtime(t.Protocol):
     def owns(self, holder: ports.Holder) -> bool:
         """Return whether a server of this runtime holds the port, even one that nobody supervises."""
 
-    def claim(self, holder: ports.Holder, host: str) -> holders.Claim:
+    def claim(self, holder: ports.Holder, host: str) -> claims.Claim:
         """Return whose a port of host is that no server of this runtime holds."""
 
     def apply(self, steps: t.Sequence[Step], deadline: float) -> None:

@@ -19,15 +19,17 @@ from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import commands
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.process_table import exists
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.unix_http import UnixConnection
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.process_table import exists
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.supervisor_config import (
     STOP_SECONDS,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
 
 # sun_path holds 104 bytes on macOS and 108 on Linux; Supervisor first binds NAME.PID.
 _SOCKET_LENGTH = 104 - len(".4194304") - 1
 _RPC_SECONDS = 10.0
+_POLL_SECONDS = 0.1
 UP = ("STARTING", "RUNNING", "BACKOFF")
 # EXITED is not among them: Supervisor starts such a server again at once.
 DEAD = ("FATAL", "UNKNOWN")
@@ -63,7 +65,7 @@ class Supervisor:
             return False
         except _NO_ANSWER as error:
             raise MlflowError(
-                f"Supervisor does not answer on {self.path} ({error}): run as the user who started it, "
+                f"Supervisor does not answer on {self.path} ({error}); run as the user who started it, "
                 "or end its process and rerun."
             ) from error
 
@@ -81,7 +83,7 @@ class Supervisor:
         if not self.alive():
             # One that another run is ending, or was when it was killed, still has servers.
             limit = time.monotonic() + STOP_SECONDS + _RPC_SECONDS
-            wait(self.is_gone, limit, f"Supervisor did not close {self.path}")
+            wait_until(self.is_gone, limit, f"Supervisor did not close {self.path}")
             return {}
         try:
             configured = self._call("getAllConfigInfo")
@@ -112,7 +114,9 @@ class Supervisor:
         for name in changed + removed:
             self._call("stopProcessGroup", name, False)
         for name in changed + removed:
-            wait(functools.partial(self._ended, name), deadline, f"Server '{name}' did not stop")
+            wait_until(
+                functools.partial(self._ended, name), deadline, f"Server '{name}' did not stop"
+            )
             self._call("removeProcessGroup", name)
         for name in changed + added:
             self._call("addProcessGroup", name)
@@ -139,17 +143,17 @@ class Supervisor:
         )
         if answer.code != 0:
             raise MlflowError(
-                f"Supervisor did not start: {answer.reason}: {_start_remedy(answer.reason)}; its log is "
-                f"{self.path.parent}/supervisord.log."
+                f"Supervisor did not start ({answer.reason}); {_start_remedy(answer.reason)} (its log is "
+                f"{self.path.parent}/supervisord.log)."
             )
-        wait(self.alive, deadline, f"Supervisor did not open {self.path}")
+        wait_until(self.alive, deadline, f"Supervisor did not open {self.path}")
 
     def shut_down(self, deadline: float) -> None:
         """Stop all servers and Supervisor itself."""
         with self._understanding("getPID"):
             pid = int(self._call("getPID"))
         self._call("shutdown")
-        wait(lambda: not exists(pid), deadline, f"Supervisor (process {pid}) did not end")
+        wait_until(lambda: not exists(pid), deadline, f"Supervisor (process {pid}) did not end")
 
     def _call(self, method: str, *arguments: t.Any) -> t.Any:
         """Call one of Supervisor's methods."""
@@ -158,7 +162,7 @@ class Supervisor:
         except _NO_ANSWER as error:
             said = str(error) or type(error).__name__
             raise MlflowError(
-                f"Supervisor refused {method} ({said}): see supervisord.log in {self.path.parent}, "
+                f"Supervisor refused {method} ({said}); see supervisord.log in {self.path.parent}, "
                 "then rerun."
             ) from error
 
@@ -171,7 +175,7 @@ class Supervisor:
         process = self.processes().get(name)
         if process is None:
             raise MlflowError(
-                f"Supervisor ended, or lost server '{name}', while the servers of this host were changed: see "
+                f"Supervisor ended, or lost server '{name}', while the servers of this host were changed; see "
                 f"supervisord.log in {self.path.parent}, then rerun."
             )
         return str(process["statename"])
@@ -183,7 +187,7 @@ class Supervisor:
             yield
         except (LookupError, TypeError, ValueError) as error:
             raise MlflowError(
-                f"Supervisor answered {method} in a form that is not its own ({error!r}): end whatever listens "
+                f"Supervisor answered {method} in a form that is not its own ({error!r}); end whatever listens "
                 f"on {self.path}, then rerun."
             ) from error
 
@@ -206,7 +210,7 @@ def _require_fitting(path: Path) -> None:
     if len(os.fsencode(str(path))) > _SOCKET_LENGTH:
         limit = _SOCKET_LENGTH - len("/servers/supervisor.sock")
         raise MlflowError(
-            f"mlflow_state_dir is too long for a socket in it ({path.parent.parent}): choose a path of "
+            f"mlflow_state_dir is too long for a socket in it ({path.parent.parent}); choose a path of "
             f"{limit} characters at most."
         )
 
@@ -218,14 +222,12 @@ def _start_remedy(reason: str) -> str:
     # It raises the soft limit by itself, and reports the hard limit that it asked for.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return (
-        f"this user may open {hard} files at most: raise the hard limit (nofile in "
+        f"this user may open {hard} files at most, so raise the hard limit (nofile in "
         "/etc/security/limits.conf), log in again and rerun"
     )
 
 
-def wait(done: t.Callable[[], bool], deadline: float, failure: str) -> None:
-    """Wait until done() is true, or fail at the deadline."""
-    while not done():
-        if time.monotonic() > deadline:
-            raise MlflowError(f"{failure} in time: look at its log, or raise the timeout.")
-        time.sleep(0.1)
+def wait_until(holds: t.Callable[[], bool], deadline: float, failure: str) -> None:
+    """Wait until holds() is true, or fail at the deadline."""
+    late = MlflowError(f"{failure} in time; see its log, or raise the timeout.")
+    wait(lambda: holds() or None, deadline, lambda: late, _POLL_SECONDS)

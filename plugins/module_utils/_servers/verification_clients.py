@@ -50,7 +50,7 @@ class ProcessClient:
         done = commands.run(
             self._command,
             _bound(timeout),
-            "The MLflow client did not end well",
+            "The MLflow client failed",
             _REMEDY,
             text=_document(requests, experiment, timeout),
             environment=environ.clean(),
@@ -123,8 +123,8 @@ def _answer(code: int, output: str, errors: str) -> dict[str, t.Any]:
     """Return what programs/server/mlflow_aws_server/verification.py printed."""
     if code != 0 or not output.strip():
         reason = commands.reason(errors, output)
-        raise MlflowError(f"The MLflow client failed ({reason}): {_REMEDY}.")
-    return commands.document(output, "What the MLflow client printed", _REMEDY, _ANSWER)
+        raise MlflowError(f"The MLflow client failed ({reason}); {_REMEDY}.")
+    return commands.document(output, "The output of the MLflow client", _REMEDY, _ANSWER)
 
 
 def _bound(timeout: int) -> float:

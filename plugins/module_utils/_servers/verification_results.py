@@ -41,7 +41,7 @@ def judge(
     return VerifiedServers(
         [_judged(server, reasons, verified) for server in [*servers, *absent]],
         " ".join(
-            f"{describe(group)}: {remedy}"
+            f"{describe(group)}; {remedy}"
             for group, remedy in ((failed, _ANSWERS_BADLY), (down, _IS_DOWN))
             if group
         ),
@@ -62,7 +62,7 @@ def _judged(
 
 def problem(failures: t.Iterable[t.Mapping[str, str]]) -> str:
     """Return the sentence about servers through which no run could be logged."""
-    return f"{describe({item['name']: item['reason'] for item in failures})}: {_ANSWERS_BADLY}"
+    return f"{describe({item['name']: item['reason'] for item in failures})}; {_ANSWERS_BADLY}"
 
 
 def describe(reasons: t.Mapping[str, str]) -> str:

@@ -27,7 +27,7 @@ _SETTLED = {
 
 
 def phase(stack: Stack | None) -> str:
-    """Say in which of its phases a stack is, as far as a change of it goes."""
+    """Return the phase that a stack is in, as far as a change of it goes."""
     if stack is None or stack.status == "DELETE_COMPLETE":
         return ABSENT
     if stack.status == "REVIEW_IN_PROGRESS":

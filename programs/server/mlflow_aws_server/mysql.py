@@ -24,9 +24,9 @@ POLL, TIMEOUT, WAIT = (
 LIMITS = {POLL: 300, TIMEOUT: 90, WAIT: 180}
 MOST_SECONDS = 86400
 DENIED, BLOCKED_ADDRESS, NOT_REACHED = 1045, 1129, 2003
-# plugins/module_utils/_schemas/mysql.py says the same; neither can import the other.
+# plugins/module_utils/_schemas/mysql_errors.py says the same; neither can import the other.
 BLOCKED = (
-    "has blocked this machine's address after too many broken connections ({reason}): find what opens "
+    "has blocked this machine's address after too many broken connections ({reason}); find what opens "
     "connections there and drops them, such as a port scan or a load balancer's check; raise "
     "max_connect_errors, and unblock by restarting the database or, from another address, by FLUSH HOSTS "
     "(from MySQL 8.4 on TRUNCATE TABLE performance_schema.host_cache)."

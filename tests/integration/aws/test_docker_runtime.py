@@ -439,7 +439,7 @@ def test_foreign_containers_and_volumes_are_left_alone(fleet: DockerHost) -> Non
         for check in (True, False):
             sentence = fleet.refuse(*servers, check=check)
             assert sentence == (
-                f"Project 'c': there is a container {name} that mlflow_server did not make for it: "
+                f"Project 'c': there is a container {name} that mlflow_server did not make for it; "
                 "rename or remove the container, or set another docker_instance."
             )
         fleet.converge(*both(fleet), fleet.server("c", state="absent"))
@@ -520,9 +520,9 @@ def test_a_port_of_another_instance_is_refused_as_such(fleet: DockerHost, networ
 def test_a_missing_image_is_told_before_anything_is_touched(fleet: DockerHost) -> None:
     """And what gets it; so is that none was given."""
     before = fleet.containers()
-    assert fleet.refuse(*both(fleet), image="") == "No image to run servers from: set image."
+    assert fleet.refuse(*both(fleet), image="") == "No image to run servers from; set image."
     assert fleet.refuse(*both(fleet), image=NOWHERE) == (
-        f"Image {NOWHERE} is not on this host: pull it first, as the playbooks deploy and servers do."
+        f"Image {NOWHERE} is not on this host; pull it first, as the playbooks deploy and servers do."
     )
     assert fleet.containers() == before
 
@@ -531,18 +531,18 @@ def test_a_missing_image_is_told_before_anything_is_touched(fleet: DockerHost) -
     ("more", "sentence"),
     [
         ({"memory": "1q"}, "memory is '1q': write a size of 6m or more"),
-        ({"container_user": "mlflow"}, "container_user is 'mlflow': write numbers"),
-        ({"aws_config_dir": "/nonexistent"}, "aws_config_dir /nonexistent cannot be used: No such"),
+        ({"container_user": "mlflow"}, "container_user is 'mlflow'; write numbers"),
+        ({"aws_config_dir": "/nonexistent"}, "aws_config_dir /nonexistent cannot be used (No such"),
         (
             {"docker_host": "unix:///nonexistent.sock"},
-            "Docker is not running on this host: there is",
+            "Docker is not running on this host (there is",
         ),
         (
             {"docker_host": "tcp://127.0.0.1:2375"},
-            "mlflow_server_docker_host is tcp://127.0.0.1:2375: servers run",
+            "mlflow_server_docker_host is tcp://127.0.0.1:2375; servers run",
         ),
-        ({"docker_instance": "A B"}, "docker_instance is 'A B': use lowercase letters"),
-        ({"image": "a b"}, "'a b' is not a valid image reference: write NAME@sha256:DIGEST"),
+        ({"docker_instance": "A B"}, "docker_instance is 'A B'; use lowercase letters"),
+        ({"image": "a b"}, "'a b' is not a valid image reference; write NAME@sha256:DIGEST"),
     ],
 )
 def test_bad_input_is_told(fleet: DockerHost, more: dict[str, str], sentence: str) -> None:

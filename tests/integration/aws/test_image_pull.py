@@ -67,7 +67,7 @@ def test_a_wrong_password_is_told(modules: Modules, docker: Docker, images: Regi
     for password in ("wr0ng-password", ""):
         how = options(docker, images.image, registry_password=password)
         sentence = modules.refuse("mlflow_image_pull", how)
-        assert sentence.startswith(f"Docker could not pull {images.image}: ")
+        assert sentence.startswith(f"Docker could not pull {images.image} (")
         assert "check the registry's user and password" in sentence
         assert "wr0ng" not in sentence
 
@@ -83,7 +83,7 @@ def test_a_registry_that_is_down_is_told(modules: Modules, docker: Docker) -> No
     """By its address."""
     name = f"127.0.0.1:1/mlflow@sha256:{'0' * 64}"
     sentence = modules.refuse("mlflow_image_pull", options(docker, name))
-    assert "connection refused: make sure that this host reaches the registry" in sentence
+    assert "connection refused); make sure that this host reaches the registry" in sentence
 
 
 def test_a_registry_that_says_nothing_is_given_up(
@@ -92,7 +92,7 @@ def test_a_registry_that_says_nothing_is_given_up(
     """In the time that was set."""
     images.silent.add(f"/v2/mlflow/manifests/{images.digest}")
     sentence = modules.refuse("mlflow_image_pull", options(docker, images.image, timeout=1))
-    assert sentence.startswith(f"Docker did not pull {images.image} within 1 seconds: ")
+    assert sentence.startswith(f"Docker did not pull {images.image} within 1 seconds; ")
 
 
 @pytest.fixture
@@ -129,10 +129,10 @@ def test_a_full_disk_is_told(modules: Modules, small: Docker, images: Registry) 
     content = random.randbytes(DISK_MIB << 20).hex()
     with registry(PASSWORD, content) as large:
         sentence = modules.refuse("mlflow_image_pull", options(small, large.image))
-    assert sentence.startswith(f"Docker could not pull {large.image}: ")
+    assert sentence.startswith(f"Docker could not pull {large.image} (")
     assert "no space left on device" in sentence
     assert sentence.endswith(
-        ": free space where Docker keeps its data (`docker system df` shows what takes it) and rerun."
+        "); free space where Docker keeps its data (`docker system df` shows what takes it) and rerun."
     )
     assert not modules.call("mlflow_image_pull", how)["changed"]
     with registry(PASSWORD, uuid.uuid4().hex) as other:

@@ -396,7 +396,10 @@ def test_faults_are_one_sentence(laptop: Laptop, free_ports: Callable[[int], lis
     assert "Connection refused" in laptop.refuse(ssh=away)
     (nowhere,) = free_ports(1)
     told = laptop.refuse(database_port=nowhere, timeout=15)
-    assert f"its far end cannot reach 127.0.0.1:{nowhere}, so allow it in the database's" in told
+    assert (
+        f"its far end cannot reach 127.0.0.1:{nowhere}, so allow it in the database's security"
+        in told
+    )
 
 
 def test_it_ends_without_a_trace(laptop: Laptop) -> None:

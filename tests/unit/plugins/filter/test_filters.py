@@ -140,7 +140,7 @@ def test_an_address_that_nobody_can_listen_on_is_refused(host: Any) -> None:
     records = FILTERS["mlflow_project_records"]([{"name": "demo"}])
     with pytest.raises(AnsibleFilterError) as caught:
         FILTERS["mlflow_server_options"](records, {"projects": {}}, host)
-    sentence = f"No server can listen on {host!r}: correct mlflow_server_host; write an IP address "
+    sentence = f"No server can listen on {host!r}; set mlflow_server_host to an IP address "
     assert str(caught.value).startswith(sentence)
 
 
@@ -239,7 +239,7 @@ def test_an_old_name_of_a_variable_is_warned_of(capfd: pytest.CaptureFixture[str
     assert capfd.readouterr().err == ""
     assert renamed("a.txt", "old", "new") == "a.txt"
     told = " ".join(capfd.readouterr().err.split())
-    assert "The variable old was renamed: set new instead." in told
+    assert "The variable old was renamed; set new instead." in told
     assert "version 1.0.0" in told
 
 
@@ -374,9 +374,9 @@ def test_a_host_serves_the_projects_that_it_names() -> None:
 @pytest.mark.parametrize(
     ("projects", "sentence"),
     [
-        (["churm"], "mlflow_server_projects names 'churm', .*: did you mean 'churn'"),
-        (["zz"], "mlflow_server_projects names 'zz', .*: list it there too, or remove it here"),
-        ("churn", "mlflow_server_projects is the text 'churn': write a list"),
+        (["churm"], "mlflow_server_projects names 'churm', .*; did you mean 'churn'"),
+        (["zz"], "mlflow_server_projects names 'zz', .*; list it there too, or remove it here"),
+        ("churn", "mlflow_server_projects is the string 'churn'; write a list"),
     ],
 )
 def test_a_host_cannot_serve_what_is_not_in_the_list(projects: object, sentence: str) -> None:
@@ -434,7 +434,7 @@ def test_a_server_that_is_expected_must_run(state: str, action: str, down: bool)
     record = server(state=state, action=action, healthy=state == "running")
     assert verdict([record]) == ({"demo": record}, "")
     records, problem = verdict([record], ["demo"])
-    said = "Project 'demo': the server is not running: run the servers playbook."
+    said = "Project 'demo': the server is not running; run the servers playbook."
     assert problem == (said if down else "")
     assert records["demo"].get("verified", True) is not down
 
@@ -453,7 +453,7 @@ def test_in_check_mode_the_record_says_how_a_server_is(
     changes: dict[str, Any], reason: str
 ) -> None:
     """No run is logged then, and none may be there; one that is found is better than a first look."""
-    said = f"Project 'demo': {reason}: {READ_THE_LOG}" if reason else ""
+    said = f"Project 'demo': {reason}; {READ_THE_LOG}" if reason else ""
     assert verdict([server(**changes)], ["demo"], {"runs": []})[1] == said
     runs = [{"name": "demo", "run_id": "abc123"}]
     assert verdict([server(**changes)], ["demo"], {"runs": runs})[1] == ""
@@ -463,7 +463,7 @@ def test_a_server_that_is_not_there_has_a_row() -> None:
     """The table shows it as absent, beside those that are well."""
     found = FILTERS["mlflow_verified_servers"]([server()], ["demo", "churn"])
     assert found["problem"] == (
-        "Project 'churn': this host has no server for it: run the servers playbook."
+        "Project 'churn': this host has no server for it; run the servers playbook."
     )
     assert table(*found["servers"])[1:] == [
         "demo     http://127.0.0.1:5001  ok      3.17.2  -",
@@ -478,11 +478,11 @@ def test_a_reason_is_said_once_with_all_its_projects() -> None:
     failures = [{"name": name, "reason": UNREACHABLE} for name in names[:3]]
     failures.append({"name": "d", "reason": "timed out"})
     assert verdict(servers, names, {"failures": failures})[1] == (
-        f"Projects 'a', 'b' and 'c': {UNREACHABLE}; Project 'd': timed out: {READ_THE_LOG} "
-        "Project 'e': the server is not running: run the servers playbook."
+        f"Projects 'a', 'b' and 'c': {UNREACHABLE}; Project 'd': timed out; {READ_THE_LOG} "
+        "Project 'e': the server is not running; run the servers playbook."
     )
     records, problem = verdict(servers[:2], names[:2], {"failures": failures[:1]})
-    assert problem == f"Project 'a': {UNREACHABLE}: {READ_THE_LOG}"
+    assert problem == f"Project 'a': {UNREACHABLE}; {READ_THE_LOG}"
     assert [records["a"]["reason"], records["b"]] == [UNREACHABLE, servers[1]]
 
 
@@ -509,5 +509,5 @@ def test_a_failed_host_keeps_the_rows_of_its_servers() -> None:
         "PROJECT  URL                    HEALTH  MLFLOW  RUN",
         "demo     http://127.0.0.1:5001  ok      3.17.2  abc123",
         "churn    http://127.0.0.1:5001  failed  3.17.2  -",
-        f"ada failed: Check: Project 'churn': timed out: {READ_THE_LOG}",
+        f"ada failed: Check: Project 'churn': timed out; {READ_THE_LOG}",
     ]

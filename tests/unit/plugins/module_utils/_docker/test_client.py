@@ -37,18 +37,18 @@ def test_the_newest_version_that_both_speak_is_used(
 def test_an_engine_that_is_too_old_is_refused(fake: FakeEngine, theirs: str) -> None:
     """So is what is none."""
     fake.api = theirs
-    with pytest.raises(MlflowError, match=r"speaks API .*: update it to 20\.10 or newer\.$"):
+    with pytest.raises(MlflowError, match=r"speaks API .*; update it to 20\.10 or newer\.$"):
         Engine(fake.host).ping()
 
 
 def test_a_socket_that_does_not_answer_is_told(tmp_path: Path, fake: FakeEngine) -> None:
     """Missing, left behind by a dead engine, silent, or broken off."""
-    with pytest.raises(MlflowError, match=r"^Docker is not running on this host: there is no so"):
+    with pytest.raises(MlflowError, match=r"^Docker is not running on this host \(there is no so"):
         Engine(f"unix://{tmp_path}/none").ping()
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(f"{folder}/s")
-        with pytest.raises(MlflowError, match=r"^Docker does not answer on .*/s: start it, or"):
+        with pytest.raises(MlflowError, match=r"^Docker does not answer on .*/s; start it, or"):
             Engine(f"unix://{folder}/s").ping()
     fake.answers["POST", "/v1.41/containers/x/wait"] = (0, "")
     engine = Engine(fake.host)
@@ -58,7 +58,7 @@ def test_a_socket_that_does_not_answer_is_told(tmp_path: Path, fake: FakeEngine)
     ):
         engine.wait("x", 10)
     fake.answers["GET", "/v1.41/version"] = (0, "")
-    with pytest.raises(MlflowError, match=r"^Docker did not wait within 0 seconds: check its lo"):
+    with pytest.raises(MlflowError, match=r"^Docker did not wait within 0 seconds; check its lo"):
         engine.call("wait", "GET", "/version", timeout=0.2)
 
 
@@ -68,7 +68,7 @@ def test_a_socket_that_does_not_answer_is_told(tmp_path: Path, fake: FakeEngine)
 def test_only_a_socket_of_the_host_will_do(host: str) -> None:
     """Servers run where the module does."""
     with pytest.raises(
-        MlflowError, match=rf"^mlflow_server_docker_host is {host}: servers run on the managed ho"
+        MlflowError, match=rf"^mlflow_server_docker_host is {host}; servers run on the managed ho"
     ):
         Engine(host)
 

@@ -94,7 +94,7 @@ def test_a_user_by_number(given: str, user: str) -> None:
 def test_a_user_by_name_is_refused(given: str) -> None:
     """Files are put into the volume for a number."""
     with pytest.raises(
-        MlflowError, match=r"^container_user is .*: write numbers as UID or UID:GID"
+        MlflowError, match=r"^container_user is .*; write numbers as UID or UID:GID"
     ):
         container_spec.container_user(given, "", False)
 
@@ -124,10 +124,14 @@ def test_a_folder_of_root_makes_no_container_root(
         container_spec.container_user("", "/closed", False)
     assert container_spec.container_user("0", "/closed", False) == "0:0"
     for given in ("", "7"):
-        with pytest.raises(MlflowError, match=r"^aws_config_dir /file cannot be used: it is not a"):
+        with pytest.raises(
+            MlflowError, match=r"^aws_config_dir /file cannot be used \(it is not a"
+        ):
             container_spec.container_user(given, "/file", False)
     monkeypatch.undo()
-    with pytest.raises(MlflowError, match=r"cannot be used: No such file or directory: correct it"):
+    with pytest.raises(
+        MlflowError, match=r"cannot be used \(No such file or directory\); correct it"
+    ):
         container_spec.container_user("7", str(tmp_path / "none"), False)
 
 

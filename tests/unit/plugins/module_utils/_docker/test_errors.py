@@ -28,7 +28,7 @@ REFUSALS = {
     "x509: certificate signed by unknown authority": "make sure that this host reaches the registry",
     "network mine not found": "create the network, or correct docker_network",
     "invalid mount config: bind source path does not exist: /x": "correct aws_config_dir",
-    'Conflict. The name "/a" is already in use by container "b".': "another run created it meanwhile",
+    'Conflict. The name "/a" is already in use by container "b".': "rerun, since another run created it",
     "something else\nentirely.": "check Docker's log and rerun",
 }
 
@@ -41,7 +41,7 @@ def test_a_refusal_says_what_to_do(fake: FakeEngine, message: str, remedy: str) 
         Engine(fake.host).create("mlflow-a", {})
     sentence = str(caught.value)
     words = " ".join(message.split()).rstrip(".")
-    assert sentence.startswith(f"Docker could not create container mlflow-a: {words}: {remedy}")
+    assert sentence.startswith(f"Docker could not create container mlflow-a ({words}); {remedy}")
     assert (caught.value.status, sentence[-1], "\n" in sentence) == (500, ".", False)
 
 
@@ -49,14 +49,16 @@ def test_a_refusal_without_words_shows_its_status(fake: FakeEngine) -> None:
     """Or the text, where it is no JSON."""
     for body, words in (("", "HTTP 503"), ("gone away", "gone away"), ("[]", r"\[\]")):
         fake.answers["POST", "/v1.41/containers/a/start"] = (503, body)
-        with pytest.raises(EngineError, match=f"^Docker could not start container a: {words}: "):
+        with pytest.raises(
+            EngineError, match=rf"^Docker could not start container a \({words}\); "
+        ):
             Engine(fake.host).start("a")
 
 
 def test_a_socket_of_another_user_is_told() -> None:
     """With what gives the right, and what that means."""
     error = errors.unreachable("/s", "list", 1, PermissionError(13, "Permission denied"))
-    assert str(error).startswith("This user may not use Docker's socket /s: add it to the socket's")
+    assert str(error).startswith("This user may not use Docker's socket /s; add it to the socket's")
 
 
 FAILED_BUILDS = {
@@ -84,7 +86,7 @@ def test_a_build_that_fails_says_what_to_do(message: str, remedy: str) -> None:
     error = BuildError("build x", f"\x1b[31mStep 1/2\x1b[0m\n{message}\n")
     assert error.remedy.startswith(remedy)
     assert error.why == f"Step 1/2 {message.rstrip('.')}"
-    assert str(error) == f"Docker could not build x: {error.why}: {error.remedy}."
+    assert str(error) == f"Docker could not build x ({error.why}); {error.remedy}."
 
 
 def test_only_the_end_of_a_long_output_is_shown() -> None:

@@ -47,7 +47,9 @@ def test_a_pull_that_fails_half_way_is_told(fake: FakeEngine) -> None:
     lines = [{"status": "Pulling"}, {"errorDetail": {}, "error": "no space left on device"}]
     text = "\n".join(map(json.dumps, lines))
     fake.answers["POST", "/v1.41/images/create"] = (200, text)
-    with pytest.raises(EngineError, match=r"^Docker could not pull x:1: no space left on device: "):
+    with pytest.raises(
+        EngineError, match=r"^Docker could not pull x:1 \(no space left on device\); "
+    ):
         images.pull(Engine(fake.host), "x:1", Login("", ""), 10)
     for status, words in ((401, "unauthorized: x"), (404, "manifest unknown: x")):
         fake.answers["POST", "/v1.41/images/create"] = (status, say(words))
@@ -98,7 +100,7 @@ def test_a_build_that_fails_shows_what_was_printed_before(fake: FakeEngine) -> N
     assert caught.value.why == "no such package: x The command returned 1"
     fake.answers["POST", "/v1.41/build"] = (400, say("dockerfile parse error"))
     with pytest.raises(
-        BuildError, match=r"^Docker could not build x:1: dockerfile parse error: fix"
+        BuildError, match=r"^Docker could not build x:1 \(dockerfile parse error\); fix"
     ):
         images.build(Engine(fake.host), "x:1", b"", BUILD, {}, 10)
 
@@ -129,5 +131,5 @@ def test_an_engine_that_is_killed_is_not_taken_for_done(fake: FakeEngine) -> Non
 def test_what_takes_too_long_is_given_up(fake: FakeEngine) -> None:
     """With the option that sets the time."""
     fake.answers["POST", "/v1.41/build"] = (0, "")
-    with pytest.raises(Overdue, match=r"^Docker did not build x:1 within 0 seconds: check what"):
+    with pytest.raises(Overdue, match=r"^Docker did not build x:1 within 0 seconds; check what"):
         images.build(Engine(fake.host), "x:1", b"", BUILD, {}, 0.3)

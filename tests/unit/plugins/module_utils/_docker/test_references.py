@@ -43,6 +43,6 @@ def test_references_are_read(text: str, name: str, tag: str, digest: str, regist
 def test_what_is_no_reference_is_refused(text: str) -> None:
     """Before an engine is asked."""
     with pytest.raises(
-        MlflowError, match=r"is not a valid image reference: write NAME@sha256:DIGEST"
+        MlflowError, match=r"is not a valid image reference; write NAME@sha256:DIGEST"
     ):
         reference(text)

@@ -116,7 +116,9 @@ def test_no_password_is_in_the_command_line(docker: Any) -> None:
 def test_a_failed_build_is_its_last_output(docker: Any) -> None:
     """With what to do about it; no folder stays behind."""
     log = docker("echo 'ERROR: failed to push: denied: no' >&2; exit 1")
-    with pytest.raises(BuildError, match="failed to push: denied: no: allow the profile to push"):
+    with pytest.raises(
+        BuildError, match=r"failed to push: denied: no\); allow the profile to push"
+    ):
         builders.Buildx(SETTINGS).publish(IMAGE, LOGIN)
     folder = next(
         line.partition("=")[2]
@@ -129,7 +131,7 @@ def test_a_failed_build_is_its_last_output(docker: Any) -> None:
 def test_a_build_that_takes_too_long_is_given_up(docker: Any) -> None:
     """In the time that was set."""
     docker("exec sleep 60")
-    with pytest.raises(Overdue, match=r"within 1 seconds: check what takes so long"):
+    with pytest.raises(Overdue, match=r"within 1 seconds; check what takes so long"):
         builders.Buildx(SETTINGS._replace(timeout=1)).publish(IMAGE, LOGIN)
 
 
@@ -137,6 +139,6 @@ def test_a_missing_docker_command_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     """It is only buildx that needs one."""
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(
-        DockerError, match=r"docker cannot be run: .*: install Docker's command and"
+        DockerError, match=r"docker cannot be run: .*; install Docker's command and"
     ):
         builders.Buildx(SETTINGS).publish(IMAGE, LOGIN)

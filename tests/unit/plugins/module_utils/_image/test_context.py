@@ -76,7 +76,7 @@ def test_tar_reads_a_list_alike(folder: Path) -> None:
 @pytest.mark.parametrize("line", ["/etc/passwd", "..", ".", "sub/../../x", "../../.."])
 def test_a_line_that_names_no_place_is_refused(folder: Path, line: str) -> None:
     """With the list's path."""
-    with pytest.raises(MlflowError, match=r"context\.txt lists '.*': write the path of a file"):
+    with pytest.raises(MlflowError, match=r"context\.txt lists '.*'; write the path of a file"):
         listed(folder, "Dockerfile", line)
 
 
@@ -99,7 +99,7 @@ def test_a_folder_without_a_dockerfile_is_refused(folder: Path) -> None:
 def test_an_ignore_file_is_refused(folder: Path) -> None:
     """What it keeps out might be a secret, and we do not read it as Docker does."""
     (folder / ".dockerignore").write_text(".env\n")
-    with pytest.raises(MlflowError, match=r"\.dockerignore is not supported: list what the image"):
+    with pytest.raises(MlflowError, match=r"\.dockerignore is not supported; list what the image"):
         context.read(folder)
     assert set(listed(folder, "Dockerfile")) == {"Dockerfile"}
 

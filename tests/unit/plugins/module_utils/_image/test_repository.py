@@ -43,6 +43,6 @@ def test_a_missing_repository_is_created() -> None:
 def test_a_number_of_days_is_one_at_least(days: int) -> None:
     """ECR would refuse it, in other words."""
     with pytest.raises(
-        MlflowError, match=f"mlflow_ecr_untagged_days is {days}: set it to a number"
+        MlflowError, match=f"mlflow_ecr_untagged_days is {days}; set it to a number"
     ):
         repository.wanted(days)

@@ -257,6 +257,6 @@ def test_the_log_is_shown_by_a_command_that_works_as_it_stands() -> None:
 def test_an_instance_names_containers(instance: str) -> None:
     """So it is as strict as a project's name."""
     with pytest.raises(
-        MlflowError, match=r"^docker_instance is '.*': use lowercase letters, digits"
+        MlflowError, match=r"^docker_instance is '.*'; use lowercase letters, digits"
     ):
         DockerRuntime(Shelf(), Placement(image=FIRST), instance)

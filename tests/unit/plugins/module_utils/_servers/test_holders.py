@@ -12,11 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
-    holders,
-    process_table,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports, process_table
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import claims, holders
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells of processes.")
 
@@ -46,7 +43,7 @@ def listening(
         process.communicate("")
 
 
-def claim(port: int) -> holders.Claim:
+def claim(port: int) -> claims.Claim:
     """Return whose the port is."""
     holder = ports.holder("127.0.0.1", port)
     assert holder

@@ -233,8 +233,8 @@ def test_hosts_and_origins_reach_the_server() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"allowed_hosts": ["http://x"]}, "allowed_hosts holds 'http://x': write a host name "),
-        ({"host": "[::1]"}, "No server can listen on '[::1]': correct mlflow_server_host; "),
+        ({"allowed_hosts": ["http://x"]}, "allowed_hosts holds 'http://x'; write a host name "),
+        ({"host": "[::1]"}, "No server can listen on '[::1]'; set mlflow_server_host to "),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(change: dict[str, Any], sentence: str) -> None:

@@ -57,7 +57,7 @@ def test_what_a_client_prints_is_read(tmp_path: Path) -> None:
 def test_an_answer_that_cannot_be_read_is_a_sentence(tmp_path: Path, printed: str) -> None:
     """A client that was killed while it printed, or that is another program."""
     with pytest.raises(
-        MlflowError, match=r"What the MLflow client printed cannot be read .*; run the"
+        MlflowError, match=r"The output of the MLflow client cannot be read .*; run the"
     ):
         client(tmp_path, f"print({printed!r})").log(REQUESTS, "e", 1)
 
@@ -78,6 +78,6 @@ def test_a_server_that_the_client_forgot_has_failed(tmp_path: Path) -> None:
 def test_a_client_that_says_nothing_fails_with_a_reason(tmp_path: Path, code: str) -> None:
     """One sentence for each way to end without an answer."""
     with pytest.raises(
-        MlflowError, match=r"The MLflow client failed \(.+\): run the deploy playbook"
+        MlflowError, match=r"The MLflow client failed \(.+\); run the deploy playbook"
     ):
         client(tmp_path, code).log(REQUESTS, "e", 1)
