@@ -75,7 +75,7 @@ class Newcomer:
         found = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                words = (process / "cmdline").read_text().split("\0")[:-1]
+                words = (process / "cmdline").read_text(errors="replace").split("\0")[:-1]
             except OSError:
                 continue
             if words[-2:-1] == ["serve"] and words[-1].startswith(str(self.state)):

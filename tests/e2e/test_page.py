@@ -230,9 +230,9 @@ def test_a_run_that_is_not_there_is_missed(
 ) -> None:
     """The wait has a bound and the message says what was awaited and where to look."""
     picture = tmp_path / "missing.png"
-    done = camera(run_name[1], picture, "--text", "no-such-run", "--timeout", "8", check=False)
+    done = camera(run_name[1], picture, "--text", "no-such-run", "--timeout", "15", check=False)
     assert done.code == 1
-    assert "did not show the text 'no-such-run' within 8 s" in done.output.splitlines()[-1]
+    assert "did not show the text 'no-such-run' within 15 s" in done.output.splitlines()[-1]
     assert_is_a_page(picture)
 
 

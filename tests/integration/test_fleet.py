@@ -391,6 +391,9 @@ def test_a_server_that_should_run_and_does_not_fails_its_host(fleet: Fleet) -> N
 def test_a_server_that_does_not_come_up_leaves_the_others_in_the_table(fleet: Fleet) -> None:
     """It alone is not well, and its host fails by the reason below."""
     database = fleet.states / "ada/projects/demo/mlflow.db"
+    # One that runs already would only not answer.
+    stopped = fleet.play("servers", "--limit", "ada", mlflow_server_state="stopped")
+    assert stopped.code == 0, stopped.output
     kept = database.read_bytes()
     database.write_text("no database, by any means\n" * 40)
     done = fleet.play("servers", "--limit", "ada,bob", mlflow_serial="100%")
