@@ -383,7 +383,7 @@ def test_a_server_that_should_run_and_does_not_fails_its_host(fleet: Fleet) -> N
     # One that was never there has a row too.
     done = fleet.play("verify", "--limit", "ada", mlflow_projects=[*stopped, {"name": "new"}])
     assert done.code != 0
-    assert "Project 'new': this host has no server for it: run the servers" in done.output
+    assert "Project 'new': this host has no server for it; run the servers" in done.output
     done = fleet.play("verify", "--limit", "ada", mlflow_server_state="stopped")
     assert done.code == 0, done.output
 

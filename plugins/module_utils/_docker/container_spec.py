@@ -210,7 +210,7 @@ def memory_bytes(text: str) -> int:
     size = int(match.group(1)) << _UNITS[match.group(2)] if match else 0
     if size < _LEAST_MEMORY:
         raise MlflowError(
-            f"memory is {text!r}: write a size of 6m or more, such as 512m or 2g; an idle server "
+            f"memory is {text!r}; write a size of 6m or more, such as 512m or 2g; an idle server "
             "takes about 170m."
         )
     return size

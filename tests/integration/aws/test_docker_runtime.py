@@ -221,7 +221,7 @@ def test_a_paused_server_keeps_no_other_from_its_run(fleet: DockerHost) -> None:
     finally:
         fleet.docker("unpause", name)
     assert result["failures"] == [{"name": "b", "reason": "timed out"}]
-    assert result["msg"].startswith("Project 'b': timed out: look at ")
+    assert result["msg"].startswith("Project 'b': timed out; look at ")
     assert [run["name"] for run in result["runs"]] == ["a"]
 
 
@@ -530,7 +530,7 @@ def test_a_missing_image_is_told_before_anything_is_touched(fleet: DockerHost) -
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ({"memory": "1q"}, "memory is '1q': write a size of 6m or more"),
+        ({"memory": "1q"}, "memory is '1q'; write a size of 6m or more"),
         ({"container_user": "mlflow"}, "container_user is 'mlflow'; write numbers"),
         ({"aws_config_dir": "/nonexistent"}, "aws_config_dir /nonexistent cannot be used (No such"),
         (

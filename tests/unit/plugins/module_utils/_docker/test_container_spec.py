@@ -147,5 +147,5 @@ def test_memory_is_read_as_docker_reads_it(text: str, size: int) -> None:
 @pytest.mark.parametrize("text", ["1q", "m", "-1g", "1.5g", "5m", "0", "100", "1gb"])
 def test_a_bad_memory_limit_is_refused(text: str) -> None:
     """So is one that no container gets."""
-    with pytest.raises(MlflowError, match=r"^memory is '.*': write a size of 6m or more, such as"):
+    with pytest.raises(MlflowError, match=r"^memory is '.*'; write a size of 6m or more, such as"):
         container_spec.memory_bytes(text)
