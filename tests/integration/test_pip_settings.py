@@ -226,7 +226,7 @@ def test_what_is_installed_must_import(user: User, monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name)
     for name, text in user.settings().items():
         monkeypatch.setenv(name, text)
-    with pytest.raises(MlflowError, match=r"the keeper could not be installed .*nothing_such"):
+    with pytest.raises(MlflowError, match=r"The keeper could not be installed .*nothing_such"):
         venv.install(
             user.home / "tunnel", HOST_PYTHON, [broken], {}, 120, "the keeper", ["mlflow_broken"]
         )
