@@ -723,7 +723,7 @@ def test_a_job_that_does_not_end_is_ended(jobs: Jobs) -> None:
 def test_a_job_without_its_image_is_told(jobs: Jobs) -> None:
     """In one sentence."""
     jobs.image = NOWHERE
-    with pytest.raises(EngineError, match=r"No such image: .*: pull the image first"):
+    with pytest.raises(EngineError, match=r"No such image: .*\); pull the image first"):
         jobs.run("describe")
 
 
