@@ -418,7 +418,7 @@ def test_the_host_network(host: DockerHost) -> None:
 def test_a_network_by_name(host: DockerHost) -> None:
     """It must exist; a missing one is told before anything is touched."""
     sentence = host.refuse(host.server("a"), docker_network=host.instance)
-    assert sentence.startswith(f"Docker on this host has no network {host.instance}: make it ")
+    assert sentence.startswith(f"Docker on this host has no network {host.instance}; create it ")
     assert (host.ids(), host.volumes()) == ({}, set())
     host.docker("network", "create", host.instance)
     try:
