@@ -20,7 +20,7 @@ APART = (
     "tests/twin/test_identities.py",
     "tests/twin/test_inventory.py",
 )
-# The groups that take longest, in the order in which they begin. The first four differ in what they
+# The groups that take longest, in the order in which they begin. The first ones differ in what they
 # wait for, so that lanes do not wait for one another. The others follow in the order of the stages.
 FIRST = (
     "tests/twin",
