@@ -24,20 +24,27 @@ APART = (
 # wait for, so that lanes do not wait for one another. The others follow in the order of the stages.
 FIRST = (
     "tests/twin",
-    "tests/e2e",
     "tests/gate/test_sanity.py",
+    "tests/e2e",
     "tests/integration/test_modules.py",
     "tests/integration/aws/test_docker_runtime.py",
-    "tests/integration/aws/test_mysql_entry.py",
     "tests/integration/test_fleet.py",
+    "tests/integration/aws/test_mysql_entry.py",
+    "tests/integration/aws/test_stack.py",
+    "tests/integration/test_keys.py",
     "tests/integration/aws/test_project_schema.py",
+    "tests/gate/test_docs.py",
     "tests/integration/test_mlflow_entry.py",
-    "tests/integration/aws/test_ecr.py",
     "tests/integration/aws/test_tunnel.py",
     "tests/gate/test_lint.py",
+    "tests/integration/aws/test_ecr.py",
+    "tests/integration/test_schemas.py",
     "tests/gate/test_image.py",
-    "tests/gate/test_molecule.py",
     "tests/gate/test_package.py",
+    "tests/integration/test_names.py",
+    "tests/integration/test_isolation.py",
+    "tests/integration/test_pip_settings.py",
+    "tests/gate/test_molecule.py",
 )
 
 

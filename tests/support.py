@@ -220,6 +220,14 @@ class Ports:
         raise RuntimeError(f"No {count} consecutive ports are free on 127.0.0.1.")
 
 
+def command_line(process: Path) -> list[str]:
+    """Return the words with which a process was called, by its folder in /proc; a zombie has none.
+
+    Any user's process may have words that are not UTF-8.
+    """
+    return os.fsdecode((process / "cmdline").read_bytes()).split("\0")[:-1]
+
+
 def _reserve(block: Sequence[int]) -> bool:
     """Reserve ports while this process lives, and say whether no other one has.
 

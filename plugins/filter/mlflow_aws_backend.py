@@ -2,7 +2,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter that makes a backend record of what the stacks tell."""
+"""The filter that builds the backend record from the outputs of the stacks."""
 
 from __future__ import annotations
 

@@ -10,7 +10,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.tests.support import Done, clean_environment, run
+from ansible_collections.mlops.mlflow_aws.tests.support import (
+    Done,
+    clean_environment,
+    command_line,
+    run,
+)
 
 # A cold start installs two environments over the network.
 QUICKSTART_SECONDS = 600
@@ -75,7 +80,7 @@ class Newcomer:
         found = {}
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                words = (process / "cmdline").read_text(errors="replace").split("\0")[:-1]
+                words = command_line(process)
             except OSError:
                 continue
             if words[-2:-1] == ["serve"] and words[-1].startswith(str(self.state)):

@@ -26,6 +26,7 @@ from ansible_collections.mlops.mlflow_aws.tests.e2e._examples import (
     get,
     logged_page,
 )
+from ansible_collections.mlops.mlflow_aws.tests.support import command_line
 
 # The first test may have to make the examples' environment.
 pytestmark = pytest.mark.timeout(900)
@@ -170,7 +171,7 @@ def processes(mark: str) -> list[str]:
         # A process may end in the meantime, or be another user's.
         with suppress(OSError):
             if mark.encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_text().replace("\0", " "))
+                found.append(" ".join(command_line(folder)))
     return found
 
 

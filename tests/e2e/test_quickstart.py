@@ -59,7 +59,7 @@ def descendants(pid: int) -> list[int]:
     parents = {}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            status = (process / "stat").read_text()
+            status = (process / "stat").read_text(errors="replace")
             parents[int(process.name)] = int(status.rpartition(")")[2].split()[1])
     found = [pid]
     for one in found:

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.tests.gate.ansible_test import AnsibleTest, check_sanity
 from ansible_collections.mlops.mlflow_aws.tests.gate.packaged import (
     build,
+    check_by_ways,
     check_main_way,
     check_plan,
     user_of,
@@ -110,6 +111,8 @@ def test_by_name(
     state = short_folder / "state"
     with user_of(tarball, tmp_path / "user", ansible, free_ports(2), state) as user:
         check_main_way(user, runtimes)
+        assert user.play("deploy").changed > 0
+        check_by_ways(user)
 
 
 # Each release adds sanity tests to those of the one before.

@@ -119,10 +119,10 @@ def test_by_name(user: User, runtimes: Path) -> None:
     check_main_way(user, runtimes)
 
 
-@pytest.mark.thorough("scripts/quickstart stops and starts servers with the same playbook.")
+@pytest.mark.thorough("scripts/quickstart runs, stops and starts with the same playbooks.")
 @pytest.mark.timeout(20 * MINUTES)
-def test_servers_by_name(user: User, runtimes: Path) -> None:
-    """Where deploy ran earlier, the playbook servers alone starts and stops."""
+def test_each_playbook_by_name(user: User, runtimes: Path) -> None:
+    """Where deploy ran earlier, deploy, verify and servers change what is left."""
     user.borrow(runtimes)
     user.play("deploy")
     check_by_ways(user)

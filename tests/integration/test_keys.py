@@ -157,6 +157,7 @@ def test_a_secret_that_is_lost_breaks_nothing_else(served: Host, received: Recei
     assert log.count("encrypted with a key that is lost; set the webhook's secret again") == 1
 
 
+@pytest.mark.thorough("The secret of a webhook stays readable, by the same key, every time.")
 def test_secrets_of_the_gateway_stay_readable(served: Host) -> None:
     """Those of before, by the passphrase in MLflow's source, too; new ones are by our own."""
     secret = {"secret_name": "old", "secret_value": {"api_key": "sk-0123456789"}, "provider": "x"}

@@ -504,7 +504,7 @@ def tree(pid: int) -> list[int]:
     for folder in Path("/proc").glob("[0-9]*"):
         # A process may end in the meantime.
         with suppress(OSError):
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
             children.setdefault(int(parent), []).append(int(folder.name))
     found = [pid]
     for process in found:

@@ -595,6 +595,7 @@ def test_a_secret_in_the_environment_stays_out_of_sight(ward: Host) -> None:
     assert not any(path.exists() for path in holders)
 
 
+@pytest.mark.thorough("One worker is killed, and ends with its supervisor, every time.")
 def test_two_workers(ward: Host) -> None:
     """Both answer from one schema; killing the server, and then Supervisor, leaves none behind."""
     server = ward.server("workers", workers=2)

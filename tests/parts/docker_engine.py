@@ -25,7 +25,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.engine_network import (
     Problem,
     root_environment,
 )
-from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, command_line
 
 # Others take them from here.
 __all__ = ["Problem", "root_environment"]
@@ -329,13 +329,15 @@ def _below(engine: Engine) -> Iterator[int]:
         # A process may end meanwhile.
         with suppress(OSError):
             pid = int(folder.name)
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            words = (folder / "cmdline").read_text(errors="replace").split("\0")
+            state, parent = (
+                (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+            )
+            words = command_line(folder)
             # Zombies are dead already.
             if state != "Z":
                 parents[pid] = int(parent)
             ours = name in words or f"{engine.run}/" in " ".join(words)
-            if ours and Path(words[0]).name.startswith(PROGRAMS):
+            if ours and words and Path(words[0]).name.startswith(PROGRAMS):
                 programs.add(pid)
     for pid in parents:
         ancestor = pid

@@ -21,7 +21,11 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
+from ansible_collections.mlops.mlflow_aws.tests.support import (
+    CHECKOUT,
+    clean_environment,
+    command_line,
+)
 
 # Servers under test listen on this machine: never ask a proxy for them.
 OPENER = build_opener(ProxyHandler({}))
@@ -131,7 +135,7 @@ def processes(pid: int) -> list[int]:
     parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
             parents[int(folder.name)] = int(fields[1])
     found = [pid]
     for one in found:
@@ -293,7 +297,7 @@ class Host:
         for process in Path("/proc").glob("[0-9]*"):
             # A process may end in the meantime, or be another user's.
             with suppress(OSError):
-                words = (process / "cmdline").read_text(encoding="utf-8").split("\0")[:-1]
+                words = command_line(process)
                 place = f"{self.folder}{os.sep}"
                 works_here = f"{os.readlink(process / 'cwd')}{os.sep}".startswith(place)
                 # A zombie has no words.

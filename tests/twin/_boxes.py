@@ -34,6 +34,7 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     Done,
     clean_environment,
+    command_line,
     run,
     short_folder,
 )
@@ -184,9 +185,9 @@ class Boxes:
         for process in Path("/proc").glob("[0-9]*"):
             # A process may end meanwhile.
             with contextlib.suppress(OSError):
-                words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                words = command_line(process)
                 ours = process.stat().st_uid == owner if name == "desk" else False
-                if words != [""] and (ours or any("/servers/" in w and place in w for w in words)):
+                if words and (ours or any("/servers/" in w and place in w for w in words)):
                     found.append(int(process.name))
         return found
 
