@@ -160,7 +160,9 @@ def endpoint(*answers: tuple[int, str]) -> Iterator[tuple[str, list[str]]]:
 
 SECRET = json.dumps({"SecretString": json.dumps({"password": "p"}), "VersionId": "1"})
 EXPIRED = json.dumps({"__type": "ExpiredTokenException", "message": "The token is expired"})
-DENIED = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
+DENIED = (
+    "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
+)
 ASSUMED = (
     "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>AKIA1</AccessKeyId>"
     "<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"
