@@ -258,6 +258,7 @@ def _kind(value: t.Any) -> str:
 
 # Those of programs/server/mlflow_aws_server/mysql.py, which a project may have of its own.
 _LIMITS = (
+    "MLFLOW_AWS_DATABASE_RETRY",
     "MLFLOW_AWS_DATABASE_TIMEOUT",
     "MLFLOW_AWS_DATABASE_WAIT",
     "MLFLOW_AWS_SECRET_POLL",

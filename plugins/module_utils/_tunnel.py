@@ -49,7 +49,7 @@ _WHAT = "the tunnel's program"
 _IMPORTS = ("boto3", "supervisor.supervisord")
 # An agent of the user's, where ssh is to ask one for its key, and whom the session plugin trusts.
 _PASSED_ON = ("SSH_AUTH_SOCK", "SSL_CERT_DIR", "SSL_CERT_FILE")
-# A paused Aurora cluster takes 15 to 30 seconds to answer.
+# A paused Aurora cluster takes 15 seconds to answer, after a day 30 or more.
 _ANSWER_SECONDS = 60.0
 _POLL_SECONDS = 0.2
 # Attempts after which a tunnel that does not come up is an error, before the timeout.

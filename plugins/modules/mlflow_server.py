@@ -58,9 +58,13 @@ options:
       - Required for O(runtime=process).
     type: path
   timeout:
-    description: Timeout in seconds for all servers together to answer.
+    description:
+      - Timeout in seconds for all servers together to answer. The default covers a database that has been paused for
+        more than a day.
+      - A server that refuses to serve, for example because its schema is newer than its MLflow, is not waited for. It
+        stays up, answers every request with status 503 and the reason, and tries again when this module asks it.
     type: int
-    default: 180
+    default: 300
 """
 
 EXAMPLES = r"""
@@ -135,6 +139,9 @@ servers:
     reason:
       description: Why the server is not healthy, else empty.
       type: str
+    refused:
+      description: Whether the server runs but refuses to serve, for RV(servers[].reason).
+      type: bool
     log_path:
       description: Path to the log, or the command that shows it if the server is a container.
       type: str
@@ -190,7 +197,7 @@ def main() -> None:
             **options.SERVERS,
             "python": {"type": "path"},
             "entrypoint": {"type": "path"},
-            "timeout": {"type": "int", "default": 180},
+            "timeout": {"type": "int", "default": 300},
         },
         # Check mode and ending servers need no image.
         required_if=[("runtime", "process", ("python",))],

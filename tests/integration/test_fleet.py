@@ -401,7 +401,9 @@ def test_a_server_that_does_not_come_up_leaves_the_others_in_the_table(fleet: Fl
     found = rows(done)
     assert found.pop(("ada", "demo")) != "ok"
     assert found == {("ada", "churn"): "ok", ("bob", "churn"): "ok"}
-    assert re.search(r"^ada failed: .*project 'demo' died at start; .*", table(done)[-1])
+    assert re.search(
+        r"^ada failed: .*project 'demo' refuses to serve: The project's.*", table(done)[-1]
+    )
     database.write_bytes(kept)
     assert fleet.play("servers", "--limit", "ada", mlflow_serial="100%").code == 0
 

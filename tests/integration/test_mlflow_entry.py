@@ -33,8 +33,10 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _projects
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.environment import (
     LEAN_DEFAULTS,
 )
-from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.server import (
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.refusal import (
     CONFIGURATION_HEADER,
+)
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.server import (
     answer_at_once,
 )
 from ansible_collections.mlops.mlflow_aws.tests import left_out
@@ -400,9 +402,13 @@ def transcript(
 
 @contextmanager
 def server(
-    command: Sequence[str | Path], folder: Path, port: int, environment: Mapping[str, str]
+    command: Sequence[str | Path],
+    folder: Path,
+    port: int,
+    environment: Mapping[str, str],
+    status: int = 200,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the block ends; the block starts when it answers."""
+    """Run a server until the block ends; the block starts when it answers with this status."""
     log = folder / "server.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -416,7 +422,7 @@ def server(
         )
     try:
         deadline = time.monotonic() + START_SECONDS
-        while not answers_at(port):
+        while not answers_at(port, status):
             assert process.poll() is None, f"{command} ended:\n{log.read_text()}"
             assert time.monotonic() < deadline, f"{command} does not answer:\n{log.read_text()}"
             time.sleep(0.05)
@@ -429,10 +435,10 @@ def server(
         process.wait()
 
 
-def answers_at(port: int) -> bool:
-    """Say whether a server answers."""
+def answers_at(port: int, status: int = 200) -> bool:
+    """Say whether a server answers with this status."""
     try:
-        return send(port, Row("", 200, "GET", "/version"))[0].status == 200
+        return send(port, Row("", status, "GET", "/version"))[0].status == status
     except OSError:
         return False
 
@@ -753,9 +759,14 @@ def test_migrate_upgrades_as_db_upgrade_does(
     ],
 )
 def test_serve_refuses_another_schema(
-    release: Release, template: Path, revision: str, words: str, tmp_path: Path
+    release: Release,
+    template: Path,
+    revision: str,
+    words: str,
+    tmp_path: Path,
+    free_ports: Callable[[int], list[int]],
 ) -> None:
-    """One sentence, and the database stays as it is: a server never migrates."""
+    """One sentence, to programs and to a browser, and the database stays as it is: a server never migrates."""
     database = tmp_path / "mlflow.db"
     if revision == "garbage":
         database.write_bytes(b"no database at all\n" * 100)
@@ -767,14 +778,20 @@ def test_serve_refuses_another_schema(
     else:
         database.touch()
     before = database.read_bytes()
-    path = tmp_path / "settings.json"
-    # It ends before it would listen.
-    path.write_text(json.dumps(settings_of(tmp_path, 1, SETUPS["served"])))
-    done = release.run(release.entry, "serve", path, check=False)
-    assert done.code == 2, done.output
-    loaded, told = done.output.splitlines()
-    assert loaded.startswith("mlflow_entry loads MLflow ")
-    assert told.startswith(f"mlflow_entry: {words}")
+    (port,) = free_ports(1)
+    settings = settings_of(tmp_path, port, SETUPS["served"])
+    command = our_command(release, tmp_path, settings)
+    with server(command, tmp_path, port, release.environment, status=503):
+        answer, configuration = send(
+            port, Row("search", 503, "POST", f"{API}/experiments/search", {})
+        )
+        page, _header = send(port, Row("page", 503, "GET", "/"))
+        head, _header = send(port, Row("head", 503, "HEAD", "/"))
+    assert configuration == CONFIGURATION
+    told = json.loads(answer.body)["message"]
+    assert told.startswith(words)
+    assert (answer.status, page.status, head.status) == (503, 503, 503)
+    assert page.body.strip() == told
     assert database.read_bytes() == before
 
 

@@ -498,8 +498,8 @@ def test_started_while_an_interrupted_stop_is_still_at_work(fleet: Host) -> None
     assert set(fleet.pids()) == set("ab")
 
 
-def test_a_server_that_dies_at_start_tells_why_while_others_come_up(ward: Host) -> None:
-    """Its project, its log's path and last lines, before the timeout; the next run starts it alone."""
+def test_a_server_that_refuses_tells_why_while_others_come_up(ward: Host) -> None:
+    """In the sentence that its log has, before the timeout; it serves when the next run asks it."""
     ward.database("corrupt").write_text("no database, by any means\n" * 40)
     ward.database("empty").unlink()
     servers = [ward.server(name) for name in ("good", "corrupt", "empty")]
@@ -516,15 +516,19 @@ def test_a_server_that_dies_at_start_tells_why_while_others_come_up(ward: Host) 
         assert records[name]["log_path"] == str(log)
         assert f"mlflow_entry: {reason}" in last
         assert last in log.read_text()
-        assert f"Server of project '{name}' died at start; its log {log} ends: " in result["msg"]
-        assert last in result["msg"]
+        assert f"Server of project '{name}' refuses to serve: {reason}" in result["msg"]
+        assert (records[name]["state"], records[name]["refused"]) == ("running", True)
+        assert records[name]["reason"].startswith(reason)
     assert "Traceback" not in result["msg"]
-    pid = ward.pids()["good"]
+    again = ward.fail(*servers, timeout=600)
+    assert (again["changed"], again["msg"]) == (False, result["msg"])
+    pids = ward.pids()
     ward.database("corrupt").unlink()
     ward.migrate("corrupt", "empty")
     result = ward.converge(*servers)
-    assert actions(result) == {"good": "keep", "corrupt": "start", "empty": "start"}
-    assert ward.pids()["good"] == pid
+    assert actions(result) == dict.fromkeys(("good", "corrupt", "empty"), "keep")
+    assert [record["refused"] for record in result["servers"]] == [False] * 3
+    assert ward.pids() == pids
     ward.converge(*servers, state="stopped")
 
 

@@ -25,21 +25,27 @@ _END_SECONDS = 10
 class Link:
     """A link to a port; `round_trip` is the seconds that there and back take.
 
-    `wakes_in` is how many seconds a database takes to wake up that sleeps at its other end.
+    `wakes_in` is how many seconds a database takes to wake up that sleeps at its other end;
+    `dropped` counts the connections that it broke off meanwhile, if it does so.
     """
 
     port: int
     target: int
     round_trip: float = 0.0
     wakes_in: float = 0.0
+    dropped: int = 0
     _asleep: bool = False
+    _drops: bool = False
     _awake_at: float = 0.0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
-    def fall_asleep(self, seconds: float) -> None:
-        """Let the database sleep until somebody connects, and wake up so many seconds later."""
+    def fall_asleep(self, seconds: float, *, drops: bool = False) -> None:
+        """Let the database sleep until somebody connects, and wake up so many seconds later.
+
+        Who connects meanwhile waits, or is dropped.
+        """
         self.wakes_in = seconds
-        self._asleep = True
+        self._asleep, self._drops = True, drops
 
     async def serve(self, ready: threading.Event, over: asyncio.Event) -> None:
         """Carry connections until it is over."""
@@ -53,7 +59,10 @@ class Link:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection; where the other end is down it is refused, as without a link."""
-        await self._wake()
+        if not await self._wake():
+            self.dropped += 1
+            writer.transport.abort()
+            return
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
@@ -62,13 +71,20 @@ class Link:
         for source, sink in ((reader, far_writer), (far_reader, writer)):
             self._start(self._carry(source, sink))
 
-    async def _wake(self) -> None:
-        """Wait as long as the database wakes, which the first connection makes it do."""
+    async def _wake(self) -> bool:
+        """Wait as long as the database wakes, which the first connection makes it do.
+
+        Returns False at once if it drops who connects meanwhile.
+        """
         loop = asyncio.get_running_loop()
         if self._asleep:
             self._asleep = False
             self._awake_at = loop.time() + self.wakes_in
-        await asyncio.sleep(max(0.0, self._awake_at - loop.time()))
+        left = self._awake_at - loop.time()
+        if self._drops and left > 0:
+            return False
+        await asyncio.sleep(max(0.0, left))
+        return True
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine; the loop itself holds no strong reference to its tasks."""

@@ -53,7 +53,7 @@ def test_a_team_keeps_what_the_emulator_does_not_need(
     assert parameters.pop("BackupRetentionDays") in (9, "9")
     assert parameters == {
         "MinCapacity": "0",
-        "MaxCapacity": "4",
+        "MaxCapacity": "8",
         "NoncurrentVersionDays": 7,
         **NEEDED,
     }

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: asks the servers of a host how they are, all at once."""
+"""Private to mlops.mlflow_aws: asks the servers of a host how they are, some at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ask_kept(steps: t.Sequence[Step], ask: Ask) -> dict[str, probe.Answer]:
     """Ask all servers that run and are kept as they are, once; return their answers by name."""
     running = [step for step in steps if step.action == KEEP and step.found.running]
     known = [step for step in running if step.wanted or step.found.settings]
-    with concurrent.futures.ThreadPoolExecutor(max(1, len(known))) as pool:
+    with _pool(known) as pool:
         found = pool.map(lambda step: ask(*_address(step)), known)
         answers = dict(zip([step.name for step in known], found))
     return {step.name: answers.get(step.name, _not_asked(step)) for step in steps}
@@ -38,7 +38,7 @@ def ask_kept(steps: t.Sequence[Step], ask: Ask) -> dict[str, probe.Answer]:
 def await_answers(
     runtime: Runtime, steps: t.Sequence[Step], deadline: float
 ) -> tuple[dict[str, probe.Answer], dict[str, str]]:
-    """Ask all servers that should run until each answers as configured, has ended, or time is up.
+    """Ask all servers that should run until each answers as configured, refuses, has ended, or time is up.
 
     Returns the answers, and how those ended that did, both by name.
     """
@@ -46,7 +46,7 @@ def await_answers(
     ended: dict[str, str] = {}
     pending = [step for step in steps if step.runs]
     pause = _POLL_SECONDS
-    with concurrent.futures.ThreadPoolExecutor(max(1, len(pending))) as pool:
+    with _pool(pending) as pool:
         while pending:
             ended.update(runtime.dead())
             found = pool.map(lambda step: ask_once(*_address(step)), pending)
@@ -54,7 +54,8 @@ def await_answers(
             pending = [
                 step
                 for step in pending
-                if not is_up(step, answers[step.name]) and step.name not in ended
+                if not (is_up(step, answers[step.name]) or _refuses(step, answers[step.name]))
+                and step.name not in ended
             ]
             if pending and time.monotonic() > deadline:
                 break
@@ -70,6 +71,18 @@ def is_up(step: Step, answer: probe.Answer) -> bool:
     return answer.healthy and (
         step.wanted is None or answer.configuration == step.wanted.configuration
     )
+
+
+def _refuses(step: Step, answer: probe.Answer) -> bool:
+    """Return whether the server refuses to serve, and with the wanted configuration."""
+    return answer.refused and (
+        step.wanted is None or answer.configuration == step.wanted.configuration
+    )
+
+
+def _pool(steps: t.Sequence[Step]) -> concurrent.futures.ThreadPoolExecutor:
+    """Return what asks the servers of these steps, some at once."""
+    return concurrent.futures.ThreadPoolExecutor(max(1, min(probe.AT_ONCE, len(steps))))
 
 
 def _address(step: Step) -> tuple[str, int]:

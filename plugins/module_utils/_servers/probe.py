@@ -12,8 +12,14 @@ import re
 import time
 import typing as t
 
-# programs/server/mlflow_entry.py sends it with each answer.
+# programs/server sends the first with each answer, and the second while it refuses to serve and is not
+# about to. The third asks a server that refuses to look again, and any other one to keep no connection to
+# its database: a probe of all servers at once must not leave one for each.
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
+_REFUSAL_HEADER = "mlflow-aws-refusal"
+_PROBE_HEADERS = {"mlflow-aws-probe": "look"}
+# Servers to ask at once: each needs a connection to the one database.
+AT_ONCE = 16
 _SEARCH = "/api/2.0/mlflow/experiments/search"
 # What a conversation can end with; something else than MLflow answers in other forms.
 FAILURES = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError)
@@ -30,13 +36,15 @@ class Answer(t.NamedTuple):
     """What a server said: healthy is true when its database answered through the API.
 
     configuration is the hash of the settings it runs with, empty where it sent none;
-    reason says in a phrase why it is not healthy.
+    reason says in a phrase why it is not healthy; refused is true when the server has looked
+    again and still refuses to serve for that reason, so that waiting is no use.
     """
 
     healthy: bool
     configuration: str
     version: str
     reason: str
+    refused: bool = False
 
 
 def probe(host: str, port: int, timeout: float) -> Answer:
@@ -49,7 +57,7 @@ def probe(host: str, port: int, timeout: float) -> Answer:
         try:
             reason = talk.trouble()
             if reason:
-                return Answer(False, talk.configuration, "", reason)
+                return Answer(False, talk.configuration, "", reason, bool(talk.refusal))
             return Answer(True, talk.configuration, talk.version(), "")
         except (OSError, http.client.HTTPException) as error:
             return Answer(False, "", "", cause(error))
@@ -58,13 +66,13 @@ def probe(host: str, port: int, timeout: float) -> Answer:
 class Conversation:
     """Several questions to a server over one connection.
 
-    configuration is what its last answer said, as in Answer.
+    configuration is what its last answer said, as in Answer; refusal why it refuses to serve, or "".
     """
 
     def __init__(self, connection: http.client.HTTPConnection, timeout: float) -> None:
         """Take the connection, and the seconds that each answer may take."""
         self._connection, self._timeout = connection, timeout
-        self.configuration = ""
+        self.configuration = self.refusal = ""
 
     def ask(self, path: str, body: t.Mapping[str, t.Any] | None) -> tuple[int, bytes]:
         """Return status and text of the answer; with a body it is a POST."""
@@ -72,11 +80,12 @@ class Conversation:
             "POST" if body else "GET",
             path,
             json.dumps(body) if body else None,
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", **_PROBE_HEADERS},
         )
         response = self._connection.getresponse()
         text = read_answer(response, self._timeout)
         self.configuration = response.getheader(CONFIGURATION_HEADER, "") or ""
+        self.refusal = _first_line(text) if response.getheader(_REFUSAL_HEADER) else ""
         return response.status, text
 
     def call(self, path: str, body: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
@@ -88,7 +97,7 @@ class Conversation:
     def trouble(self, prefix: str = "") -> str:
         """Ask for one experiment, which is in the database; return why there is no answer, or ""."""
         status, body = self.ask(f"{prefix}{_SEARCH}", {"max_results": 1})
-        return "" if status == 200 else f"HTTP {status}: {_message(body)}"
+        return "" if status == 200 else self.refusal or f"HTTP {status}: {_message(body)}"
 
     def version(self) -> str:
         """Return MLflow's version."""
@@ -134,15 +143,20 @@ def cause(error: Exception) -> str:
 
 
 def _message(body: bytes) -> str:
-    """Return the message of MLflow's error, or the first line of the answer."""
-    text = body.decode("utf-8", "replace").strip()
-    try:
-        message = json.loads(text)["message"]
-    except (ValueError, KeyError, TypeError):
-        message = text
-    first = (str(message or "").strip().splitlines() or ["no message"])[0]
+    """Return the message of MLflow's error, or the first line of the answer, cut short."""
+    first = _first_line(body)
     driver = _DRIVER.search(first)
     if not driver:
         return first[:200]
     lost = "the database is not reachable: " if driver["number"] in _LOST_DATABASE else ""
     return f"{lost}{driver['text']}"[:200]
+
+
+def _first_line(body: bytes) -> str:
+    """Return the first line of an error's message, or of the answer."""
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        message = json.loads(text)["message"]
+    except (ValueError, KeyError, TypeError):
+        message = text
+    return (str(message or "").strip().splitlines() or ["no message"])[0]

@@ -104,7 +104,9 @@ def require_healthy(
 
 
 def _sentence(record: t.Mapping[str, t.Any], ended: t.Mapping[str, str]) -> str:
-    """Return the sentence about a server that does not answer."""
+    """Return the sentence about a server that does not answer, or the one with which it refuses to serve."""
+    if record["refused"]:
+        return f"Server of project '{record['name']}' refuses to serve: {record['reason']}"
     last = " | ".join(record["log_tail"][-3:]) or "its log is empty"
     what = ended.get(record["name"], f"does not answer ({record['reason'] or 'no answer'})")
     path = record["log_path"]
@@ -139,6 +141,7 @@ def _record(
         "version": answer.version,
         "configuration": settings.get("configuration", ""),
         "reason": answer.reason,
+        "refused": answer.refused,
         "log_path": runtime.log_path(step.name),
         "listed": step.wanted is not None or step.action == KEEP,
     }

@@ -69,6 +69,7 @@ def _row(server: t.Mapping[str, t.Any], run_id: str) -> tuple[str, ...]:
     """Return the row of one server."""
     up = server["state"] == "running"
     bad = "failed" if server.get("verified") is False else "not answering"
+    bad = "refuses to serve" if server.get("refused") else bad
     health = "ok" if server["healthy"] else bad if up else server["state"]
     if server["planned"]:
         # In check mode nobody asked a server that would be changed.

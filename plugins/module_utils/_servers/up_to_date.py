@@ -51,8 +51,8 @@ class RunSearch:
                     talk.call, lambda: talk.configuration, self._experiment
                 )
                 if run is None:
-                    reason = "its configuration is not verified by a run"
-                    return probe.Answer(False, talk.configuration, "", reason)
+                    reason = talk.refusal or "its configuration is not verified by a run"
+                    return probe.Answer(False, talk.configuration, "", reason, bool(talk.refusal))
                 self._found[probe.server_url(host, port)] = run
                 return probe.Answer(True, talk.configuration, talk.version(), "")
             except probe.FAILURES as error:

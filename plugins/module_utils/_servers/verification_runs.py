@@ -43,17 +43,21 @@ def requests_of(
 
 
 class FoundRun(t.NamedTuple):
-    """What a server said: the finished run of its key, if it has one, else why it can log none."""
+    """What a server said: the finished run of its key, if it has one, else why it can log none.
+
+    stands: whether the server refuses to serve for that reason, so that asking again is no use.
+    """
 
     run: dict[str, t.Any] | None
     reason: str
+    stands: bool = False
 
 
 def ask_all(
     requests: t.Sequence[RunRequest], experiment: str, timeout: int, attempts: int
 ) -> dict[str, FoundRun]:
     """Return what each server says, by name; one that refuses is asked again, up to attempts times."""
-    with concurrent.futures.ThreadPoolExecutor(max(1, min(16, len(requests)))) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max(1, min(probe.AT_ONCE, len(requests)))) as pool:
         answers = pool.map(lambda one: _ask(one, experiment, timeout, attempts), requests)
         return {request.name: answer for request, answer in zip(requests, answers)}
 
@@ -64,7 +68,7 @@ def _ask(request: RunRequest, experiment: str, timeout: int, attempts: int) -> F
     while True:
         answer = _ask_once(request, experiment, timeout)
         attempts -= 1
-        if not answer.reason or attempts < 1 or time.monotonic() > deadline:
+        if not answer.reason or answer.stands or attempts < 1 or time.monotonic() > deadline:
             return answer
         time.sleep(_PAUSE_SECONDS)
 
@@ -78,7 +82,7 @@ def _ask_once(request: RunRequest, experiment: str, timeout: int) -> FoundRun:
     try:
         reason = talk.trouble(prefix)
         if reason or not request.key:
-            return FoundRun(None, reason)
+            return FoundRun(None, reason, bool(talk.refusal))
         run = find(
             lambda path, body: talk.call(f"{prefix}{path}", body), lambda: request.key, experiment
         )

@@ -11,6 +11,9 @@
     access          what settings name by reference, made ready in a private folder
     aws             the server's AWS identity, and the calls that it makes
     mysql           limits, waits and sentences for a MySQL database
+    connections     what a process takes of the database's connections, and which request got none
+    turns           requests wait for their turn at the database
+    refusal         a server that cannot serve stays up, says why, and looks again
     option_file     the MySQL option file, which follows the secret
     keys            the keys by which MLflow encrypts
     health          whether the server on this machine is well

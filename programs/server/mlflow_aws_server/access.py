@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the settings name by reference, made ready in a private folder: AWS identity, password, metrics."""
+"""What the settings name by reference, in a private folder: AWS identity, password, metrics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .private import private_folder
 
 @contextlib.contextmanager
 def access(settings: dict[str, Any], settings_path: Path) -> Iterator[OptionFile | None]:
-    """Make ready what the settings name by reference, in a private folder while it lasts."""
+    """Make a private folder for what the settings name by reference, while it lasts; AWS is not asked."""
     identity = settings.get("aws") or {}
     if not (any(identity.values()) or settings.get("database") or settings.get("metrics")):
         yield None
@@ -30,10 +30,7 @@ def access(settings: dict[str, Any], settings_path: Path) -> Iterator[OptionFile
     with private_folder(settings_path) as folder:
         os.environ[PRIVATE_VARIABLE] = str(folder)
         aws.use_identity(identity, settings["environment"], settings_path, folder)
-        options = option_file(settings)
-        if options:
-            options.refresh()
-        yield options
+        yield option_file(settings)
 
 
 def option_file(settings: dict[str, Any]) -> OptionFile | None:

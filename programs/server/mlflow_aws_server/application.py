@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import access, environment, health, installation, keys, processes
+from . import access, connections, environment, health, installation, keys, processes, turns
 from . import settings as settings_file
 from .errors import EntryError
 
@@ -48,10 +48,16 @@ def build() -> Any:
     keys.read_older(settings)
     uri = settings["backend_store_uri"]
     # The Default experiment is written on first use; one worker at a time.
-    with settings_path.open(encoding="utf-8") as lock:
+    # MLflow tries ten times itself.
+    with settings_path.open(encoding="utf-8") as lock, connections.impatient():
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if options:
+            connections.share(uri)
         initialize_backend_stores(uri, uri, _artifact_root())
-    return health.Noted(app, options.path.parent) if options else app
+    if not options:
+        return app
+    connections.watch(uri)
+    return turns.Turns(health.Noted(app, options.path.parent))
 
 
 def internal_environment(settings: dict[str, Any]) -> dict[str, str]:

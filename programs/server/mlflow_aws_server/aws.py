@@ -17,6 +17,9 @@ import json
 import os
 import re
 import shlex
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +45,7 @@ IDENTITY = (
     "AWS_SECURITY_TOKEN",
     "AWS_SESSION_TOKEN",
     "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_WEBIDENTITY_TOKEN_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
 # How AWS is reached through a proxy; libraries differ in which spelling they read.
 _PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -66,6 +69,16 @@ _UNKNOWN_KEY = (
 _SKEWED = ("Signature expired", "Signature not yet current")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+# IAM is eventually consistent: a new role, or one whose trust changed, is refused for some seconds.
+_PROPAGATION_SECONDS = 60.0
+_PROPAGATION_PAUSE = 5.0
+# Clients by what they were made for. One session asks for credentials once an hour.
+_CLIENTS: dict[tuple[str, ...], Any] = {}
+_CLIENTS_LOCK = threading.Lock()
+
+
+class DeniedError(EntryError):
+    """AWS denies a call to the identity that made it."""
 
 
 class Secret(NamedTuple):
@@ -109,16 +122,36 @@ def credentials(settings: dict[str, Any], settings_path: Path) -> str:
     if not role:
         raise EntryError(f"{settings_path} names no role; run the servers playbook.")
     schema = settings.get("backend_store_uri", "migrations").rpartition("/")[2]
-    answer = _call(
-        aws,
-        "sts",
-        "assume_role",
-        f"The role {role} cannot be assumed",
-        RoleArn=role,
-        RoleSessionName=_SESSION_NAME.sub("-", f"mlflow-{schema}")[:64],
-    )["Credentials"]
+
+    def assume() -> Any:
+        what = f"The role {role} cannot be assumed"
+        name = _SESSION_NAME.sub("-", f"mlflow-{schema}")[:64]
+        return _call(aws, "sts", "assume_role", what, RoleArn=role, RoleSessionName=name)
+
+    answer = _until_propagated(assume, Path(base).parent if base else None)["Credentials"]
     part = {name: answer[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
     return json.dumps({"Version": 1, **part, "Expiration": answer["Expiration"].isoformat()})
+
+
+def _until_propagated(assume: Callable[[], Any], folder: Path | None) -> Any:
+    """Return what assume() returns; a role that this server never had may be new, so retry a denial.
+
+    folder is the server's private one, in which it is noted that the role could be assumed.
+    """
+    noted = folder / "role-assumed" if folder else None
+    patience = 0.0 if noted and noted.exists() else _PROPAGATION_SECONDS
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            answer = assume()
+        except DeniedError:
+            if time.monotonic() + _PROPAGATION_PAUSE > deadline:
+                raise
+            time.sleep(_PROPAGATION_PAUSE)
+        else:
+            if noted:
+                noted.touch()
+            return answer
 
 
 def read_secret(secret: str, aws: dict[str, Any]) -> Secret:
@@ -148,28 +181,43 @@ def read_parameter(name: str, aws: dict[str, Any]) -> str:
 
 def _call(aws: dict[str, Any], service: str, method: str, what: str, **request: Any) -> Any:
     """Make one AWS call; its failure becomes one sentence that begins with `what`."""
-    import boto3
-    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
+    try:
+        return getattr(_client(service, aws), method)(**request)
+    except ClientError as error:
+        failed, reason = error.response["Error"], _refusal(error.response["Error"], aws, request)
+    except BotoCoreError as error:
+        failed, reason = {}, _failure(error, aws)
+    # It may hold credentials that have been replaced where they came from.
+    with _CLIENTS_LOCK:
+        _CLIENTS.clear()
+    kind = DeniedError if failed.get("Code") in _DENIED else EntryError
+    raise kind(f"{what}: {reason}") from None
+
+
+def _client(service: str, aws: dict[str, Any]) -> Any:
+    """Return a client of a service, the same one for each call until a call fails."""
+    import boto3
+    from botocore.config import Config
+
     # A role's identity comes by the configuration that use_identity() wrote.
-    profile = None if BASE_VARIABLE in os.environ else aws.get("profile") or None
+    profile = "" if BASE_VARIABLE in os.environ else aws.get("profile") or ""
+    region, endpoint = aws.get("region") or "", aws.get("endpoint_url") or ""
     limits = Config(
         connect_timeout=10, read_timeout=20, retries={"mode": "standard", "max_attempts": 4}
     )
-    try:
-        client = boto3.session.Session(profile_name=profile).client(
-            service,
-            region_name=aws.get("region") or None,
-            endpoint_url=aws.get("endpoint_url") or None,
-            config=limits,
-        )
-        return getattr(client, method)(**request)
-    except ClientError as error:
-        reason = _refusal(error.response["Error"], aws, request)
-    except BotoCoreError as error:
-        reason = _failure(error, aws)
-    raise EntryError(f"{what}: {reason}") from None
+    with _CLIENTS_LOCK:
+        key = (service, profile, region, endpoint)
+        if key not in _CLIENTS:
+            session = boto3.session.Session(profile_name=profile or None)
+            _CLIENTS[key] = session.client(
+                service,
+                region_name=region or None,
+                endpoint_url=endpoint or None,
+                config=limits,
+            )
+        return _CLIENTS[key]
 
 
 def _refusal(error: dict[str, str], aws: dict[str, Any], request: dict[str, str]) -> str:

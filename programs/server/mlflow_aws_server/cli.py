@@ -8,7 +8,7 @@ image or on a host. That Python is isolated (-I), so that it loads what is insta
 whatever PYTHONPATH and the like say:
 
     python -I mlflow_entry.py serve SETTINGS.json     become the MLflow server
-    python -I mlflow_entry.py check SETTINGS.json     refuse a schema that is not this MLflow's
+    python -I mlflow_entry.py check SETTINGS.json     print why MLflow cannot serve, if so
     python -I mlflow_entry.py describe                print version and schema revisions as JSON
     python -I mlflow_entry.py health SETTINGS.json    ask the running server for its database
     python -I mlflow_entry.py credentials SETTINGS.json   print the project's AWS credentials

@@ -10,7 +10,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from . import aws, keys, option_file
+from . import aws, connections, keys
 
 ORIGINS_VARIABLE = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"
 HOSTS_VARIABLE = "MLFLOW_SERVER_ALLOWED_HOSTS"
@@ -66,7 +66,7 @@ def variables(settings: dict[str, Any]) -> dict[str, str]:
     """Return the variables that the settings give the server."""
     given = dict(settings["environment"])
     if settings.get("database"):
-        given = {**option_file.POOL, **given}
+        given = {**connections.POOL, **given}
     if (settings.get("aws") or {}).get("role_arn"):
         # The server's own identity is the role; these belong to the one that assumes it.
         given = {name: text for name, text in given.items() if name not in aws.IDENTITY}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 # Our own lines in the log begin with it.
@@ -12,7 +13,25 @@ NAME = "mlflow_entry"
 
 
 class EntryError(Exception):
-    """One sentence for the log: what is wrong and what to do."""
+    """One sentence for the log: what is wrong and what to do.
+
+    retry_seconds: the longest pause before a server that does not serve for this reason looks
+    again, see refusal.py.
+    """
+
+    retry_seconds = 300.0
+
+
+class DatabaseError(EntryError):
+    """The database was asked, and asking again wakes it: an hour's pause costs little."""
+
+    retry_seconds = 3600.0
+
+
+class LastingError(EntryError):
+    """No time heals this; whoever does something about it runs a playbook, which asks at once."""
+
+    retry_seconds = math.inf
 
 
 def say(sentence: str) -> None:

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import time
 from pathlib import Path
 from typing import Any
 
+from .errors import say
 from .private import private_base, private_name
+from .refusal import PROBE_HEADER, REFUSAL_HEADER
 
-# Sent with our own request, which does not count as use of the server.
-PROBE_HEADER = "mlflow-aws-probe"
 # A database that has been idle for so long may sleep.
 USED_SECONDS = 60
 PROBE_SECONDS = 10
 # The longest pause between two requests to a failing database that is not in use.
 RETRY_SECONDS = 3600
+_MESSAGE_BYTES = 1 << 16
 # Calls that do not read the database.
 IDLE_PATHS = ("/health", "/metrics", "/version")
 # Calls whose answer shows the state of the database; those for artifacts do not.
@@ -102,33 +104,36 @@ class Noted:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass the request on."""
-        if scope["type"] != "http" or not _is_use(scope):
+        if scope["type"] != "http" or scope["path"] in IDLE_PATHS:
             await self._application(scope, receive, send)
             return
-        if time.monotonic() - self._noted > 5:
+        probe = _is_probe(scope)
+        if not probe and time.monotonic() - self._noted > 5:
             self._noted = time.monotonic()
             with contextlib.suppress(OSError):
                 self._notes.used.touch()
 
         async def sent(message: Any) -> None:
             if message["type"] == "http.response.start":
-                self._note(message["status"])
+                self._note(message["status"], probe)
             await send(message)
 
         await self._application(scope, receive, sent if _reads_database(scope) else send)
 
-    def _note(self, status: int) -> None:
-        """Note how a request ended; one that was refused for its own faults says nothing."""
-        if status >= 500:
-            self._notes.fail()
-        elif status < 400:
+    def _note(self, status: int, probe: bool) -> None:
+        """Note how a request ended; one that was refused for its own faults says nothing.
+
+        Nor does a probe that failed: what asks so notes for itself what it makes of it.
+        """
+        if status < 400:
             self._notes.succeed()
+        elif status >= 500 and not probe:
+            self._notes.fail()
 
 
-def _is_use(scope: Any) -> bool:
-    """Return whether a request may need the database, and is not our own."""
-    names = [name for name, _value in scope["headers"]]
-    return scope["path"] not in IDLE_PATHS and PROBE_HEADER.encode() not in names
+def _is_probe(scope: Any) -> bool:
+    """Return whether a request is a probe, which is not use: `health`'s, or a module's."""
+    return any(name == PROBE_HEADER.encode() for name, _value in scope["headers"])
 
 
 def _reads_database(scope: Any) -> bool:
@@ -150,7 +155,10 @@ def _is_recent(path: Path) -> bool:
 
 
 def _ask(settings: dict[str, Any], method: str, path: str, body: str | None = None) -> bool:
-    """Send a request to the server on this machine; returns whether it answered 200."""
+    """Send a request to the server on this machine; returns whether it answered 200.
+
+    Says why a server that refuses to serve does so: the engine shows what its health check printed.
+    """
     host, port = settings["host"], settings["port"]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
     allowed = [name for name in settings["allowed_hosts"] if "*" not in name]
@@ -162,8 +170,19 @@ def _ask(settings: dict[str, Any], method: str, path: str, body: str | None = No
     connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
     try:
         connection.request(method, path, body, headers)
-        return connection.getresponse().status == 200
+        answer = connection.getresponse()
+        if answer.getheader(REFUSAL_HEADER):
+            say(_message(answer.read(_MESSAGE_BYTES)))
+        return answer.status == 200
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
+
+
+def _message(body: bytes) -> str:
+    """Return the sentence of an answer of refusal.py."""
+    text = body.decode("utf-8", "replace").strip()
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        text = str(json.loads(text)["message"])
+    return " ".join(text.split())

@@ -6,22 +6,26 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import EntryError, say
 
 # Variables that change limits, and their defaults in seconds.
-POLL, TIMEOUT, WAIT = (
+POLL, TIMEOUT, WAIT, RETRY = (
     "MLFLOW_AWS_SECRET_POLL",
     "MLFLOW_AWS_DATABASE_TIMEOUT",
     "MLFLOW_AWS_DATABASE_WAIT",
+    "MLFLOW_AWS_DATABASE_RETRY",
 )
-# A frozen database gives an error after a time that is longer than a cluster takes to wake.
-LIMITS = {POLL: 300, TIMEOUT: 90, WAIT: 180}
+# A frozen database gives an error after a time that is longer than a cluster takes to wake: 15
+# seconds, after a day's pause 30 or more. While it wakes it may also refuse connections or drop them.
+LIMITS = {POLL: 300, TIMEOUT: 90, WAIT: 180, RETRY: 45}
 MOST_SECONDS = 86400
 DENIED, BLOCKED_ADDRESS, NOT_REACHED = 1045, 1129, 2003
 # plugins/module_utils/_schemas/mysql_errors.py says the same; neither can import the other.
@@ -31,8 +35,10 @@ BLOCKED = (
     "max_connect_errors, and unblock by restarting the database or, from another address, by FLUSH HOSTS "
     "(from MySQL 8.4 on TRUNCATE TABLE performance_schema.host_cache)."
 )
-# Cannot connect, gone, lost, too many connections, shutting down, its out-of-memory kin.
-_PASSING = (1040, 1053, NOT_REACHED, 2006, 2013)
+TOO_MANY = 1040
+# Too many connections, of the user too; shutting down; cannot connect, gone, lost.
+_PASSING = (TOO_MANY, 1203, 1053, NOT_REACHED, 2006, 2013)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0
 
 
 def limit(name: str) -> float:
@@ -47,7 +53,24 @@ def limit(name: str) -> float:
     return seconds
 
 
-def wait_awake(attempt: Any, uri: str, seconds: float) -> Any:
+def retry(attempt: Callable[[], Any], seconds: float) -> Any:
+    """Return what attempt() returns; tried again, at growing pauses, while a retry may help.
+
+    Raises the last error of the database after so many seconds, or if it refuses. No two
+    servers that wait for the same database pause alike.
+    """
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    while True:
+        try:
+            return attempt()
+        except Exception as error:
+            if not passing(error) or time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause * random.uniform(0.5, 1))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def wait_awake(attempt: Callable[[], Any], uri: str, seconds: float) -> Any:
     """Return what attempt() returns, once the database is awake; log that it is not.
 
     Raises the last error of the database if it does not answer in time, or refuses.
@@ -61,15 +84,8 @@ def wait_awake(attempt: Any, uri: str, seconds: float) -> Any:
     )
     notice.daemon = True
     notice.start()
-    deadline = time.monotonic() + seconds
     try:
-        while True:
-            try:
-                return attempt()
-            except Exception as error:
-                if not _passing(error) or time.monotonic() > deadline:
-                    raise
-            time.sleep(1)
+        return retry(attempt, seconds)
     finally:
         notice.cancel()
 
@@ -103,6 +119,11 @@ def sentence(error: Exception, uri: str, database: dict[str, Any]) -> str:
             f"{where} does not let the user {user} into the schema {schema} ({message}); run the "
             "projects playbook, which creates it."
         )
+    if code == TOO_MANY:
+        return (
+            f"{where} has no connection left ({message}); raise MaxCapacity of the stack, or end other "
+            "connections."
+        )
     if code in _PASSING:
         return f"{where} does not answer ({message}); check that it runs and is reachable."
     return f"{where} fails ({message or type(error).__name__}); see its log."
@@ -116,7 +137,7 @@ def denied(user: str) -> str:
     )
 
 
-def _passing(error: Exception) -> bool:
+def passing(error: Exception) -> bool:
     """Return whether a retry may help: the database may be waking up or restarting."""
     code, message = reason(error)
     never = ("certificate verify failed", "Name or service not known")

@@ -17,19 +17,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from . import mysql
+from . import connections, mysql
 from .aws import read_secret
 from .errors import EntryError, say
 from .installation import AUTHORITIES
 from .private import write_private
 
-# A sleeping Aurora cluster takes 15 to 30 seconds to answer.
+# A paused Aurora cluster takes 15 seconds to answer, after a day's pause 30 or more.
 CONNECT_SECONDS = 60
 # The database closes sessions that are idle for so long, so that an idle server holds none;
 # MLflow's pool asks each connection whether it is alive before it uses it.
 IDLE_SECONDS = 20
-# Sizes for which no client is answered with an error: starlette serves 40 requests at once.
-POOL = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "20", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "30"}
 _DENIED_INTERVAL = 5.0
 
 
@@ -73,16 +71,23 @@ class OptionFile:
 
         threading.Thread(target=follow, name="follow-secret", daemon=True).start()
 
-    def attend(self, engine: Any = None) -> None:
+    def attend(self, engine: Any = None, patience: float | None = None) -> None:
         """Open the connections of an engine, or if None of all that this process will create.
 
-        They go through the tunnel if there is one. When the database refuses the password, the
-        secret is read at once, and the connection retried.
+        They go through the tunnel if there is one. A database that is waking up or has no
+        connection left is tried for `patience` seconds, by default the limit RETRY. When it
+        refuses the password, the secret is read at once, and the connection retried.
         """
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
-        opened = opener(self._database)
+        open_once, seconds = opener(self._database), patience
+        if seconds is None:
+            seconds = mysql.limit(mysql.RETRY)
+
+        def opened(*arguments: Any, **options: Any) -> Any:
+            bound = seconds if connections.is_patient() else 0
+            return mysql.retry(lambda: open_once(*arguments, **options), bound)
 
         def connect(dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
             try:

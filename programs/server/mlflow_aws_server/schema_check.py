@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import mysql, revisions
-from .errors import EntryError
+from .errors import DatabaseError, LastingError
 from .option_file import OptionFile
 
 
@@ -18,13 +18,11 @@ def require_current_schema(settings: dict[str, Any], option_file: OptionFile | N
     head = revisions.known_head()
     if found == head.revision:
         return
+    told = f"The schema is at revision {found or 'none'} and this MLflow needs {head.revision}; "
     if found in (None, *head.known):
-        remedy = "run the deploy playbook, which migrates it."
-    else:
-        remedy = "a newer MLflow wrote it, so serve it with that one."
-    raise EntryError(
-        f"The schema is at revision {found or 'none'} and this MLflow needs {head.revision}; {remedy}"
-    )
+        raise DatabaseError(f"{told}run the deploy playbook, which migrates it.")
+    # Revisions only grow, so this server has to go, or somebody restores the database.
+    raise LastingError(f"{told}a newer MLflow wrote it, so serve it with that one.")
 
 
 def _found(settings: dict[str, Any], option_file: OptionFile | None) -> str | None:
@@ -39,9 +37,9 @@ def _found(settings: dict[str, Any], option_file: OptionFile | None) -> str | No
         found: str | None = mysql.wait_awake(lambda: _revision(bounded, option_file), uri, seconds)
     except sqlalchemy.exc.SQLAlchemyError as error:
         if option_file:
-            raise EntryError(mysql.sentence(error, uri, settings["database"])) from None
+            raise DatabaseError(mysql.sentence(error, uri, settings["database"])) from None
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise EntryError(f"The project's database cannot be read: {reason}.") from None
+        raise DatabaseError(f"The project's database cannot be read: {reason}.") from None
     return found
 
 
@@ -52,7 +50,8 @@ def _revision(uri: str, option_file: OptionFile | None = None) -> str | None:
 
     engine = sqlalchemy.create_engine(uri)
     if option_file:
-        option_file.attend(engine)
+        # The caller waits for the database itself.
+        option_file.attend(engine, patience=0)
     try:
         with engine.connect() as connection:
             found: str | None = MigrationContext.configure(connection).get_current_revision()

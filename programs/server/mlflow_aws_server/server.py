@@ -9,16 +9,19 @@ import os
 import signal
 import socket
 import subprocess
-import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
-from . import application, aws, environment, installation, keys, mysql, processes, settings
+from . import application, aws, environment, installation, keys, mysql, processes, refusal, settings
 from .access import access
+from .errors import DatabaseError, EntryError, LastingError
+from .option_file import OptionFile
+from .refusal import CONFIGURATION_HEADER
 from .schema_check import require_current_schema
 
-# Sent with each answer: see settings.py.
-CONFIGURATION_HEADER = "mlflow-aws-configuration"
+# By how `check` ends its caller knows what may heal the schema.
+_ENDINGS = {2: EntryError, 3: DatabaseError, 4: LastingError}
 LOG_CONFIG: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -51,29 +54,80 @@ def serve(settings_path: Path) -> None:
     signal.signal(signal.SIGTERM, processes.stop)
     processes.end_with(processes.supervisor())
     with access(given, settings_path) as options:
+        made = refusal.until_ready(given, lambda: _make_ready(given, options, settings_path))
         if options:
             options.refresh_in_background()
-        keys.make_ready(given, environment.private())
-        if given["workers"] == 1:
-            environment.apply(given)
-            require_current_schema(given, options)
-        else:
-            # The check loads MLflow, which the parent of workers does not need.
-            checked = subprocess.run(installation.command("check", settings_path), check=False)
-            if checked.returncode != 0:
-                sys.exit(checked.returncode)
-        _run_uvicorn(given)
+        _run_uvicorn(given, made)
 
 
-def check(settings_path: Path) -> None:
-    """Refuse a schema that is not this MLflow's."""
+def _make_ready(given: dict[str, Any], options: OptionFile | None, settings_path: Path) -> Any:
+    """Read what the server needs; return its application, None where workers build it; may be repeated."""
+    _read(given, options)
+    if given["workers"] == 1:
+        return _build(given, options)
+    # The check loads MLflow, which the parent of workers does not need.
+    checked = subprocess.run(
+        installation.command("check", settings_path), stdout=subprocess.PIPE, text=True, check=False
+    )
+    if checked.returncode != 0:
+        said = checked.stdout.strip().splitlines()
+        sentence = said[-1] if said else "The check of MLflow failed; see the log above."
+        raise _ENDINGS.get(checked.returncode, DatabaseError)(sentence)
+    return None
+
+
+def _read(given: dict[str, Any], options: OptionFile | None) -> None:
+    """Read the password and the project's key."""
+    if options:
+        options.refresh()
+    keys.make_ready(given, environment.private())
+
+
+def _build(given: dict[str, Any], options: OptionFile | None) -> Any:
+    """Build the application on a schema that is this MLflow's; whatever fails becomes one sentence."""
+    environment.apply(given)
+    require_current_schema(given, options)
+    try:
+        return application.build()
+    except EntryError:
+        raise
+    except _failures() as error:
+        traceback.print_exc()
+        first = (str(error).strip().splitlines() or ["no message"])[0]
+        raise DatabaseError(
+            f"MLflow does not start ({type(error).__name__}: {first.rstrip('.')}); see the log above, and "
+            "check server.environment."
+        ) from None
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what MLflow raises for a variable that it does not accept, or for its database."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    own = (ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+    return (MlflowException, SQLAlchemyError, *own)
+
+
+def check(settings_path: Path) -> int:
+    """Find out whether workers could serve: print why not, and return which kind of error it is."""
     given = settings.read(settings_path)
-    with access(given, settings_path) as options:
-        require_current_schema(given, options)
+    os.environ[application.SETTINGS_VARIABLE] = str(settings_path)
+    # A parent of workers has made it.
+    alone = environment.private() is None
+    try:
+        with access(given, settings_path) as options:
+            if alone:
+                _read(given, options)
+            _build(given, options)
+    except EntryError as error:
+        print(error)
+        return {kind: code for code, kind in _ENDINGS.items()}.get(type(error), 2)
+    return 0
 
 
-def _run_uvicorn(given: dict[str, Any]) -> None:
-    """Serve until stopped."""
+def _run_uvicorn(given: dict[str, Any], made: Any) -> None:
+    """Serve the application that was made, or None for one that each worker builds, until stopped."""
     import uvicorn
 
     answer_at_once(uvicorn.Config)
@@ -81,8 +135,8 @@ def _run_uvicorn(given: dict[str, Any]) -> None:
     # themselves, so this process stays small and its environment holds no setting.
     # They inherit sys.path, on which the launcher has put the package's folder.
     uvicorn.run(
-        f"{application.__name__}:{application.build.__name__}",
-        factory=True,
+        made or f"{application.__name__}:{application.build.__name__}",
+        factory=made is None,
         host=given["host"],
         port=given["port"],
         workers=given["workers"],

@@ -33,6 +33,7 @@ limits, in seconds:
 
     MLFLOW_AWS_SECRET_POLL       interval between two reads of the secret (300)
     MLFLOW_AWS_DATABASE_TIMEOUT  timeout for an answer of a MySQL database (90)
+    MLFLOW_AWS_DATABASE_RETRY    time for which a request tries to connect to a MySQL database (45)
     MLFLOW_AWS_DATABASE_WAIT     timeout for a database to wake up when a server starts (180)
 """
 

@@ -17,10 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pymysql
 from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import Ministack
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import ask, await_
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, ask, await_
 from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import (
     UNSAFE,
     Mysql,
@@ -258,13 +259,21 @@ class Place:
         environment: Mapping[str, str] | None = None,
         seconds: float = 60,
     ) -> str:
-        """Start a server that must not start, within a time; return its one sentence."""
+        """Start a server that must refuse to serve, within a time; return its one sentence.
+
+        It says the same on its port, to health checks and in its log, and stays up.
+        """
         with self.serve(settings, environment) as server:
-            assert server.process.wait(seconds) == 2, server.text()
+            await_(lambda: refusal(server.url)[0], server.text(), seconds)
+            _status, sentence = refusal(server.url)
+            assert server.process.poll() is None
+            checked = self.call("health", server.settings)
+            assert (checked.returncode, checked.stderr) == (1, f"mlflow_entry: {sentence}\n")
         text = server.text()
         assert "Traceback" not in text
         lines = [line for line in text.splitlines() if line.startswith("mlflow_entry: ")]
-        return lines[-1].removeprefix("mlflow_entry: ")
+        assert lines[-1] == f"mlflow_entry: {sentence}"
+        return sentence
 
     def call(self, verb: str, path: Path, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a verb of the entry point to its end."""
@@ -279,6 +288,19 @@ class Place:
         )
         self.seen += [done.stdout, done.stderr] if verb != "credentials" else [done.stderr]
         return done
+
+
+def refusal(url: str) -> tuple[bool, str]:
+    """Ask as a browser does; return whether the server refuses to serve for now, and what it says."""
+    try:
+        with OPENER.open(url, timeout=20) as answer:
+            return False, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            refused = error.code == 503 and error.headers["mlflow-aws-refusal"] == "1"
+            return refused, error.read().decode().rstrip("\n")
+    except OSError as error:
+        return False, str(error)
 
 
 @contextmanager

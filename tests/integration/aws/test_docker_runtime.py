@@ -583,8 +583,8 @@ def test_the_aws_folder_is_read_by_its_owner(host: DockerHost, tmp_path: Path) -
     assert sentence.startswith(f"aws_config_dir {folder} is readable by root only, and containers ")
 
 
-def test_a_server_that_dies_at_start_tells_why_while_others_come_up(host: DockerHost) -> None:
-    """Its last lines come from the engine; the next run starts it anew."""
+def test_a_server_that_refuses_tells_why_while_others_come_up(host: DockerHost) -> None:
+    """The engine shows the same sentence: in the log, and as what the health check said."""
     bad = host.server("bad", backend_store_uri="sqlite:////var/lib/mlflow/tmp/none.db")
     began = time.monotonic()
     result = host.modules.finish(
@@ -594,16 +594,18 @@ def test_a_server_that_dies_at_start_tells_why_while_others_come_up(host: Docker
     records = by_name(result)
     assert records["good"]["healthy"] is True
     assert "\n" not in result["msg"]
-    log = f"docker --host {host.docker.host} logs {host.container('bad')}"
-    assert result["msg"].startswith(
-        f"Server of project 'bad' died at start; its log ({log}) ends: "
-    ), result["msg"]
-    assert "The schema is at revision none and this MLflow needs" in result["msg"]
-    assert records["bad"]["log_tail"][-1] in host.docker("logs", host.container("bad"))
+    said = records["bad"]["reason"]
+    assert said.startswith("The schema is at revision none and this MLflow needs")
+    assert result["msg"] == f"Server of project 'bad' refuses to serve: {said}"
+    container = host.container("bad")
+    assert records["bad"]["log_tail"][-1] == f"mlflow_entry: {said}"
+    health = ["/opt/mlflow/venv/bin/python", "-IBu", "/opt/mlflow/mlflow_entry.py", "health"]
+    checked = host.docker("exec", container, *health, "/var/lib/mlflow/settings.json", check=False)
+    assert checked.strip() == f"mlflow_entry: {said}"
+    assert host.docker("inspect", "--format", "{{.RestartCount}}", container).strip() == "0"
     good = host.ids()["good"]
-    # The engine starts it again and again; whether it runs just now is a matter of chance.
     result = host.converge(host.server("good"), host.server("bad"))
-    assert actions(result)["bad"] in ("start", "restart")
+    assert actions(result) == {"good": "keep", "bad": "restart"}
     assert host.ids()["good"] == good
 
 

@@ -18,7 +18,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, quote_plus
 from urllib.request import Request
 
+import pymysql
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.probe import probe
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import keys
@@ -39,6 +40,7 @@ from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     START_SECONDS,
     Place,
     database_server,
+    refusal,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts import server_program, webhooks
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import Clock
@@ -59,6 +61,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     traces,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import make_certificates
+from ansible_collections.mlops.mlflow_aws.tests.parts.slow_link import link
 
 # The first test installs MLflow and starts MySQL.
 pytestmark = pytest.mark.timeout(600)
@@ -268,14 +271,14 @@ def test_health_remembers_that_the_last_request_failed(
         (record,) = own.migrate(made)
         assert record["error"] == ""
         settings = own.settings(made["name"], own.identity(made["name"], RUNTIME), workers=workers)
-        with own.serve(settings) as server:
+        with own.serve(settings, {"MLFLOW_AWS_DATABASE_RETRY": "1"}) as server:
             server.await_ready()
             assert own.call("health", server.settings).returncode == 0
             database.act("stop")
             # As long as nobody used it, it may just be asleep.
             not_used(own)
             assert own.call("health", server.settings).returncode == 0
-            assert ask(server.url, SEARCH, {"max_results": 1})[0] >= 500
+            assert ask(server.url, SEARCH, {"max_results": 1})[0] == 429
             not_used(own)
             assert own.call("health", server.settings).returncode == 1
             # The page and artifacts need no database, and tell nothing of it.
@@ -323,7 +326,8 @@ def test_a_frozen_database_gives_errors(
 ) -> None:
     """A request ends with an error within the time that is set, and works when it is over."""
     settings = place.settings(schema["name"], reader)
-    with place.serve(settings, {"MLFLOW_AWS_DATABASE_TIMEOUT": "2"}) as server:
+    limits = {"MLFLOW_AWS_DATABASE_TIMEOUT": "2", "MLFLOW_AWS_DATABASE_RETRY": "1"}
+    with place.serve(settings, limits) as server:
         server.await_ready()
         with place.frozen():
             began = time.monotonic()
@@ -960,6 +964,193 @@ def break_off(place: Place, schema: dict[str, Any]) -> None:
     )
     (folder / "my.cnf").unlink()
     assert "1419" in done.stderr
+
+
+CLIENT = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from mlflow import MlflowClient
+
+def work(number):
+    client = MlflowClient()
+    run = client.create_run("0", tags={"number": str(number)}).info.run_id
+    for step in range(3):
+        client.log_metric(run, "loss", number + step, step=step)
+    client.set_terminated(run)
+
+with ThreadPoolExecutor(int(sys.argv[1])) as pool:
+    list(pool.map(work, range(int(sys.argv[1]))))
+"""
+
+
+def begin_client(place: Place, url: str, runs: int) -> subprocess.Popen[str]:
+    """Let MLflow's own client log so many runs at once, with its own settings for retries."""
+    return subprocess.Popen(
+        [place.python, "-c", CLIENT, str(runs)],
+        env=place.environment(MLFLOW_TRACKING_URI=url, MLFLOW_DISABLE_TELEMETRY="true"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def require_all_logged(place: Place, schema: str, client: subprocess.Popen[str], runs: int) -> None:
+    """Wait for the client, and find each run once, with each of its values once."""
+    output, _none = client.communicate(timeout=240)
+    assert client.returncode == 0, output
+    numbers = place.database.query(f"SELECT value FROM `{schema}`.tags WHERE `key` = 'number'")
+    assert sorted(int(number) for (number,) in numbers) == list(range(runs))
+    finished = f"SELECT COUNT(*) FROM `{schema}`.runs WHERE status = 'FINISHED'"
+    assert place.database.query(finished) == [(runs,)]
+    values = place.database.query(f"SELECT value FROM `{schema}`.metrics")
+    expected = [float(number + step) for number in range(runs) for step in range(3)]
+    assert sorted(value for (value,) in values) == sorted(expected)
+
+
+def fill(place: Place, database: Mapping[str, Any], held: list[Any]) -> None:
+    """Open connections until the database has none left."""
+    with suppress(pymysql.err.OperationalError):
+        while len(held) < 100:
+            held.append(place.database.connect(database["user"], place.passwords[-1]))
+    assert 0 < len(held) < 100
+
+
+def test_a_database_without_connections_loses_nothing(place: Place, schema: dict[str, Any]) -> None:
+    """Clients get a status that they retry for every call; a start waits as for a sleeping one."""
+    name = "mlflow_full"
+    place.copy(schema["name"], name)
+    database = place.identity(name, RUNTIME)
+    settings = place.settings(name, database)
+    held: list[Any] = []
+    with (
+        place.database.connect() as admin,
+        admin.cursor() as cursor,
+        place.serve(settings, {"MLFLOW_AWS_DATABASE_RETRY": "1"}) as server,
+    ):
+        server.await_ready()
+        for (number,) in place.sessions(database["user"]):
+            cursor.execute(f"KILL {number}")
+        cursor.execute("SELECT @@GLOBAL.max_connections")
+        (before,) = cursor.fetchone()
+        try:
+            cursor.execute("SET GLOBAL max_connections = 8")
+            fill(place, database, held)
+            request = {"experiment_ids": ["0"]}
+            status, text = ask(server.url, "/api/2.0/mlflow/runs/search", request)
+            assert status == 429
+            assert "Too many connections" in text
+            client = begin_client(place, server.url, 4)
+            server.await_text('runs/create HTTP/1.1" 429', 4)
+            late = place.settings(name, database)
+            with place.serve(late, {"MLFLOW_AWS_DATABASE_WAIT": "1"}) as other:
+                await_(lambda: "has no connection left" in other.text(), "no sentence")
+        finally:
+            for connection in held:
+                connection.close()
+            cursor.execute(f"SET GLOBAL max_connections = {before}")
+        require_all_logged(place, name, client, 4)
+
+
+def test_a_process_opens_as_many_connections_as_it_may(
+    place: Place, schema: dict[str, Any]
+) -> None:
+    """Runs and models share a pool, and more clients than it serves lose nothing."""
+    name = "mlflow_crowded"
+    place.copy(schema["name"], name)
+    database = place.identity(name, RUNTIME)
+    pool = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "5", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "1"}
+    most, runs = 0, 24
+    with place.serve(place.settings(name, database, environment=pool)) as server:
+        server.await_ready()
+        client = begin_client(place, server.url, runs)
+        while client.poll() is None:
+            assert ask(server.url, "/api/2.0/mlflow/registered-models/search")[0] == 200
+            most = max(most, len(place.sessions(database["user"])))
+        require_all_logged(place, name, client, runs)
+        assert " 400" not in server.text()
+    assert 2 <= most <= 6
+
+
+def test_a_probe_leaves_no_connection(place: Place, schema: dict[str, Any]) -> None:
+    """Nor does a start: where a hundred servers start or are asked, none would be left."""
+    name = "mlflow_probed"
+    place.copy(schema["name"], name)
+    database = place.identity(name, RUNTIME)
+    with place.serve(place.settings(name, database)) as server:
+        await_(lambda: ask(server.url, "/health")[0] == 200, "no answer", START_SECONDS)
+        assert not place.sessions(database["user"])
+        host, _colon, port = server.url.removeprefix("http://").partition(":")
+        for _number in range(3):
+            assert probe(host, int(port), 20).healthy
+            await_(lambda: not place.sessions(database["user"]), "a session stays", 2)
+        assert place.call("health", server.settings).returncode == 0
+        await_(lambda: not place.sessions(database["user"]), "a session stays", 2)
+        assert experiments(server.url) == {"Default"}
+        assert place.sessions(database["user"])
+
+
+def test_tries_again_while_the_database_wakes(place: Place, schema: dict[str, Any]) -> None:
+    """Sessions that a waking database breaks off are opened again: of a start, a request, a migration."""
+    name = "mlflow_waking"
+    place.copy(schema["name"], name)
+    database = place.identity(name, RUNTIME)
+    far = place.new_port(1)[0]
+    uri = f"mysql+pymysql://127.0.0.1:{far}/{name}"
+    with link(far, place.database.port) as between:
+        between.fall_asleep(2, drops=True)
+        with place.serve(place.settings(name, database, backend_store_uri=uri)) as server:
+            server.await_ready()
+            assert between.dropped > 1
+            for drops in (True, False):
+                for (number,) in place.sessions(database["user"]):
+                    place.database.query(f"KILL {number}")
+                dropped = between.dropped
+                between.fall_asleep(3, drops=drops)
+                assert experiments(server.url) == {"Default"}
+                assert (between.dropped > dropped) is drops
+        dropped = between.dropped
+        between.fall_asleep(3, drops=True)
+        migrator = place.identity(name, MIGRATOR, suffix="m")
+        (record,) = place.migrate({"name": name, "uri": uri, "database": migrator})
+        assert (record["state"], record["error"]) == ("current", "")
+        assert between.dropped > dropped
+
+
+def test_a_server_that_refuses_lets_the_database_sleep(
+    place: Place, schema: dict[str, Any]
+) -> None:
+    """Whatever asks for its health; it serves when what was wrong is over and a module asks."""
+    name = "mlflow_ahead"
+    place.copy(schema["name"], name)
+    place.database.query(f"UPDATE `{name}`.alembic_version SET version_num = %s", NEWER)
+    database = place.identity(name, RUNTIME)
+    with (
+        place.database.connect() as admin,
+        admin.cursor() as cursor,
+        place.serve(place.settings(name, database)) as server,
+    ):
+
+        def connections() -> int:
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Connections'")
+            return int(cursor.fetchone()[1])
+
+        await_(lambda: refusal(server.url)[0], server.text(), START_SECONDS)
+        before = connections()
+        for _number in range(3):
+            assert refusal(server.url)[0]
+            assert ask(server.url, SEARCH, {"max_results": 1})[0] == 503
+            assert place.call("health", server.settings).returncode == 1
+        assert connections() == before
+        host, _colon, port = server.url.removeprefix("http://").partition(":")
+        answer = probe(host, int(port), 20)
+        assert answer.refused
+        assert "a newer MLflow wrote it" in answer.reason
+        assert connections() > before
+        # As after the snapshot of before is restored.
+        place.database.query(f"UPDATE `{name}`.alembic_version SET version_num = %s", HEAD)
+        await_(lambda: probe(host, int(port), 20).healthy, server.text(), START_SECONDS)
+        assert place.call("health", server.settings).returncode == 0
+        assert server.text().count("a newer MLflow wrote it") == 1
 
 
 def test_no_password_was_seen(place: Place) -> None:

@@ -170,6 +170,7 @@ class _Stack:
             "Fn::Join": lambda parts: parts[0].join(self.value(parts[1])),
             "Fn::Split": lambda parts: self.value(parts[1]).split(parts[0]),
             "Fn::Select": lambda parts: self.value(parts[1])[int(parts[0])],
+            "Fn::FindInMap": self._mapped,
             "Fn::GetAZs": lambda _region: [f"eu-central-1{letter}" for letter in "abc"],
             # The text as it is written, for tests to read.
             "Fn::Base64": self.value,
@@ -255,6 +256,14 @@ class _Stack:
         name = self.value(parts[0])
         self._resource(name)
         return f"<{name}.{parts[1]}>"
+
+    def _mapped(self, parts: Any) -> Any:
+        """Return what a Fn::FindInMap stands for."""
+        name, first, second = map(self.value, parts)
+        try:
+            return self._template["Mappings"][name][first][second]
+        except KeyError:
+            raise Wrong(f"{name} has no {first}, {second}") from None
 
     def _substituted(self, argument: Any) -> str:
         """Return the text that a Fn::Sub gives."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import connections
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.projects import (
     MAX_PROJECTS,
     project_item,
@@ -271,12 +272,12 @@ def test_broken_connections_lock_no_host_out(backend: Deployed) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, {"MinCapacity": "0", "MaxCapacity": "4", "SecondsUntilAutoPause": "300"}),
+        ({}, {"MinCapacity": "0", "MaxCapacity": "8", "SecondsUntilAutoPause": "300"}),
         (
             {"SecondsUntilAutoPause": "3600", "MaxCapacity": "1"},
             {"MinCapacity": "0", "MaxCapacity": "1", "SecondsUntilAutoPause": "3600"},
         ),
-        ({"MinCapacity": "0.5"}, {"MinCapacity": "0.5", "MaxCapacity": "4"}),
+        ({"MinCapacity": "0.5"}, {"MinCapacity": "0.5", "MaxCapacity": "8"}),
         (
             {"MinCapacity": "2", "MaxCapacity": "8", "SecondsUntilAutoPause": "600"},
             {"MinCapacity": "2", "MaxCapacity": "8"},
@@ -556,6 +557,7 @@ def test_alarms_reach_their_subscriber(backend: Deployed) -> None:
     }
     assert {alarm["MetricName"] for alarm in alarms.values()} == {
         "ACUUtilization",
+        "DatabaseConnections",
         "ServerlessDatabaseCapacity",
     }
     for name, alarm in alarms.items():
@@ -564,6 +566,14 @@ def test_alarms_reach_their_subscriber(backend: Deployed) -> None:
         assert alarm["Dimensions"] == [{"Name": "DBClusterIdentifier", "Value": "<Database>"}]
         # CloudWatch's limit for periods of an hour and less.
         assert alarm["Period"] * alarm["EvaluationPeriods"] <= 86_400, name
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 4, 8, 16, 32, 64, 128, 256])
+def test_the_alarm_about_connections_knows_how_many_there_are(capacity: int) -> None:
+    """It goes off at 80 % of what the preflight computes with, for each capacity that can be set."""
+    backend = deploy("backend", MaxCapacity=str(capacity), AlarmEmail="team@example.com")
+    threshold = backend.properties("ConnectionsAlarm")["Threshold"]
+    assert threshold == 0.8 * connections.allowed(capacity)
 
 
 def test_budget_writes_to_the_address(backend: Deployed) -> None:

@@ -23,8 +23,8 @@ from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server impo
     installation,
     mysql,
     processes,
+    refusal,
     schema_state,
-    server,
     verification,
 )
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.revisions import Head
@@ -45,7 +45,9 @@ DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
     "text",
     [
         # Headers, tags, variables and lines by which the plugins know a server.
-        f'"{server.CONFIGURATION_HEADER}"',
+        f'"{refusal.CONFIGURATION_HEADER}"',
+        f'"{refusal.REFUSAL_HEADER}"',
+        f'{{"{refusal.PROBE_HEADER}": "{refusal.LOOK}"}}',
         f'"{verification.KEY_TAG}"',
         f'{processes.SUPERVISOR_VARIABLE}="',
         f'"{errors.NAME}: "',

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.health import (
-    PROBE_HEADER,
     RETRY_SECONDS,
     Noted,
     Notes,
+)
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.refusal import (
+    PROBE_HEADER,
 )
 
 SEARCH = "/api/2.0/mlflow/runs/search"
@@ -70,10 +72,15 @@ def test_what_is_noted_as_a_failure(
         ("/api/2.0/mlflow-artifacts/artifacts/1/a", 200, False),
     ],
 )
-def test_what_ends_a_failure(tmp_path: Path, path: str, status: int, ends: bool) -> None:
-    """A request that the database answered; the page alone does not need it."""
+@pytest.mark.parametrize("headers", [(), (PROBE_HEADER,)])
+def test_what_ends_a_failure(
+    tmp_path: Path, path: str, status: int, ends: bool, headers: tuple[str, ...]
+) -> None:
+    """A request that the database answered, a module's probe as well; the page alone does not need it."""
     Notes(tmp_path).fail()
-    request(tmp_path, path, status)
+    request(tmp_path, path, status, *headers)
+    # A probe is not use, after which the database would be asked.
+    assert Notes(tmp_path).used.exists() is not bool(headers)
     assert Notes(tmp_path).failed.exists() is not ends
 
 

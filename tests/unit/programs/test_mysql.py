@@ -68,7 +68,7 @@ def test_number_and_text_of_an_error(error: Exception, reason: tuple[int, str]) 
         ((1044, "no access"), "does not let the user mlflow_demo into the schema demo (no access);"),
         ((1049, "Unknown database"), "playbook, which creates it."),
         ((2003, "timed out"), "does not answer (timed out); check that it runs and is reachable."),
-        ((1040, "Too many connections"), "does not answer (Too many connections);"),
+        ((1040, "Too many connections"), "has no connection left (Too many connections); raise MaxCapacity"),
         ((9999, "odd"), "fails (odd); see its log."),
         ((), "fails (Exception); see its log."),
     ],

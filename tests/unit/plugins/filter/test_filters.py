@@ -196,6 +196,7 @@ def test_the_table() -> None:
             "would remove, not listed for this host",
         ),
         ({"action": "restart", "healthy": False}, "not answering"),
+        ({"healthy": False, "refused": True}, "refuses to serve"),
         ({"action": "stop", "healthy": False, "state": "stopped"}, "stopped"),
     ],
 )

@@ -14,7 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import probe
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import answers, probe
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
+    KEEP,
+    FoundServer,
+    Step,
+)
 
 TIMEOUT = 0.5
 SEARCH = "/api/2.0/mlflow/experiments/search"
@@ -26,6 +31,7 @@ class Server(http.server.BaseHTTPRequestHandler):
     status = 200
     body = b"{}"
     configuration = "0123456789abcdef"
+    refuses = False
     asked: list[tuple[str, str, bytes]]
 
     def do_POST(self) -> None:
@@ -46,6 +52,8 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         if self.configuration:
             self.send_header("mlflow-aws-configuration", self.configuration)
+        if self.refuses:
+            self.send_header("mlflow-aws-refusal", "1")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -263,3 +271,40 @@ def test_nobody_listens() -> None:
 def test_the_url_is_one_that_this_host_reaches(host: str, url: str) -> None:
     """A server on all addresses is reached on loopback; IPv6 is put in brackets."""
     assert probe.server_url(host, 5001) == url
+
+
+def test_a_server_that_refuses_to_serve() -> None:
+    """Its whole sentence is the reason, and waiting is no use."""
+    sentence = "The schema is newer than this MLflow, " * 10 + "so serve it with that one."
+    body = json.dumps({"message": sentence}).encode()
+    with http_server(status=503, body=body, refuses=True) as (port, _asked):
+        answer = probe.probe("127.0.0.1", port, TIMEOUT)
+    assert answer == probe.Answer(False, "0123456789abcdef", "", sentence, refused=True)
+
+
+def test_servers_are_asked_some_at_once() -> None:
+    """Each needs a connection to the one database; a server that refuses is asked once."""
+    most, now, lock = 0, 0, threading.Lock()
+
+    def ask(_host: str, port: int) -> probe.Answer:
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.01)
+        with lock:
+            now -= 1
+        return probe.Answer(False, "", "", f"it refuses {port}", refused=True)
+
+    settings = {"host": "127.0.0.1"}
+    steps = [
+        Step(
+            str(port), KEEP, None, FoundServer(str(port), True, settings={**settings, "port": port})
+        )
+        for port in range(140)
+    ]
+    found = answers.ask_kept(steps, ask)
+    assert {name: answer.reason for name, answer in found.items()} == {
+        str(port): f"it refuses {port}" for port in range(140)
+    }
+    assert most == probe.AT_ONCE
