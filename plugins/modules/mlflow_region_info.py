@@ -37,6 +37,9 @@ options:
     description: Whether the database is to pause when it is idle, which not every version can.
     type: bool
     default: true
+  data_api:
+    description: Whether the RDS Data API is to be on. If unset, it is where the region offers it.
+    type: bool
   choose_zones:
     description: Whether to choose two availability zones for a new VPC.
     type: bool
@@ -133,6 +136,7 @@ def main() -> None:
             "engine_version": {"type": "str", "default": ""},
             "cluster": {"type": "str", "default": ""},
             "pauses": {"type": "bool", "default": True},
+            "data_api": {"type": "bool"},
             "choose_zones": {"type": "bool", "default": False},
             "instance_types": {"type": "list", "elements": "str", "default": []},
             **_aws.ARGUMENTS,
@@ -153,6 +157,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         pauses=params["pauses"],
         zones=params["choose_zones"],
         types=params["instance_types"],
+        data_api=params["data_api"],
     )
     return {"changed": False, **survey(RegionApi(params), question)}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._region.versions import (
     Offer,
     choose,
@@ -37,7 +38,8 @@ class Question(t.NamedTuple):
 
     wanted: version of the inventory, or empty; cluster: identifier of an existing cluster, or
     empty; pauses: whether the database is to pause; zones: whether to choose availability
-    zones; types: instance types that these are to offer.
+    zones; types: instance types that these are to offer; data_api: whether the RDS Data API is
+    to be on, None where the region has it.
     """
 
     wanted: str
@@ -45,6 +47,7 @@ class Question(t.NamedTuple):
     pauses: bool
     zones: bool
     types: t.Sequence[str]
+    data_api: bool | None = None
 
 
 def survey(api: Api, question: Question) -> dict[str, t.Any]:
@@ -67,11 +70,17 @@ _Answer = tuple[t.Optional[Offer], dict[str, str], list[str]]
 def _new(api: Api, question: Question, found: t.Sequence[Offer]) -> _Answer:
     """Return what a new cluster is to be, and the template's parameters for it."""
     offer = choose(found, question.wanted, question.pauses, api.region)
+    if question.data_api and not offer.data_api:
+        raise MlflowError(
+            f"Region {api.region} has no RDS Data API for Aurora MySQL {offer.version}; leave DataApi out, and "
+            "mlflow_project_transport too."
+        )
     parameters = {"EngineVersion": offer.version, "DataApi": str(offer.data_api).lower()}
     if question.zones:
         types = api.zones_of_types(question.types)
         parameters["AvailabilityZones"] = ",".join(choose_zones(offer.zones, types, api.region))
-    return offer, parameters, [] if offer.data_api else [_no_data_api(api.region)]
+    told = offer.data_api or question.data_api is False
+    return offer, parameters, [] if told else [_no_data_api(api.region)]
 
 
 def _upgrade(api: Api, question: Question, found: t.Sequence[Offer]) -> _Answer:

@@ -89,6 +89,12 @@ def test_a_wish_that_is_not_there(modules: Modules, url: str) -> None:
     assert f"set EngineVersion to {NEW} or {LTS}, or leave it out." in said
 
 
+def test_a_data_api_that_is_not_there(modules: Modules, url: str) -> None:
+    """AWS would fail the cluster a quarter of an hour later."""
+    said = refused(modules, url, data_api=True)
+    assert said.startswith(f"Region {REGION} has no RDS Data API for Aurora MySQL {NEW}; leave")
+
+
 def test_a_cluster_stays_what_it_is(modules: Modules, url: str, region: Region) -> None:
     """Whatever is newer, and at a version that new clusters can no longer have."""
     region.clusters["ours"] = OLD

@@ -138,7 +138,7 @@ def test_what_is_wrong_is_told_first(role: Role, region: Region) -> None:
 
 def test_a_refused_budget_fails_nothing(role: Role, region: Region) -> None:
     """The emulator refuses each budget, as AWS does where the payer has not enabled them."""
-    given = {
+    given: dict[str, Any] = {
         "mlflow_stack_parameters": EXISTING | {"AlarmEmail": "team@example.com"},
         "mlflow_stack_endpoint_url": role.aws.url,
     }

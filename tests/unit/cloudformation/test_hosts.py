@@ -88,9 +88,7 @@ def test_hosts_that_fail_fail_the_stack() -> None:
     policy = hosts(HostCount="3").resources["HostGroup"]["CreationPolicy"]
     assert policy == {"ResourceSignal": {"Count": "3", "Timeout": "PT15M"}}
     script = data()["UserData"]
-    (signal,) = re.findall(r"cfn-signal .*?'", script)
-    assert "--exit-code $?" in signal
-    assert f"--stack {PSEUDO['AWS::StackName']} --resource HostGroup" in signal
+    assert f"cfn-signal --stack {PSEUDO['AWS::StackName']} --resource HostGroup" in script
 
 
 def signals(script: str, folder: Path, *failing: str) -> list[str]:
@@ -208,6 +206,13 @@ def test_image_and_size_fit_each_other(given: dict[str, str], architecture: str,
         f"resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{architecture}"
     )
     assert launch["InstanceType"] == size
+
+
+def test_the_role_asks_for_the_usual_size() -> None:
+    """What it looks for in availability zones is what the template starts."""
+    text = yaml.safe_load((FOLDER.parent / "roles/mlflow_stack/vars/main.yml").read_text())
+    for given in ({}, {"Architecture": "arm64"}):
+        assert f"'{data(**given)['InstanceType']}'" in text["__mlflow_stack_usual_host_type"]
 
 
 def test_user_data_starts_docker_and_tells_nothing() -> None:
