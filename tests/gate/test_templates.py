@@ -100,7 +100,7 @@ def reasons(template: Path) -> dict[tuple[str, str], str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["backend", "hosts", "projects"])
+@pytest.mark.parametrize("name", ["backend", "budget", "hosts", "projects"])
 def test_cfn_lint_finds_nothing(tools: Tools, checkout: Path, name: str) -> None:
     """No error, no warning, no advice."""
     done = tools.cfn_lint(checkout / "cloudformation" / f"{name}.yml")
@@ -123,6 +123,7 @@ def test_what_replaces_a_resource_is_known_as_aws_tells_it(tools: Tools) -> None
     assert found == changes.REPLACING
 
 
+# It has no check for budgets, and says nothing at all of a template without checks.
 @pytest.mark.parametrize("name", ["backend", "hosts", "projects"])
 def test_checkov_fails_nothing(tools: Tools, name: str) -> None:
     """Every check passes or is skipped by the template itself, with a reason and a need."""

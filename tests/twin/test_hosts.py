@@ -225,11 +225,16 @@ def test_the_second_inventory_finds_them(backend: Team) -> None:
 
 
 def test_none(backend: Team) -> None:
-    """The group stays, without hosts."""
+    """The group goes, and the stack stays."""
     done = backend.play("hosts", "--check", "--diff", variables=hosts(0))
     assert changes(done) == [MADE]
     assert size(backend) == (2, 2, 2)
     assert changes(backend.play("hosts", variables=hosts(0))) == [MADE]
-    assert size(backend) == (0, 0, 0)
+    described = backend.twin.aws.client("autoscaling").describe_auto_scaling_groups()
+    assert not [
+        entry
+        for entry in described["AutoScalingGroups"]
+        if TAG in {tag["Key"] for tag in entry["Tags"]}
+    ]
     assert stacks(backend)[STACK] == "UPDATE_COMPLETE"
     assert changes(backend.play("hosts", variables=hosts(0))) == []

@@ -91,8 +91,7 @@ def notes(plan_: Plan) -> list[str]:
     text = (
         f"With MinCapacity 0 the database pauses {after}without a connection, and the next connection "
         "waits 15 seconds for it to resume, after a day 30 or more. Our servers close idle connections; any other open "
-        "connection keeps it awake, and so do an RDS Proxy, the binary log, enhanced monitoring and "
-        "Performance Insights, which the template leaves off."
+        "connection keeps it awake, and so do an RDS Proxy and the binary log, which the template leaves off."
     )
     return [text]
 

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed im
 )
 
 GIVEN = {
+    "HostCount": "2",
     "SubnetIds": "subnet-01234567,subnet-89abcdef",
     "BackendStackName": "team",
     "ServerInstanceProfileArn": f"arn:aws:iam::{ACCOUNT}:instance-profile/server",
@@ -65,12 +68,74 @@ def test_it_keeps_to_what_holds_for_all_templates(check: Callable[[str], None]) 
     check("hosts")
 
 
-@pytest.mark.parametrize("count", ["0", "2", "100"])
+@pytest.mark.parametrize("count", ["1", "2", "100"])
 def test_one_number_is_the_size_of_the_group(count: str) -> None:
     """Least, most and wanted: it neither grows nor shrinks by itself."""
     group = hosts(HostCount=count).properties("HostGroup")
     assert {group[key] for key in ("MinSize", "MaxSize", "DesiredCapacity")} == {count}
-    assert hosts().properties("HostGroup")["DesiredCapacity"] == "0"
+
+
+def test_no_hosts_are_no_group() -> None:
+    """A group that nothing starts in could not be waited for; none is the default."""
+    assert load("hosts")["Parameters"]["HostCount"]["Default"] == 0
+    stack = hosts(HostCount="0")
+    assert "HostGroup" not in stack.resources
+    assert "HostAutoScalingGroup" not in stack.outputs
+
+
+def test_hosts_that_fail_fail_the_stack() -> None:
+    """As many signals as hosts are waited for, and each names the resource that waits."""
+    policy = hosts(HostCount="3").resources["HostGroup"]["CreationPolicy"]
+    assert policy == {"ResourceSignal": {"Count": "3", "Timeout": "PT15M"}}
+    script = data()["UserData"]
+    assert f"cfn-signal --stack {PSEUDO['AWS::StackName']} --resource HostGroup" in script
+
+
+def signals(script: str, folder: Path, *failing: str) -> list[str]:
+    """Run a host's script with stand-ins for what it calls; return what it signals."""
+    for name in ("dnf", "rpm", "systemctl", "sleep", "cfn-signal"):
+        stand_in = folder / name
+        code = 1 if name in failing else 0
+        stand_in.write_text(f'#!/bin/sh\necho "{name} $*" >> {folder}/calls\nexit {code}\n')
+        stand_in.chmod(0o755)
+    script = script.replace("/opt/aws/bin/", f"{folder}/").replace(" /etc/", f" {folder}/etc/")
+    for made in ("dnf/vars", "systemd/system"):
+        (folder / "etc" / made).mkdir(parents=True)
+    env = {"PATH": f"{folder}:/usr/bin:/bin"}
+    subprocess.run(["bash", "-c", script], env=env, cwd=folder, check=False, timeout=30)
+    calls = (folder / "calls").read_text().splitlines()
+    return [call for call in calls if call.startswith("cfn-signal")]
+
+
+@pytest.mark.parametrize(
+    ("failing", "code", "reason"),
+    [
+        ((), 0, "Docker runs."),
+        (("dnf", "rpm"), 1, "Docker could not be installed; hosts need a way to S3"),
+        (("systemctl",), 1, "Docker did not start"),
+    ],
+)
+def test_a_host_says_how_it_went(
+    tmp_path: Path, failing: tuple[str, ...], code: int, reason: str
+) -> None:
+    """Once, whether it is ready or not; the script really runs."""
+    (signal,) = signals(data()["UserData"], tmp_path, *failing)
+    assert f"--exit-code {code} " in signal
+    assert reason in signal
+
+
+def test_hosts_update_themselves(tmp_path: Path) -> None:
+    """Security updates each day, and a reboot where one requires it."""
+    signals(data()["UserData"], tmp_path)
+    assert (tmp_path / "etc/dnf/vars/releasever").read_text() == "latest\n"
+    settings = configparser.ConfigParser()
+    settings.read(tmp_path / "etc/dnf/automatic.conf")
+    assert dict(settings["commands"]) == {"upgrade_type": "security", "apply_updates": "yes"}
+    units = tmp_path / "etc/systemd/system"
+    assert "OnCalendar=Sun" in (units / "mlflow-reboot.timer").read_text()
+    assert "needs-restarting" in (units / "mlflow-reboot.service").read_text()
+    calls = (tmp_path / "calls").read_text()
+    assert "systemctl enable --now dnf-automatic.timer mlflow-reboot.timer" in calls
 
 
 def test_hosts_are_where_they_should_be() -> None:
@@ -143,11 +208,18 @@ def test_image_and_size_fit_each_other(given: dict[str, str], architecture: str,
     assert launch["InstanceType"] == size
 
 
+def test_the_role_asks_for_the_usual_size() -> None:
+    """What it looks for in availability zones is what the template starts."""
+    text = yaml.safe_load((FOLDER.parent / "roles/mlflow_stack/vars/main.yml").read_text())
+    for given in ({}, {"Architecture": "arm64"}):
+        assert f"'{data(**given)['InstanceType']}'" in text["__mlflow_stack_usual_host_type"]
+
+
 def test_user_data_starts_docker_and_tells_nothing() -> None:
     """Everyone on a host can read it; bash takes it."""
     script = data()["UserData"]
     assert script.startswith("#!/bin/bash\n")
-    assert "dnf install --assumeyes docker" in script
+    assert "dnf install --assumeyes docker dnf-automatic" in script
     assert "systemctl enable --now docker" in script
     assert not re.search("password|secret|token|arn:|AKIA", script, re.IGNORECASE)
     bash = shutil.which("bash")
@@ -175,7 +247,8 @@ def test_hosts_have_the_backends_identity_and_a_way_in_for_people() -> None:
 def test_the_backend_gives_what_the_hosts_need() -> None:
     """Every parameter that the role takes from there is an output, and of the accepted form."""
     backend = deploy("backend")
-    assert {"PublicSubnetIds", *GIVEN} - {"SubnetIds", "BackendStackName"} <= set(backend.outputs)
+    own = {"HostCount", "SubnetIds", "BackendStackName"}
+    assert {"PublicSubnetIds", *GIVEN} - own <= set(backend.outputs)
     # Without a path, which the policy's Fn::Select counts on.
     assert "Path" not in backend.properties("ServerRole")
 

@@ -32,7 +32,7 @@ from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed im
     walk,
 )
 
-TEMPLATES = ("backend", "projects")
+TEMPLATES = ("backend", "budget", "projects")
 # CloudFormation's limits.
 BODY_BYTES, RESOURCES, OUTPUTS, RENDERED_BYTES = 51_200, 500, 200, 1_000_000
 VPC = {
@@ -89,7 +89,7 @@ def test_everything_declared_is_used(name: str) -> None:
     assert set(template["Parameters"]) <= set(references(body))
     used = {value for key, value in walk(body) if key == "Condition" and isinstance(value, str)}
     used |= {value[0] for key, value in walk(body) if key == "Fn::If"}
-    assert set(template["Conditions"]) == used
+    assert set(template.get("Conditions", {})) == used
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
@@ -157,7 +157,7 @@ SWITCHES: tuple[list[dict[str, str]], ...] = (
     [{}, {"Relay": "false"}],
     [
         {},
-        {"AlarmEmail": "team@example.com", "MonthlyBudget": "0"},
+        {"AlarmEmail": "team@example.com", "DataApi": "false", "PerformanceInsights": "true"},
         {"AlarmEmail": "team@example.com", "ArtifactBucketName": "ours"},
     ],
 )
@@ -173,10 +173,9 @@ def test_backend_is_whole_with_every_combination(combined: tuple[dict[str, str],
     assert ("AWS::RDS::DBCluster" in stack.types()) == own
     assert ("AWS::AutoScaling::AutoScalingGroup" in stack.types()) == ("Relay" not in given)
     assert ("AWS::SNS::Topic" in stack.types()) == ("AlarmEmail" in given)
-    assert ("AWS::Budgets::Budget" in stack.types()) == (
-        "AlarmEmail" in given and "MonthlyBudget" not in given
-    )
-    assert "AWS::EC2::NatGateway" not in stack.types()
+    data_api = given.get("DataApi") != "false" if own else "ExistingDatabaseClusterArn" in given
+    assert stack.outputs["DataApi"] == str(data_api).lower()
+    assert not {"AWS::EC2::NatGateway", "AWS::Budgets::Budget"} & stack.types()
     assert {
         "ArtifactBucket",
         "ArtifactRoot",
@@ -230,7 +229,7 @@ def test_database_is_private_encrypted_and_backed_up(backend: Deployed) -> None:
         "StorageEncrypted": True,
         "KmsKeyId": "<Key.Arn>",
         "EnableIAMDatabaseAuthentication": True,
-        "EnableHttpEndpoint": True,
+        "EnableHttpEndpoint": "true",
         "BackupRetentionPeriod": "7",
         "CopyTagsToSnapshot": True,
         "EnableCloudwatchLogsExports": ["audit", "error", "slowquery"],
@@ -239,7 +238,7 @@ def test_database_is_private_encrypted_and_backed_up(backend: Deployed) -> None:
         "VpcSecurityGroupIds": ["<DatabaseSecurityGroup.GroupId>"],
     }
     assert {key: cluster[key] for key in expected} == expected
-    assert re.fullmatch(r"8\.0\.mysql_aurora\.3\.10\.\d+", cluster["EngineVersion"]), "not LTS"
+    assert re.fullmatch(r"8\.4\.mysql_aurora\.8\.4\.\d+", cluster["EngineVersion"]), "not LTS"
     assert not {"EngineMode", "MasterUserPassword", "DBClusterIdentifier"} & set(cluster)
     instance = backend.properties("DatabaseInstance")
     assert instance == {
@@ -248,15 +247,53 @@ def test_database_is_private_encrypted_and_backed_up(backend: Deployed) -> None:
         "DBInstanceClass": "db.serverless",
         "PubliclyAccessible": False,
         "AutoMinorVersionUpgrade": False,
-        "EnablePerformanceInsights": False,
+        "EnablePerformanceInsights": "false",
         "MonitoringInterval": 0,
     }
+
+
+def test_performance_insights_are_a_choice() -> None:
+    """What they record holds text of statements, so it is encrypted by the stack's key."""
+    instance = deploy("backend", PerformanceInsights="true").properties("DatabaseInstance")
+    assert instance["EnablePerformanceInsights"] == "true"
+    assert instance["PerformanceInsightsKMSKeyId"] == "<Key.Arn>"
+    assert "PerformanceInsightsRetentionPeriod" not in instance, "more than 7 days cost"
+
+
+def test_a_region_without_data_api() -> None:
+    """The cluster is made without, and the output says so."""
+    stack = deploy("backend", DataApi="false")
+    assert stack.properties("Database")["EnableHttpEndpoint"] == "false"
+    assert stack.outputs["DataApi"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("version", "family"),
+    [
+        ("8.4.mysql_aurora.8.4.7", "aurora-mysql8.4"),
+        ("8.4.mysql_aurora.8.4.10", "aurora-mysql8.4"),
+        ("8.0.mysql_aurora.3.10.4", "aurora-mysql8.0"),
+        ("8.0.mysql_aurora.3.08.2", "aurora-mysql8.0"),
+    ],
+)
+def test_both_lines_have_their_parameter_group(version: str, family: str) -> None:
+    """Aurora refuses the group of another line."""
+    stack = deploy("backend", EngineVersion=version)
+    assert stack.properties("DatabaseParameters")["Family"] == family
+    assert stack.properties("Database")["EngineVersion"] == version
+
+
+def test_zones_are_a_choice() -> None:
+    """Not each zone of a region offers each class of instances."""
+    stack = deploy("backend", AvailabilityZones="eu-central-1b,eu-central-1c")
+    for kind, (letter, zone) in itertools.product(("Private", "Public"), (("A", "b"), ("B", "c"))):
+        subnet = stack.properties(f"{kind}Subnet{letter}")
+        assert subnet["AvailabilityZone"] == f"eu-central-1{zone}"
 
 
 def test_database_wants_tls_and_logs_no_statement(backend: Deployed) -> None:
     """The parameter group refuses plain connections and audits connections alone."""
     group = backend.properties("DatabaseParameters")
-    assert group["Family"] == "aurora-mysql8.0"
     assert group["Parameters"]["require_secure_transport"] == "ON"
     assert group["Parameters"]["server_audit_events"] == "CONNECT"
     assert group["Parameters"]["collation_server"] == "utf8mb4_bin"
@@ -463,6 +500,7 @@ def test_relay_is_none_or_one(backend: Deployed) -> None:
     group = backend.properties("RelayGroup")
     assert (group["MinSize"], group["MaxSize"]) == ("0", "1")
     assert "DesiredCapacity" not in group
+    assert group["MaxInstanceLifetime"] == 7 * 86_400, "it does not update itself"
     data = backend.properties("RelayLaunchTemplate")["LaunchTemplateData"]
     assert data["MetadataOptions"] == {
         "HttpEndpoint": "enabled",
@@ -507,7 +545,9 @@ def test_relay_leads_to_the_database_alone(given: dict[str, str], host: str, por
     assert session["BoolIfExists"] == {"ssm:SessionDocumentAccessCheck": "true"}
     assert statements["ForwardToTheDatabase"]["Resource"].endswith("document/<RelayDocument>")
     assert statements["StartTheRelay"]["Resource"].endswith("autoScalingGroupName/<RelayGroup>")
-    assert statements["EndOwnSessions"]["Resource"].endswith("session/${aws:userid}-*")
+    own = statements["UseOwnSessions"]
+    assert "ssmmessages:OpenDataChannel" in own["Action"]
+    assert own["Resource"].endswith("session/${aws:userid}-*")
 
 
 def test_hosts_may_pull_and_become_projects(backend: Deployed) -> None:
@@ -576,9 +616,9 @@ def test_the_alarm_about_connections_knows_how_many_there_are(capacity: int) -> 
     assert threshold == 0.8 * connections.allowed(capacity)
 
 
-def test_budget_writes_to_the_address(backend: Deployed) -> None:
+def test_budget_writes_to_the_address() -> None:
     """A letter at 80 % spent and where the month will end above it."""
-    budget = backend.properties("Budget")
+    budget = deploy("budget", AlarmEmail="team@example.com").properties("Budget")
     assert budget["Budget"]["BudgetLimit"] == {"Amount": "50", "Unit": "USD"}
     assert [
         (entry["Notification"]["NotificationType"], entry["Notification"]["Threshold"])
@@ -611,6 +651,12 @@ def test_budget_writes_to_the_address(backend: Deployed) -> None:
         ({"SecondsUntilAutoPause": "299"}, "must be from 300"),
         ({"EngineVersion": "8.0.mysql_aurora.3.04.4"}, "from 3.08 on"),
         ({"EngineVersion": "5.7.mysql_aurora.2.11.1"}, "from 3.08 on"),
+        ({"EngineVersion": "8.4.7"}, "such as 8.4.mysql_aurora.8.4.8"),
+        ({"EngineVersion": "8.4.mysql_aurora.3.10.4"}, "from 3.08 on"),
+        ({"AvailabilityZones": "eu-central-1a"}, "must be two zones"),
+        ({"AvailabilityZones": "eu-central-1a, eu-central-1b"}, "without spaces"),
+        ({"DataApi": "auto"}, "DataApi must be true or false"),
+        ({"PerformanceInsights": "on"}, "PerformanceInsights must be true or false"),
         ({"MasterUsername": "mlflow_admin"}, "MasterUsername must start with a lower-case letter"),
         ({"DatabaseSubnetIds": "subnet-01234567"}, "at least two subnet IDs"),
         ({"DatabaseSubnetIds": "subnet-01234567, subnet-89abcdef"}, "without spaces"),

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What scripts/prices makes of the templates and the list prices."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed import (
+    FOLDER,
+    Deployed,
+    deploy,
+    load,
+    walk,
+)
+
+SCRIPT = FOLDER.parent / "scripts" / "_prices.py"
+
+
+@pytest.fixture(scope="module")
+def prices() -> Iterator[ModuleType]:
+    """Return the script as a module."""
+    spec = importlib.util.spec_from_file_location("_prices", SCRIPT)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    # Its data classes look themselves up there.
+    sys.modules["_prices"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["_prices"]
+
+
+@pytest.fixture
+def content(prices: ModuleType) -> dict[str, Any]:
+    """Return the list of prices."""
+    read: dict[str, Any] = prices.read_list()
+    return read
+
+
+def types() -> set[str]:
+    """Return the types of all resources in all templates, those of loops and conditions too."""
+    found = set()
+    for path in FOLDER.glob("*.yml"):
+        for key, value in walk(load(path.stem)["Resources"]):
+            if key == "Type" and isinstance(value, str) and value.startswith("AWS::"):
+                found.add(value)
+    return found
+
+
+def test_every_type_is_priced(content: dict[str, Any]) -> None:
+    """A new resource cannot be overlooked, nor stay in the list when it is gone."""
+    assert set(content["resources"]) == types()
+    named = {name for billed in content["resources"].values() for name in billed}
+    assert named | set(content["elsewhere"]) <= set(content["prices"])
+
+
+def test_each_price_says_where_it_is_from(content: dict[str, Any]) -> None:
+    """So that the next reader can check it."""
+    for entry in content["prices"].values():
+        assert set(entry) == {"price", "for", "source"}
+        assert re.fullmatch(
+            r"https://aws\.amazon\.com/[a-z0-9/-]+/pricing/(on-demand/)?", entry["source"]
+        )
+        assert entry["price"] > 0
+
+
+def test_an_unknown_type_fails(prices: ModuleType, content: dict[str, Any]) -> None:
+    """It is no zero."""
+    stack = deploy("backend")
+    gateway = {"Nat": {"Type": "AWS::EC2::NatGateway", "Properties": {}}}
+    more = replace(stack, resources=stack.resources | gateway)
+    with pytest.raises(prices.UnpricedError, match="Nat has the type AWS::EC2::NatGateway, which"):
+        prices.amounts(more, content["resources"])
+
+
+def test_resources_are_counted(prices: ModuleType, content: dict[str, Any]) -> None:
+    """Each as often as it is there."""
+    secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {}}
+    stack = Deployed({"A": secret, "B": secret, "C": {"Type": "AWS::IAM::Role"}}, {})
+    assert prices.amounts(stack, content["resources"]) == Counter(secret=2)
+
+
+def test_the_sum_is_the_formula(prices: ModuleType, content: dict[str, Any]) -> None:
+    """What is there once, and what each project adds; only what is asked for costs more."""
+    found = prices.costs(content)
+    fixed, project = found.dollars(found.fixed), found.dollars(found.project)
+    assert found.idle(0) == pytest.approx(fixed)
+    assert found.idle(10) == pytest.approx(fixed + 10 * project)
+    assert found.fixed["key"] == 1, "one key for all projects"
+    assert found.fixed["secret"] == 1, "the administrator's"
+    assert set(found.alarms) == {"alarm"}
+    assert f"{found.idle(10):.2f}" in prices.table(content)
+    assert f"{found.idle(3):.2f}" in prices.table(content, 3)
+
+
+def test_the_documents_say_what_the_script_prints(
+    prices: ModuleType, content: dict[str, Any]
+) -> None:
+    """Run scripts/prices --docs if this fails."""
+    text = prices.PAGE.read_text()
+    assert prices.page(text, content) == text
+    cheaper = content | {"prices": content["prices"] | {"secret": {"price": 0.1}}}
+    assert prices.page(text, cheaper) != text
