@@ -124,12 +124,15 @@ class Team:
         return found
 
     def places(self) -> dict[str, dict[str, str]]:
-        """Return what the projects' stack tells of each project."""
-        stack = self.twin.aws.client("cloudformation").describe_stacks(StackName="mlflow-projects")[
-            "Stacks"
-        ][0]
-        values = [json.loads(output["OutputValue"]) for output in stack["Outputs"]]
-        return {value["name"]: value for value in values}
+        """Return what the projects' stacks tell of each project, and in which stack it is."""
+        pages = self.twin.aws.client("cloudformation").get_paginator("describe_stacks").paginate()
+        return {
+            value["name"]: {**value, "stack": stack["StackName"]}
+            for page in pages
+            for stack in page["Stacks"]
+            if stack["StackName"].startswith("mlflow-projects")
+            for value in (json.loads(output["OutputValue"]) for output in stack["Outputs"])
+        }
 
 
 def changes(done: Done) -> list[str]:
