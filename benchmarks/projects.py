@@ -49,7 +49,7 @@ PATIENCE = {
     "mlflow_project_migration_timeout": 1100,
     "mlflow_verify_timeout": 600,
 }
-GENERIC_SECONDS = 7200
+DEPLOY_SECONDS = GENERIC_SECONDS = 7200
 
 PLAYBOOK = """
 - name: See to the projects one by one
@@ -158,16 +158,21 @@ class Place:
     team: _team.Team
     calls: _calls.Calls
 
-    def deploy(self, count: int) -> str:
-        """Run the playbook for a number of projects and return what it printed."""
-        variables = {
+    def variables(self, count: int) -> dict[str, Any]:
+        """Return the variables of an inventory with a number of projects."""
+        return {
             **_team.projects(*names(count)),
             **PATIENCE,
             "mlflow_stack_endpoint_url": self.calls.url,
             # Servers are told the emulator's own address, so that their calls do not count.
             "mlflow_backend_endpoint_url": self.team.twin.aws.url,
         }
-        return self.team.play("deploy", variables=variables).output
+
+    def deploy(self, count: int) -> str:
+        """Run the playbook for a number of projects and return what it printed."""
+        return self.team.play(
+            "deploy", variables=self.variables(count), seconds=DEPLOY_SECONDS
+        ).output
 
     def rerun(self, count: int) -> Rerun:
         """Run it where it has nothing to do."""

@@ -46,6 +46,7 @@ class Team:
         variables: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         check: bool = True,
+        seconds: float = 20 * MINUTES,
     ) -> Done:
         """Run a playbook; `variables` override those of the inventories, as a team's own would."""
         with self.overlay(variables or {}) as inventory:
@@ -53,7 +54,7 @@ class Team:
                 [*self.command(playbook, inventory), *options],
                 cwd=self.home,
                 env=self.environment | dict(environment or {}),
-                timeout=20 * MINUTES,
+                timeout=seconds,
                 check=check,
             )
         if done.code == 0:
@@ -123,15 +124,15 @@ class Team:
                 found[item["Name"]] = answer["Parameter"]["Value"]
         return found
 
-    def places(self) -> dict[str, dict[str, str]]:
+    def places(self, stack: str = "mlflow") -> dict[str, dict[str, str]]:
         """Return what the projects' stacks tell of each project, and in which stack it is."""
         pages = self.twin.aws.client("cloudformation").get_paginator("describe_stacks").paginate()
         return {
-            value["name"]: {**value, "stack": stack["StackName"]}
+            value["name"]: {**value, "stack": found["StackName"]}
             for page in pages
-            for stack in page["Stacks"]
-            if stack["StackName"].startswith("mlflow-projects")
-            for value in (json.loads(output["OutputValue"]) for output in stack["Outputs"])
+            for found in page["Stacks"]
+            if found["StackName"].startswith(f"{stack}-projects")
+            for value in (json.loads(output["OutputValue"]) for output in found["Outputs"])
         }
 
 

@@ -78,7 +78,7 @@ class Run:
 
     def foresee(self, stack: Stack | None, planned: Plan) -> bool:
         """Find out what would change, and leave nothing behind."""
-        self._first = (planned, stack)
+        self._remember(planned, stack)
         self.done.changed = planned.changed
         update = planned.action == UPDATE
         # A template that was never uploaded is not uploaded for a look either.
@@ -99,8 +99,7 @@ class Run:
 
     def finish(self, stack: Stack | None, planned: Plan) -> bool:
         """Do what the plan says; return whether nothing is left to do."""
-        if self._first is None:
-            self._first = (planned, stack)
+        self._remember(planned, stack)
         if not planned.changed:
             return True
         if stack is not None and phase(stack) == ROLLED_BACK:
@@ -112,9 +111,14 @@ class Run:
         self.done.changed = self.done.changed or done
         return not done
 
+    def _remember(self, planned: Plan, stack: Stack | None) -> None:
+        """Keep what the first plan with a change is made of, which the diff shows."""
+        if self._first is None or not self._first[0].changed:
+            self._first = (planned, stack)
+
     def foresee_removal(self, stack: Stack) -> None:
         """Say what goes with a stack that is deleted."""
-        self._first = self._first or (REMOVAL, stack)
+        self._remember(REMOVAL, stack)
         self.done.changed = True
         changes = foreseen_changes(self.wanted, stack, REMOVAL)
         refuse_loss(self.wanted.name, changes, self.wanted.replace)

@@ -26,8 +26,10 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.manager i
     kept_changing,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model import (
+    CREATE,
     REMOVAL,
     REMOVE,
+    UPDATE,
     Plan,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.plan import plan
@@ -185,6 +187,9 @@ class _SeriesRun:
 
         Raises MlflowError where one fails, once all have ended.
         """
+        if any(step.plan.action in (CREATE, UPDATE) for step in steps):
+            # One bucket for all, before they ask for it at once.
+            self._bucket()
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             outcomes = list(pool.map(functools.partial(_outcome, act), steps))
         ends = [(step.number, outcome) for step, outcome in zip(steps, outcomes)]
