@@ -49,7 +49,7 @@ PATIENCE = {
     "mlflow_project_migration_timeout": 1100,
     "mlflow_verify_timeout": 600,
 }
-DEPLOY_SECONDS = GENERIC_SECONDS = 7200
+GENERIC_SECONDS = 7200
 
 PLAYBOOK = """
 - name: See to the projects one by one
@@ -170,9 +170,7 @@ class Place:
 
     def deploy(self, count: int) -> str:
         """Run the playbook for a number of projects and return what it printed."""
-        return self.team.play(
-            "deploy", variables=self.variables(count), seconds=DEPLOY_SECONDS
-        ).output
+        return self.team.play("deploy", variables=self.variables(count)).output
 
     def rerun(self, count: int) -> Rerun:
         """Run it where it has nothing to do."""

@@ -166,6 +166,7 @@ class _SeriesRun:
         """Return what one stack needs."""
         names = self._placed[number]
         spec = member_spec(self._wanted, number, names)
+        checks.require_name(spec.name)
         if number not in self._runs:
             done = self._done(number)
             watch = self._watch(name=spec.name, progress=done)
