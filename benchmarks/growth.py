@@ -28,8 +28,9 @@ class Place(projects.Place):
         variables = self.variables(count)
         first, *others = variables["mlflow_projects"]
         self.team.play("deploy", variables={**variables, "mlflow_projects": [first]})
-        self.team.copy_schema(first["name"], (other["name"] for other in others))
-        self.deploy(count)
+        if others:
+            self.team.copy_schema(first["name"], (other["name"] for other in others))
+            self.deploy(count)
 
     def variables(self, count: int) -> dict[str, Any]:
         """Return the variables of the inventory with so many projects."""

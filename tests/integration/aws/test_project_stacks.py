@@ -329,7 +329,14 @@ def test_a_failure_in_one_stack_leaves_the_others_done(series: Series) -> None:
         name: ["free", "m3"],
         f"{series.name}-3": ["m4"],
     }
+    before = series.described()
     assert not series.run(["m1", "m2", "free", "m3", "m4"], body=BUCKETS)["changed"]
+    # Buckets are not deleted with the last project, unlike secrets.
+    with pytest.raises(
+        MlflowError, match=r"would remove Bucketm4 \(AWS::S3::Bucket\), and its data"
+    ):
+        series.run([], ["m4"], body=BUCKETS)
+    assert series.described() == before
 
 
 def test_an_empty_stack_that_cannot_be_deleted_is_deleted_later(series: Series) -> None:
