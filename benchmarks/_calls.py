@@ -57,16 +57,6 @@ class _Relay(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Calls
 
-    def setup(self) -> None:
-        """Open a connection to the target for this one."""
-        super().setup()
-        self._far = http.client.HTTPConnection(self.server.target, timeout=_SECONDS)
-
-    def finish(self) -> None:
-        """Close both."""
-        self._far.close()
-        super().finish()
-
     def _relay(self) -> None:
         """Hand on one request, and its answer."""
         if self.headers.get("Transfer-Encoding"):
@@ -76,9 +66,12 @@ class _Relay(BaseHTTPRequestHandler):
         target = self.headers.get("X-Amz-Target", "")
         self.server.count(operation(f"{self.command} {self.path}", target, body))
         headers = {name: text for name, text in self.headers.items() if name.lower() not in _OWN}
-        self._far.request(self.command, self.path, body or None, headers)
-        answer = self._far.getresponse()
-        content = answer.read()
+        # One for each request: the target closes a connection that rests for long.
+        far = http.client.HTTPConnection(self.server.target, timeout=_SECONDS)
+        with contextlib.closing(far):
+            far.request(self.command, self.path, body or None, headers)
+            answer = far.getresponse()
+            content = answer.read()
         length = str(len(content))
         if self.command == "HEAD":
             length = answer.getheader("Content-Length") or length

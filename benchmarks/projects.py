@@ -158,16 +158,19 @@ class Place:
     team: _team.Team
     calls: _calls.Calls
 
-    def deploy(self, count: int) -> str:
-        """Run the playbook for a number of projects and return what it printed."""
-        variables = {
+    def variables(self, count: int) -> dict[str, Any]:
+        """Return the variables of an inventory with a number of projects."""
+        return {
             **_team.projects(*names(count)),
             **PATIENCE,
             "mlflow_stack_endpoint_url": self.calls.url,
             # Servers are told the emulator's own address, so that their calls do not count.
             "mlflow_backend_endpoint_url": self.team.twin.aws.url,
         }
-        return self.team.play("deploy", variables=variables).output
+
+    def deploy(self, count: int) -> str:
+        """Run the playbook for a number of projects and return what it printed."""
+        return self.team.play("deploy", variables=self.variables(count)).output
 
     def rerun(self, count: int) -> Rerun:
         """Run it where it has nothing to do."""

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the module mlflow_stack and shows the stack's events while it waits."""
+"""Runs a module that changes stacks, and shows their events while it waits."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class ActionModule(ActionBase):
 
     _supports_check_mode = True
     _supports_async = False
+    _module = "mlops.mlflow_aws.mlflow_stack"
 
     def run(
         self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None
@@ -33,10 +34,10 @@ class ActionModule(ActionBase):
         here = getattr(self._connection, "transport", "") == "local" and not self._play_become()
         with contextlib.ExitStack() as stack:
             if here and not arguments.get("progress_path"):
-                arguments["progress_path"] = stack.enter_context(_shown(str(arguments.get("name"))))
+                arguments["progress_path"] = stack.enter_context(_shown())
             result.update(
                 self._execute_module(
-                    module_name="mlops.mlflow_aws.mlflow_stack",
+                    module_name=self._module,
                     module_args=arguments,
                     task_vars=task_vars,
                 )
@@ -49,13 +50,13 @@ class ActionModule(ActionBase):
 
 
 @contextlib.contextmanager
-def _shown(name: str) -> t.Iterator[str]:
+def _shown() -> t.Iterator[str]:
     """Yield the path of a file whose lines are shown as soon as they are written."""
     with tempfile.TemporaryDirectory(prefix="mlflow-aws-") as folder:
         path = os.path.join(folder, "events")
         with open(path, "w+", encoding="utf-8") as stream:
             done = threading.Event()
-            reader = threading.Thread(target=_follow, args=(name, stream, done), daemon=True)
+            reader = threading.Thread(target=_follow, args=(stream, done), daemon=True)
             reader.start()
             try:
                 yield path
@@ -64,7 +65,7 @@ def _shown(name: str) -> t.Iterator[str]:
                 reader.join(10 * _LOOK_SECONDS)
 
 
-def _follow(name: str, stream: t.TextIO, done: threading.Event) -> None:
+def _follow(stream: t.TextIO, done: threading.Event) -> None:
     """Show the lines of a file until the writer is done."""
     display = Display()
     rest = ""
@@ -73,6 +74,6 @@ def _follow(name: str, stream: t.TextIO, done: threading.Event) -> None:
         rest += stream.read()
         *lines, rest = rest.split("\n")
         for line in lines:
-            display.display(f"[{name}] {line}")
+            display.display(line)
         if last:
             return

@@ -42,7 +42,8 @@ options:
     description:
       - The template as text, in YAML (long form) or JSON. Read it with the lookup C(ansible.builtin.file), which does
         not evaluate C({{resolve:...}}).
-      - A template over 51,200 bytes is uploaded to O(template_bucket).
+      - A template over 51,200 bytes, or with a C(Transform), is uploaded to O(template_bucket), since the limit of a
+        request applies to what CloudFormation makes of it too.
     type: str
     required: true
   parameters:
@@ -52,23 +53,6 @@ options:
       - In check mode, a parameter without either may be null if its value is known only later.
     type: dict
     default: {}
-  projects:
-    description:
-      - Projects in the template's list parameter C(Projects). Projects that the stack already has stay until
-        O(projects.absent) names them.
-      - Leave it out for a template without that parameter.
-    type: dict
-    suboptions:
-      present:
-        description: Names of the projects to add.
-        type: list
-        elements: str
-        default: []
-      absent:
-        description: Names of the projects to remove.
-        type: list
-        elements: str
-        default: []
   tags:
     description: Tags of the stack, which AWS applies to all of its resources.
     type: dict
@@ -89,7 +73,8 @@ options:
     default: []
   template_bucket:
     description:
-      - Name of the bucket for templates over 51,200 bytes, created if it does not exist. A template is uploaded once.
+      - Name of the bucket for templates that a request cannot carry, created if it does not exist. A template is
+        uploaded once.
       - If unset, C(mlflow-aws-cloudformation-ACCOUNT-REGION).
     type: str
   timeout:
@@ -98,10 +83,12 @@ options:
     default: 3600
   progress_path:
     description:
-      - Path to a file on the host, to which the module appends a line for each event while it waits.
+      - Path to a file on the host, to which the module appends a line for each event while it waits, with the stack's
+        name.
       - A task that runs on the control node sets it by itself, and shows the lines.
     type: path
 seealso:
+  - module: mlops.mlflow_aws.mlflow_project_stacks
   - module: mlops.mlflow_aws.mlflow_stack_info
 """
 
@@ -148,7 +135,7 @@ changes:
       type: str
     replacement:
       description: Whether the resource is replaced, V(yes), V(no) or V(maybe). V(unknown) in check mode if the template
-        is too long for a request and has not been uploaded yet.
+        goes through the bucket and has not been uploaded yet.
       type: str
     properties:
       description: Names of the properties that change.
@@ -202,13 +189,7 @@ stack_id:
   returned: success
   type: str
 outputs:
-  description: The stack's outputs by name. In check mode, outputs of projects that the stack does not have yet are
-    included, with the project's name only.
-  returned: success
-  type: dict
-projects:
-  description: Record of each project in the stack's outputs, by the project's name. In check mode, projects that the
-    stack does not have yet are included, with their name only.
+  description: The stack's outputs by name.
   returned: success
   type: dict
 parameters:
@@ -239,16 +220,14 @@ region:
   type: str
 """
 
-import contextlib
 import functools
-import os
-import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.manager import converge
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model import StackSpec
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.progress import progress_file
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.template_bucket import (
     TemplateBucket,
 )
@@ -256,13 +235,11 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.template_
 
 def main() -> None:
     """Run the module."""
-    names: dict[str, t.Any] = {"type": "list", "elements": "str", "default": []}
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "template_body": {"type": "str", "required": True},
             "parameters": {"type": "dict", "default": {}},
-            "projects": {"type": "dict", "options": {"present": names, "absent": names}},
             "tags": {"type": "dict", "default": {}},
             "owner": {"type": "str"},
             "protection": {"type": "bool"},
@@ -282,7 +259,6 @@ def main() -> None:
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Bring the stack to its wanted state, or in check mode say how."""
     params = module.params
-    projects = params["projects"]
     wanted = StackSpec(
         name=params["name"],
         owner=params["owner"] or params["name"],
@@ -291,14 +267,13 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         tags={str(key): str(text) for key, text in params["tags"].items()},
         protection=params["protection"],
         replace=params["replace"],
-        projects=(projects["present"], projects["absent"]) if projects else None,
         foresee=module.check_mode,
     )
     api = StackApi(params)
     # Also the simplest check of the credentials: it needs no permission.
     account = api.account()
     bucket = functools.partial(TemplateBucket, params, params["template_bucket"] or "", account)
-    with _progress(params["progress_path"]) as progress:
+    with progress_file(params["progress_path"]) as progress:
         result = converge(
             api,
             functools.lru_cache(maxsize=1)(bucket),
@@ -310,19 +285,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     if result.retained:
         names = ", ".join(f"{entry['type']} {entry['physical_id']}" for entry in result.retained)
         module.warn(f"A failed create of stack '{wanted.name}' left these in the account: {names}.")
-    return {**result.as_dict(module.check_mode), "account": account, "region": api.region}
-
-
-@contextlib.contextmanager
-def _progress(path: str | None) -> t.Iterator[t.Callable[[str], None]]:
-    """Yield a function that appends a line to the file, if there is one."""
-    with open(path or os.devnull, "a", encoding="utf-8") as stream:
-
-        def show(line: str) -> None:
-            stream.write(f"{line}\n")
-            stream.flush()
-
-        yield show
+    return {**result.as_dict(), "account": account, "region": api.region}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,10 @@ module: mlflow_stack_info
 short_description: Read CloudFormation stacks and their outputs
 version_added: 0.2.0
 description:
-  - Returns a record for each named stack, whether it exists or not. Sends one request for each.
+  - Returns a record for each named stack, whether it exists or not, and the outputs of the projects' stacks together.
+  - Sends one request for each name. With O(projects_stack), all stacks of the account and region are listed instead,
+    which requires C(cloudformation:DescribeStacks) and C(cloudformation:ListStacks) on all stacks. Without this
+    permission, the stacks are read by name until a number is missing.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 extends_documentation_fragment:
@@ -25,18 +28,27 @@ options:
     type: list
     elements: str
     required: true
+  projects_stack:
+    description: Name of the first of the projects' stacks. The stacks C(NAME-2), C(NAME-3) and so on are read as well.
+    type: str
+  owner:
+    description: Value of the tag C(mlflow_aws) of the projects' stacks. Those with another one are left out. If unset,
+      the first of the O(names).
+    type: str
   required:
-    description: Whether to fail if a stack does not exist, or has no outputs yet.
+    description: Whether to fail if one of the O(names) does not exist, or has no outputs yet.
     type: bool
     default: false
 seealso:
   - module: mlops.mlflow_aws.mlflow_stack
+  - module: mlops.mlflow_aws.mlflow_project_stacks
 """
 
 EXAMPLES = r"""
 - name: Read the backend's stacks
   mlops.mlflow_aws.mlflow_stack_info:
-    names: [mlflow, mlflow-projects]
+    names: [mlflow]
+    projects_stack: mlflow-projects
     region: eu-central-1
     required: true
   register: read
@@ -60,9 +72,6 @@ stacks:
     outputs:
       description: The stack's outputs, by name.
       type: dict
-    projects:
-      description: Record of each project in the stack's outputs, by the project's name.
-      type: dict
     parameters:
       description: The stack's parameters, by name.
       type: dict
@@ -72,6 +81,15 @@ stacks:
     protected:
       description: Whether termination protection is on.
       type: bool
+projects_stacks:
+  description: Record of each of the projects' stacks as above, by its name, in the order in which they fill. Empty
+    without O(projects_stack).
+  returned: success
+  type: dict
+projects_outputs:
+  description: The outputs of the projects' stacks together, by name.
+  returned: success
+  type: dict
 account:
   description: ID of the AWS account.
   returned: success
@@ -84,8 +102,13 @@ region:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import checks, info
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import (
+    checks,
+    info,
+    series_reader,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import Stack
 
 
 def main() -> None:
@@ -93,6 +116,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "names": {"type": "list", "elements": "str", "required": True},
+            "projects_stack": {"type": "str"},
+            "owner": {"type": "str"},
             "required": {"type": "bool", "default": False},
             **_aws.ARGUMENTS,
         },
@@ -106,17 +131,33 @@ def main() -> None:
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Read the stacks."""
     params = module.params
+    names, first = params["names"], params["projects_stack"]
     api = StackApi(params)
     account = api.account()
-    stacks = {}
-    for name in params["names"]:
+    for name in [*names, *([first] if first else [])]:
         checks.require_name(name)
-        stack = api.describe(name)
-        if params["required"]:
-            where = f"region {api.region} of account {account}"
+    named, series = _read(api, names, first, params["owner"])
+    if params["required"]:
+        where = f"region {api.region} of account {account}"
+        for name, stack in named.items():
             checks.require_deployed(name, stack, where)
-        stacks[name] = info.info(stack)
-    return {"changed": False, "stacks": stacks, "account": account, "region": api.region}
+    return {
+        "changed": False,
+        "stacks": {name: info.info(stack) for name, stack in named.items()},
+        "projects_stacks": {stack.name: info.info(stack) for stack in series.values()},
+        "projects_outputs": series_reader.outputs_of(series.values()),
+        "account": account,
+        "region": api.region,
+    }
+
+
+def _read(
+    api: StackApi, names: list[str], first: str | None, owner: str | None
+) -> tuple[dict[str, Stack | None], dict[int, Stack]]:
+    """Return the named stacks, and those of the projects by number."""
+    if not first:
+        return {name: api.describe(name) for name in names}, {}
+    return series_reader.read_series(api, names, first, owner or (names or [first])[0])
 
 
 if __name__ == "__main__":

@@ -9,13 +9,15 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     Done,
@@ -123,13 +125,37 @@ class Team:
                 found[item["Name"]] = answer["Parameter"]["Value"]
         return found
 
-    def places(self) -> dict[str, dict[str, str]]:
-        """Return what the projects' stack tells of each project."""
-        stack = self.twin.aws.client("cloudformation").describe_stacks(StackName="mlflow-projects")[
-            "Stacks"
-        ][0]
-        values = [json.loads(output["OutputValue"]) for output in stack["Outputs"]]
-        return {value["name"]: value for value in values}
+    def copy_schema(self, project: str, others: Iterable[str]) -> None:
+        """Make other projects' schemas as if they had been migrated too, which would take seconds for each."""
+        source = _names.schema_name(project)
+        query = "SELECT table_name FROM information_schema.tables WHERE table_schema = %s"
+        tables = [row[0] for row in self.twin.mysql.query(query, source)]
+
+        def copy(other: str) -> None:
+            schema = _names.schema_name(other)
+            with closing(self.twin.mysql.connect()) as connection, connection.cursor() as cursor:
+                cursor.execute(
+                    f"CREATE DATABASE `{schema}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+                )
+                for name in tables:
+                    cursor.execute(f"CREATE TABLE `{schema}`.`{name}` LIKE `{source}`.`{name}`")
+                revision = f"SELECT * FROM `{source}`.alembic_version"
+                cursor.execute(f"INSERT INTO `{schema}`.alembic_version {revision}")
+                connection.commit()
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(copy, others))
+
+    def places(self, stack: str = "mlflow") -> dict[str, dict[str, str]]:
+        """Return what the projects' stacks tell of each project, and in which stack it is."""
+        pages = self.twin.aws.client("cloudformation").get_paginator("describe_stacks").paginate()
+        return {
+            value["name"]: {**value, "stack": found["StackName"]}
+            for page in pages
+            for found in page["Stacks"]
+            if found["StackName"].startswith(f"{stack}-projects")
+            for value in (json.loads(output["OutputValue"]) for output in found["Outputs"])
+        }
 
 
 def changes(done: Done) -> list[str]:

@@ -59,14 +59,15 @@ def record(
     projects: Outputs,
     connection: Connection,
 ) -> Record:
-    """Return the backend record; backend and projects are the outputs of the two stacks.
+    """Return the backend record; backend is the outputs of its stack, projects those of the projects' stacks.
 
-    Raises MlflowError if the projects stack lacks one of the projects.
+    Raises MlflowError if none of these stacks has one of the projects.
     """
     known = projects_of(projects)
     states = {str(item["name"]): str(item["state"]) for item in records}
     names = [name for name, state in states.items() if state != "absent"]
-    if projects:
+    # Before a first deploy, check mode knows nothing of either.
+    if backend or projects:
         _require_known(names, known)
     places = {name: known.get(name, _NOTHING) for name in names}
     root = backend.get("ArtifactRoot", "")
@@ -98,11 +99,11 @@ def record(
 
 
 def _require_known(names: t.Iterable[str], known: t.Container[str]) -> None:
-    """Refuse projects that the projects stack does not have."""
+    """Refuse projects that no stack has."""
     missing = sorted(name for name in names if name not in known)
     if missing:
         raise MlflowError(
-            f"The projects stack does not have {', '.join(missing)}; run the projects playbook first. Another "
+            f"The projects' stacks do not have {', '.join(missing)}; run the projects playbook first. Another "
             "inventory of this backend may have removed them (state: absent)."
         )
 

@@ -41,7 +41,9 @@ class Keys:
                     "Option": "Equals",
                     "Values": names[start : start + _BATCH],
                 }
-                for page in pages.paginate(ParameterFilters=[wanted]):
+                # Ten to a page otherwise.
+                sizes = {"PageSize": _BATCH}
+                for page in pages.paginate(ParameterFilters=[wanted], PaginationConfig=sizes):
                     found |= {item["Name"]: item["Type"] for item in page["Parameters"]}
         for name, kind in found.items():
             if kind != _SECURE:

@@ -9,15 +9,21 @@ import contextlib
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import answers
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.events import event_record
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import Stack, stack_of
 
 _EVENT_PAGES = 50
+_DENIED = ("AccessDenied", "AccessDeniedException")
 
 
 class OvertakenError(Exception):
     """Somebody else changed the stack between our reading it and a call."""
+
+
+class DeniedError(MlflowError):
+    """The credentials may not read a stack, or not all of them."""
 
 
 class StackApi:
@@ -40,7 +46,7 @@ class StackApi:
 
     def describe(self, stack: str) -> Stack | None:
         """Return a stack, or None where there is none."""
-        with self._explained("read", stack):
+        with self._denied(), self._explained("read", stack):
             try:
                 answer = self._cloudformation.describe_stacks(StackName=stack)
             except self._cloudformation.exceptions.ClientError as error:
@@ -48,6 +54,13 @@ class StackApi:
                     return None
                 raise
         return stack_of(answer["Stacks"][0])
+
+    def stacks(self) -> list[Stack]:
+        """Return all stacks of the account and region; raises DeniedError too."""
+        doing = "list the CloudFormation stacks"
+        with self._denied(), _aws.explained(doing, self._cloudformation):
+            pages = self._cloudformation.get_paginator("describe_stacks").paginate()
+            return [stack_of(entry) for page in pages for entry in page["Stacks"]]
 
     def template(self, stack: str) -> t.Any:
         """Return a stack's template as it was sent, as text or, from JSON, as content."""
@@ -147,7 +160,7 @@ class StackApi:
 
     def delete(self, stack_id: str) -> None:
         """Begin to delete a stack."""
-        with self._explained("delete", stack_id):
+        with self._explained("delete", stack_id), self._overtaken():
             self._cloudformation.delete_stack(StackName=stack_id)
 
     def protect(self, stack: str, wanted: bool) -> None:
@@ -162,6 +175,19 @@ class StackApi:
         kind = "change set" if ":changeSet/" in what else "stack"
         name = what.split("/")[1] if what.startswith("arn:") else what
         return _aws.explained(f"{doing} {kind} '{name}'", self._cloudformation)
+
+    @contextlib.contextmanager
+    def _denied(self) -> t.Iterator[None]:
+        """Raise DeniedError, with the same sentence, if AWS refuses a call for want of a right."""
+        try:
+            yield
+        except MlflowError as error:
+            cause = error.__context__
+            if isinstance(cause, self._cloudformation.exceptions.ClientError) and (
+                _aws.error_code(cause) in _DENIED
+            ):
+                raise DeniedError(str(error)) from None
+            raise
 
     @contextlib.contextmanager
     def _overtaken(self) -> t.Iterator[None]:

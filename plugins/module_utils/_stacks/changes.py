@@ -47,6 +47,11 @@ def change_records(change_set: t.Iterable[t.Mapping[str, t.Any]]) -> list[dict[s
     return [_change(entry, settled[entry["LogicalResourceId"]]) for entry in entries]
 
 
+def removed(records: t.Iterable[t.Mapping[str, t.Any]]) -> set[str]:
+    """Return the logical ids of the resources that are removed."""
+    return {record["logical_id"] for record in records if record["action"] == "Remove"}
+
+
 def change_record(
     action: str, logical_id: str, physical_id: str, kind: str, replacement: str, names: list[str]
 ) -> dict[str, t.Any]:

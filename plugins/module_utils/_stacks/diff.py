@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model import (
     PROTECTION_PARAMETER,
+    REMOVE,
     Plan,
     StackSpec,
 )
@@ -30,8 +31,9 @@ def difference(
         return {"before": {}, "after": {}}
     exists = stack if phase(stack) == SETTLED else None
     definitions = parse_template(wanted.body).get("Parameters") or {}
-    before: dict[str, t.Any] = {"stack": wanted.name if exists else ""}
-    after: dict[str, t.Any] = {"stack": wanted.name}
+    goes = plan_.action == REMOVE
+    before: dict[str, t.Any] = {"stack": wanted.name if exists or goes else ""}
+    after: dict[str, t.Any] = {"stack": "" if goes else wanted.name}
     old = dict(exists.parameters) if exists else {}
     names = plan_.changed_parameters
     before["parameters"] = {name: old[name] for name in names if name in old}

@@ -11,7 +11,11 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.changes i
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.evaluation import (
     template_resources,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model import Plan, StackSpec
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model import (
+    REMOVE,
+    Plan,
+    StackSpec,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import (
     SETTLED,
     Stack,
@@ -27,7 +31,9 @@ def foreseen_changes(wanted: StackSpec, stack: Stack | None, plan_: Plan) -> lis
 
     Where a resource stays but its definition differs, only AWS knows whether that replaces it.
     """
-    after = template_resources(parse_template(wanted.body), plan_.values)
+    after = {}
+    if plan_.action != REMOVE:
+        after = template_resources(parse_template(wanted.body), plan_.values)
     before = {}
     if phase(stack) == SETTLED and stack is not None and stack.template:
         content = stack.template

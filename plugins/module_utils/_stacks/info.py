@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.projects import projects_of
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import Stack
 
 
@@ -18,7 +17,6 @@ def info(stack: Stack | None) -> dict[str, t.Any]:
         "status": stack.status if stack else "ABSENT",
         "stack_id": stack.stack_id if stack else "",
         "outputs": dict(stack.outputs) if stack else {},
-        "projects": projects_of(stack.outputs) if stack else {},
         "parameters": dict(stack.parameters) if stack else {},
         "tags": dict(stack.tags) if stack else {},
         "protected": stack.protected if stack else False,

@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.parameters import Parameter
 
-CREATE, UPDATE, KEEP = "create", "update", "keep"
+CREATE, UPDATE, KEEP, REMOVE = "create", "update", "keep", "remove"
 OWNER_TAG = "mlflow_aws"
 CHANGE_SET_PREFIX = "mlflow-aws-"
 PROTECTION_PARAMETER = "DeletionProtection"
@@ -20,9 +20,9 @@ class StackSpec(t.NamedTuple):
     """A stack as it should be.
 
     given: parameters by name, as the user wrote them; protection: None leaves it as it is;
-    replace: logical ids that may be replaced; projects: names to have and names to drop in
-    the template's list parameter Projects, or None where the template has none; foresee: a
-    parameter that is given as None is known only later.
+    replace: logical ids that may be replaced; foresee: a parameter that is given as None is
+    known only later; watchful: what the plan does not remove stays, even if somebody else added
+    it after the stack was read.
     """
 
     name: str
@@ -32,14 +32,14 @@ class StackSpec(t.NamedTuple):
     tags: t.Mapping[str, str]
     protection: bool | None
     replace: t.Sequence[str]
-    projects: tuple[t.Sequence[str], t.Sequence[str]] | None = None
     foresee: bool = False
+    watchful: bool = False
 
 
 class Plan(t.NamedTuple):
     """What to do about a stack.
 
-    action: create, update or keep; parameters: all of the template's, with their source;
+    action: create, update, keep or remove; parameters: all of the template's, with their source;
     tags: all of the stack's; reuse_template: the stack has it already; protect: the wanted
     termination protection where it is to change, else None.
     """
@@ -60,3 +60,7 @@ class Plan(t.NamedTuple):
     def values(self) -> dict[str, str]:
         """Return the parameters' values by name."""
         return {name: parameter.value for name, parameter in self.parameters.items()}
+
+
+# For a stack that holds nothing any more.
+REMOVAL = Plan(REMOVE, {}, {}, True, None, [])

@@ -15,7 +15,6 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model imp
     CREATE,
     KEEP,
     OWNER_TAG,
-    PROJECTS_PARAMETER,
     PROTECTION_PARAMETER,
     UPDATE,
     Plan,
@@ -27,15 +26,13 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.parameter
     equal_value,
     resolve_parameters,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.projects import (
-    projects_parameter,
-)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import (
     SETTLED,
     Stack,
     phase,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.template import (
+    is_transformed,
     parse_template,
     same_template,
 )
@@ -47,9 +44,6 @@ def plan(wanted: StackSpec, stack: Stack | None) -> Plan:
     definitions = content.get("Parameters") or {}
     exists = stack if phase(stack) == SETTLED else None
     given = _given(wanted, definitions, exists)
-    if wanted.projects is not None and not given[PROJECTS_PARAMETER]:
-        # CloudFormation knows no empty stack: the last project's secrets go with the stack.
-        return Plan(KEEP, {}, exists.tags if exists else {}, True, None, [])
     parameters = resolve_parameters(
         definitions, given, exists.parameters if exists else None, wanted.foresee
     )
@@ -76,7 +70,7 @@ def plan(wanted: StackSpec, stack: Stack | None) -> Plan:
     own = {key: text for key, text in exists.tags.items() if not key.startswith("aws:")}
     action = KEEP if same and not differing and own == tags else UPDATE
     # A reused template has been transformed already, for the parameters of then.
-    reuse = same and not content.get("Transform")
+    reuse = same and not is_transformed(content)
     return Plan(action, parameters, tags, reuse, protect, differing)
 
 
@@ -99,15 +93,8 @@ def notes(plan_: Plan) -> list[str]:
 def _given(
     wanted: StackSpec, definitions: t.Mapping[str, t.Any], exists: Stack | None
 ) -> dict[str, t.Any]:
-    """Return the parameters to give: the user's, the projects, and the protection's own."""
+    """Return the parameters to give: the user's, and the protection's own."""
     given = dict(wanted.given)
-    if wanted.projects is not None:
-        if PROJECTS_PARAMETER not in definitions:
-            raise MlflowError(
-                f"The template has no parameter '{PROJECTS_PARAMETER}'; leave out 'projects'."
-            )
-        before = exists.parameters.get(PROJECTS_PARAMETER, "").split(",") if exists else []
-        given[PROJECTS_PARAMETER] = projects_parameter(before, *wanted.projects)
     if wanted.protection is None or PROTECTION_PARAMETER not in definitions:
         return given
     chosen = given.get(PROTECTION_PARAMETER)

@@ -9,42 +9,7 @@ import json
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import commands
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model import (
-    PROJECTS_PARAMETER,
-    Plan,
-)
-
-MAX_PROJECTS = 100
-_MAX_LIST_BYTES = 4096
-
-
-def projects_parameter(
-    existing: t.Iterable[str], present: t.Iterable[str], absent: t.Iterable[str]
-) -> list[str]:
-    """Return the items of the parameter Projects: the stack's, then new ones, less absent.
-
-    existing are the stack's items, present and absent are names of projects. A project that
-    left the inventory's list stays until it is named as absent. Raises MlflowError where
-    CloudFormation could not hold the result.
-    """
-    gone = set(absent)
-    known = map(project_name, existing)
-    names = [name for name in dict.fromkeys([*known, *present]) if name and name not in gone]
-    if len(names) > MAX_PROJECTS:
-        raise MlflowError(
-            f"The stack would have {len(names)} projects, and the limit is {MAX_PROJECTS}; set projects you no "
-            "longer need to 'state: absent', or deploy the others under another mlflow_stack_name."
-        )
-    items = [project_item(name) for name in names]
-    size = len(",".join(items))
-    if size > _MAX_LIST_BYTES:
-        raise MlflowError(
-            f"The names of the {len(names)} projects take {size} bytes, and the limit of a stack's parameter is "
-            f"{_MAX_LIST_BYTES}; use shorter names, or set projects you no longer need to 'state: absent'."
-        )
-    return items
 
 
 def project_item(name: str) -> str:
@@ -63,14 +28,9 @@ def project_name(item: str) -> str:
     return item.strip().partition("Y")[0].replace("X", "-")
 
 
-def foreseen_outputs(plan_: Plan) -> dict[str, str]:
-    """Return the outputs that a stack will have for its projects, with their names only."""
-    items = plan_.values.get(PROJECTS_PARAMETER, "").split(",")
-    return {
-        f"Project{item.strip()}": json.dumps(empty_project(project_name(item)))
-        for item in items
-        if item.strip()
-    }
+def foreseen_outputs(names: t.Iterable[str]) -> dict[str, str]:
+    """Return the outputs that stacks will have for projects, with their names only."""
+    return {f"Project{project_item(name)}": json.dumps(empty_project(name)) for name in names}
 
 
 _DEPLOY = "run the deploy playbook, or delete that output if it is not MLflow's"

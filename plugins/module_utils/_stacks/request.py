@@ -21,7 +21,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.template 
 
 
 def change_set_request(plan: Plan, body: str, url: str) -> dict[str, t.Any]:
-    """Return the arguments of CreateChangeSet; url is where a long template was put, else empty."""
+    """Return the arguments of CreateChangeSet; url is where a bucket holds the template, else empty."""
     request: dict[str, t.Any] = {
         "ChangeSetName": f"{CHANGE_SET_PREFIX}{uuid.uuid4().hex[:12]}",
         "ChangeSetType": "CREATE" if plan.action == CREATE else "UPDATE",

@@ -10,10 +10,6 @@ import typing as t
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.events import shown_events
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model import Plan
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.plan import notes
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.projects import (
-    foreseen_outputs,
-    projects_of,
-)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import Stack
 
 Records = t.List[t.Dict[str, t.Any]]
@@ -36,12 +32,9 @@ class StackResult(t.NamedTuple):
     healed: bool
     waited: float
 
-    def as_dict(self, check_mode: bool) -> dict[str, t.Any]:
+    def as_dict(self) -> dict[str, t.Any]:
         """Return the module's result; its form is the module's documentation."""
         stack = self.stack
-        outputs = dict(stack.outputs) if stack else {}
-        if check_mode:
-            outputs = {**foreseen_outputs(self.plan), **outputs}
         return {
             "changed": self.changed,
             "changes": self.changes,
@@ -50,8 +43,7 @@ class StackResult(t.NamedTuple):
             "retained": self.retained,
             "status": stack.status if stack else "ABSENT",
             "stack_id": stack.stack_id if stack else "",
-            "outputs": outputs,
-            "projects": projects_of(outputs),
+            "outputs": dict(stack.outputs) if stack else {},
             "parameters": {
                 name: parameter._asdict() for name, parameter in self.plan.parameters.items()
             },

@@ -38,10 +38,15 @@ def same_template(one: t.Any, other: t.Any) -> bool:
     return bool(_meaning(one) == _meaning(other))
 
 
+def is_transformed(content: t.Mapping[str, t.Any]) -> bool:
+    """Return whether CloudFormation makes another template of this one, by macros."""
+    return bool(content.get("Transform")) or '"Fn::Transform"' in json.dumps(content, default=str)
+
+
 def capabilities(content: t.Mapping[str, t.Any]) -> list[str]:
     """Return what CloudFormation wants acknowledged for this template."""
     words = ["CAPABILITY_NAMED_IAM"] if "AWS::IAM::" in json.dumps(content, default=str) else []
-    return [*words, "CAPABILITY_AUTO_EXPAND"] if content.get("Transform") else words
+    return [*words, "CAPABILITY_AUTO_EXPAND"] if is_transformed(content) else words
 
 
 def _parse_yaml(body: str) -> t.Any:

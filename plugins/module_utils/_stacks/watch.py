@@ -39,12 +39,13 @@ class Watch:
         timeout: float,
         progress: Progress,
         show: t.Callable[[str], None],
+        deadline: float | None = None,
     ) -> None:
-        """Begin the time; show takes each event as a line."""
+        """Begin the time, unless it has begun; show takes each event as a line."""
         self._api = api
         self._name = name
         self._timeout = timeout
-        self._deadline = time.monotonic() + timeout
+        self._deadline = time.monotonic() + timeout if deadline is None else deadline
         self._progress = progress
         self._show = show
 
@@ -91,7 +92,7 @@ class Watch:
         """Wait for the end of an operation that this run did not begin."""
         begun = time.monotonic()
         seen = self._api.last_event(stack.stack_id)
-        self._show(
+        self._say(
             f"Waiting for stack {stack.name}: another user or an earlier run has it {stack.status}"
         )
         events: Events = []
@@ -116,11 +117,15 @@ class Watch:
         wait(settled, self._deadline, late, _pauses())
         self._progress.waited += time.monotonic() - begun
 
+    def _say(self, line: str) -> None:
+        """Show a line, with the stack's name before it."""
+        self._show(f"[{self._name}] {line}")
+
     def _report(self, stack_id: str, seen: str, events: Events) -> None:
         """Show the events since the last one of events, or since one that was seen; add them."""
         new = self._api.events(stack_id, events[-1]["id"] if events else seen)
         for event in new:
-            self._show(event_line(event))
+            self._say(event_line(event))
         events += new
         self._progress.events += new
 

@@ -55,7 +55,7 @@ def data(**parameters: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "check",
     [
-        templates.test_a_template_can_be_sent_as_it_is,
+        templates.test_a_template_is_plain_yaml,
         templates.test_everything_declared_is_used,
         templates.test_every_parameter_explains_itself,
         templates.test_nothing_secret_goes_in_or_out,

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import aws
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 CONNECTION = aws.Connection("eu-central-1", "", "", "")
 
 
 def outputs(*names: str) -> dict[str, str]:
-    """Return the outputs of the projects stack."""
+    """Return the outputs of the projects' stacks."""
     known = {key: f"arn:{key}" for key in ("runtime_secret", "migrator_secret")}
     known["role"] = "arn:aws:iam::123456789012:role/mlflow/team/name"
     return {
@@ -30,3 +32,18 @@ def test_data_of_projects_without_an_entry_are_named() -> None:
         {"name": "old-one", "place": "schema mlflow_old_one, s3://bucket/projects/old-one"}
     ]
     assert aws.record(records, {}, {}, CONNECTION)["kept"] == []
+
+
+def test_projects_that_no_stack_has_are_refused() -> None:
+    """Where the backend is known; without any stack of projects too, unless none is to be there."""
+    stack = {"ArtifactRoot": "s3://bucket"}
+    demo = [{"name": "demo", "state": "present"}]
+    for found in ({}, outputs("churn")):
+        with pytest.raises(
+            MlflowError, match=r"^The projects' stacks do not have demo; run the proj"
+        ):
+            aws.record(demo, stack, found, CONNECTION)
+    absent = [{"name": "demo", "state": "absent"}]
+    made = aws.record(absent, stack, {}, CONNECTION)
+    assert made["projects"] == {}
+    assert [entry["state"] for entry in made["identities"]] == ["absent"]

@@ -36,7 +36,6 @@ Resources:
   Key: {Type: AWS::KMS::Key}
   Queue: {Type: AWS::SQS::Queue, Properties: {Delay: 1}}
 """
-PROJECTS_BODY = "Parameters: {Projects: {Type: CommaDelimitedList}}\nResources: {A: {Type: T}}\n"
 ARN = "arn:aws:cloudformation:eu-central-1:123456789012:stack/mlflow/1"
 
 
@@ -181,39 +180,6 @@ def test_a_template_is_reused_unless_it_is_transformed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("existing", "present", "absent", "expected"),
-    [
-        ([], ["a"], [], ["a"]),
-        (["b"], ["a", "b"], [], ["b", "a"]),
-        (["old"], ["a"], [], ["old", "a"]),
-        (["old", "a"], ["a"], ["old"], ["a"]),
-        ([""], ["a"], ["never"], ["a"]),
-        ([], ["a-b", "ab"], [], ["aXb", "ab"]),
-        (["aXb"], ["c"], ["a-b"], ["c"]),
-        ([" aXb"], ["a-b"], [], ["aXb"]),
-    ],
-)
-def test_projects_parameter(
-    existing: list[str], present: list[str], absent: list[str], expected: list[str]
-) -> None:
-    """What the stack has stays, in its order, until it is absent."""
-    assert stack_projects.projects_parameter(existing, present, absent) == expected
-
-
-def test_too_many_projects_are_refused() -> None:
-    """More than a stack holds, or longer than a parameter."""
-    many = [f"p{number}" for number in range(101)]
-    with pytest.raises(MlflowError, match="would have 101 projects, and the limit is 100"):
-        stack_projects.projects_parameter(many[:60], many[60:], [])
-    assert len(stack_projects.projects_parameter(many[:60], many[60:], ["p0"])) == 100
-    long = [f"{'x' * 37}{number:03}" for number in range(80)]
-    with pytest.raises(
-        MlflowError, match=r"names of the 80 projects take \d+ bytes.* parameter is 4096"
-    ):
-        stack_projects.projects_parameter([], long, [])
-
-
-@pytest.mark.parametrize(
     "name", ["demo", "a-b", "a" * 40, "churn-of-our-dear-customers-of-2026", "a-1-b-2"]
 )
 def test_project_items(name: str) -> None:
@@ -225,23 +191,12 @@ def test_project_items(name: str) -> None:
     assert stack_projects.project_item("a" * 40).startswith(f"{'a' * 40}Y{'a' * 12}XX")
 
 
-def test_no_projects_is_no_stack() -> None:
-    """None to make, and the last ones of a stack stay."""
-    none = wanted(body=PROJECTS_BODY, projects=([], ["a"]))
-    assert not plans.plan(none, None).changed
-    assert not plans.plan(none, found(parameters={"Projects": "a"}, template=PROJECTS_BODY)).changed
-    with pytest.raises(MlflowError, match="no parameter 'Projects'"):
-        plans.plan(wanted(projects=(["a"], [])), None)
-
-
 def test_foreseen_outputs() -> None:
     """What the filters that come after need to know of a project that is not there yet."""
-    plan = plans.plan(wanted(body=PROJECTS_BODY, projects=(["a-b"], [])), None)
-    outputs = stack_projects.foreseen_outputs(plan)
+    outputs = stack_projects.foreseen_outputs(["a-b"])
     assert list(outputs) == ["ProjectaXb"]
     assert json.loads(outputs["ProjectaXb"])["name"] == "a-b"
     assert set(stack_projects.projects_of(outputs)) == {"a-b"}
-    assert stack_projects.foreseen_outputs(plans.plan(wanted(), None)) == {}
 
 
 @pytest.mark.parametrize(
@@ -263,6 +218,23 @@ def test_foreseen_changes(body: str, expected: list[tuple[Any, ...]]) -> None:
         for change in made
     ]
     assert told == expected
+
+
+def test_a_stack_that_goes() -> None:
+    """All of its resources, and nothing after it; one that holds no resource by now is named."""
+    goes = model.REMOVAL
+    made = foresight.foreseen_changes(wanted(), found(), goes)
+    assert [(entry["action"], entry["logical_id"]) for entry in made] == [
+        ("Remove", "Key"),
+        ("Remove", "Queue"),
+    ]
+    assert change_sets.removed(made) == {"Key", "Queue"}
+    told = diff.difference(wanted(), found(), goes, made)
+    assert told["before"]["stack"] == "mlflow"
+    assert told["before"]["resources"] == {"Key": "AWS::KMS::Key", "Queue": "AWS::SQS::Queue"}
+    assert told["after"] == {"stack": "", "parameters": {}, "tags": {}, "resources": {}}
+    broken = found(status="DELETE_FAILED")
+    assert diff.difference(wanted(), broken, goes, [])["before"]["stack"] == "mlflow"
 
 
 def change(
@@ -648,7 +620,7 @@ def test_found_and_info() -> None:
     )
     info = stack_info.info(stack)
     assert info["exists"]
-    assert info["projects"] == {"a-b": {"name": "a-b", "role": "r"}}
+    assert stack_projects.projects_of(info["outputs"]) == {"a-b": {"name": "a-b", "role": "r"}}
     assert info["protected"]
     assert info["parameters"] == {"Size": "4"}
     assert stack_info.info(None)["status"] == "ABSENT"
