@@ -144,7 +144,10 @@ options:
     type: int
     default: 3600
   timeout:
-    description: Timeout in seconds for the database to resume, and for the wait for another run.
+    description:
+      - Timeout in seconds for the database to resume, and for the wait for another run.
+      - A database that is waking up or restarting, or that has no connection left, is retried at growing intervals. A paused
+        Aurora resumes in 15 seconds, or in 30 seconds and longer after a day.
     type: int
     default: 240
 requirements:

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
+
 PRESENT, ABSENT = "present", "absent"
 MARK = "mlops.mlflow_aws"
 # Nothing in the database that is called otherwise is ever looked at or touched.
@@ -136,7 +138,9 @@ class Step(t.NamedTuple):
         """Return the SQL, with what takes the place of the password."""
         if credential is None:
             return self.sql
-        return self.sql.replace(VERIFIER, credential.verifier).replace(VERSION, credential.version)
+        return self.sql.replace(VERIFIER, credential.verifier).replace(
+            VERSION, sql_text.version(credential.version)
+        )
 
 
 class ProjectPlan(t.NamedTuple):

@@ -36,7 +36,7 @@ def user_steps(
     password = f"IDENTIFIED WITH {sql_text.PLUGIN} AS '{VERIFIER}'"
     limits = "REQUIRE SSL PASSWORD EXPIRE NEVER ACCOUNT UNLOCK"
     if user is None:
-        sql = f"CREATE USER {account} {password} {limits} {attribute}"
+        sql = f"CREATE USER IF NOT EXISTS {account} {password} {limits} {attribute}"
         return [Step(project.name, f"create user {identity.user}", sql, identity.secret)]
     steps = []
     if _outdated(identity, user):

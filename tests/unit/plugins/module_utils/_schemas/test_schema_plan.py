@@ -91,16 +91,16 @@ def only_plan(
 def statements(planned: ProjectPlan) -> list[str]:
     """Return the SQL of a plan, with what stands for passwords filled in."""
     return [
-        step.statement(Credential("HASH", "v9") if step.secret else None) for step in planned.steps
+        step.statement(Credential("HASH", "v-9") if step.secret else None) for step in planned.steps
     ]
 
 
 def test_nothing_is_there() -> None:
     """All of it is made; the schema first and the grants last."""
     planned = only_plan(nothing_found())
-    mark = '{"mlops.mlflow_aws":{"identity":"%s","project":"a-b","since":"0","version":"v9"}}'
+    mark = '{"mlops.mlflow_aws":{"identity":"%s","project":"a-b","since":"0","version":"v-9"}}'
     made = [
-        f"CREATE USER '{name}'@'%' IDENTIFIED WITH caching_sha2_password AS 'HASH' {LIMITS} "
+        f"CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED WITH caching_sha2_password AS 'HASH' {LIMITS} "
         f"ATTRIBUTE '{mark % kind}'"
         for kind, name in USERS.items()
     ]
