@@ -16,6 +16,8 @@ import typing as t
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 PLUGIN = "caching_sha2_password"
+# Aurora's and RDS's own, which has AWS check the token that a client signs.
+IAM_PLUGIN = "AWSAuthenticationPlugin"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _VERSION = re.compile(r"[A-Za-z0-9-]+\Z")
 _PRIVILEGE = re.compile(r"[A-Z][A-Z_]*(?: [A-Z]+)*\Z")

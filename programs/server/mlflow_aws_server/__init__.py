@@ -12,6 +12,7 @@
     aws             the server's AWS identity, and the calls that it makes
     mysql           limits, waits and sentences for a MySQL database
     option_file     the MySQL option file, which follows the secret
+    database_login  tokens of IAM for a database that asks for them
     keys            the keys by which MLflow encrypts
     health          whether the server on this machine is well
     processes       a server ends with the process that started it

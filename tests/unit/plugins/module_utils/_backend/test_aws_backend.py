@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import aws
 
 CONNECTION = aws.Connection("eu-central-1", "", "", "")
@@ -30,3 +31,30 @@ def test_data_of_projects_without_an_entry_are_named() -> None:
         {"name": "old-one", "place": "schema mlflow_old_one, s3://bucket/projects/old-one"}
     ]
     assert aws.record(records, {}, {}, CONNECTION)["kept"] == []
+
+
+@pytest.mark.parametrize(
+    ("login", "secret", "how", "of_servers", "of_migrator"),
+    [
+        (None, "arn", "password", {"secret": "arn"}, "arn"),
+        ("password", "arn", "password", {"secret": "arn"}, "arn"),
+        ("either", "arn", "iam", {"secret": "arn", "login": "iam"}, ""),
+        ("iam", "", "iam", {"secret": "", "login": "iam"}, ""),
+    ],
+)
+def test_how_projects_log_in(
+    login: str | None, secret: str, how: str, of_servers: dict[str, str], of_migrator: str
+) -> None:
+    """As the stack says; one that says nothing is older and knows passwords only."""
+    told = {"name": "demo", "runtime_secret": secret, "migrator_secret": secret, "role": "r"}
+    stack = {"Projectdemo": json.dumps(told | ({"login": login} if login else {}))}
+    made = aws.record([{"name": "demo", "state": "present"}], {}, stack, CONNECTION)
+    assert made["identities"][0]["runtime"] == {
+        "user": "mlflow_rt_demo",
+        "secret": secret,
+        "login": how,
+    }
+    assert made["identities"][0]["migrator"]["login"] == how
+    server = {"user": "mlflow_rt_demo", "ca": "", **of_servers}
+    assert made["projects"]["demo"]["database"] == server
+    assert made["schemas"][0]["database"]["secret"] == of_migrator
