@@ -13,8 +13,8 @@ import sysconfig
 from pathlib import Path
 
 # The AWS services whose descriptions botocore keeps: artifacts, the project's secret, key and
-# role, tokens for a database, and what profiles with single sign-on and `aws login` call.
-SERVICES = ("rds", "s3", "secretsmanager", "signin", "ssm", "sso", "sso-oidc", "sts")
+# role, and what profiles with single sign-on and `aws login` call.
+SERVICES = ("s3", "secretsmanager", "signin", "ssm", "sso", "sso-oidc", "sts")
 # Packages that are known to run without their tests.
 TESTED = ("numpy", "pandas")
 INSTALLERS = ("_distutils_hack", "distutils-precedence.pth", "pip", "pkg_resources", "setuptools")

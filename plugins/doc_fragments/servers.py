@@ -81,9 +81,17 @@ options:
         version_added: 0.2.0
         suboptions:
           secret:
-            description: ARN or name of the Secrets Manager secret whose JSON holds C(password).
+            description: ARN or name of the Secrets Manager secret whose JSON holds C(password). May be empty with
+              O(servers[].database.login=iam).
             type: str
             required: true
+          login:
+            description:
+              - How the user logs in. With V(iam), the server signs a token for each login with its AWS identity, and
+                the secret is optional. The server reads it, if it can, for the time when the user has a password.
+              - If unset, V(password).
+            type: str
+            choices: [password, iam]
           user:
             description: Database user.
             type: str

@@ -54,7 +54,8 @@ options:
         required: true
         suboptions:
           secret:
-            description: ARN or name of the Secrets Manager secret whose JSON has the key C(password).
+            description: ARN or name of the Secrets Manager secret whose JSON has the key C(password). If empty, the
+              migrator logs in with IAM, by tokens that the identity O(aws) signs.
             type: str
             required: true
           user:
@@ -146,7 +147,7 @@ options:
     elements: str
     default: []
   aws:
-    description: AWS identity with which MLflow reads the migrators' secrets.
+    description: AWS identity with which MLflow reads the migrators' secrets, or signs their tokens.
     type: dict
     suboptions:
       region:

@@ -16,8 +16,8 @@ description:
     in that schema, the server user can read and write its rows. Neither can access anything else, and both can log in
     over TLS only.
   - Handles any number of projects in one task. Reads the state once, and changes only what differs.
-  - Reads passwords from Secrets Manager and sets them when their secret has a new version. The database receives a
-    password's hash, never the password.
+  - Users log in with IAM, or with a password. Reads passwords from Secrets Manager and sets them when their secret has
+    a new version. The database receives a password's hash, never the password.
   - Revokes any other privileges. Refuses a schema or user that has a project's name but is not its own, and never
     touches anything whose name does not start with C(mlflow_).
 author:
@@ -75,6 +75,14 @@ options:
               - If it has a key C(project), that must be the project's name.
             type: str
             default: ""
+          login:
+            description:
+              - How the user logs in. V(password) needs O(projects[].runtime.secret). V(iam) needs a database with IAM
+                database authentication; clients sign a token with an AWS identity that may C(rds-db:connect) as the
+                user.
+            type: str
+            choices: [password, iam]
+            default: password
       migrator:
         description: The migrator, with which the schema is migrated.
         type: dict
@@ -89,6 +97,11 @@ options:
               - If it has a key C(project), that must be the project's name.
             type: str
             default: ""
+          login:
+            description: How the user logs in, as O(projects[].runtime.login).
+            type: str
+            choices: [password, iam]
+            default: password
   transport:
     description:
       - V(mysql) connects to O(login_host) and needs PyMySQL and cryptography.
@@ -144,7 +157,10 @@ options:
     type: int
     default: 3600
   timeout:
-    description: Timeout in seconds for the database to resume, and for the wait for another run.
+    description:
+      - Timeout in seconds for the database to resume, and for the wait for another run.
+      - A database that is waking up or restarting, or that has no connection left, is retried at growing intervals. A
+        paused Aurora resumes in 15 seconds, or in 30 seconds and longer after a day.
     type: int
     default: 240
 requirements:

@@ -51,6 +51,8 @@ options:
       - Values of the template's parameters, by name. A list is joined with commas.
       - A parameter that is left out, or null, keeps its previous value, else the template's default.
       - In check mode, a parameter without either may be null if its value is known only later.
+      - A dictionary with the key C(create) is a value for a new stack only. An existing stack keeps its previous value,
+        else the template's default.
     type: dict
     default: {}
   tags:

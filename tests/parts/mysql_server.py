@@ -288,11 +288,13 @@ def running(
     names: Sequence[str] = (),
     options: Sequence[str] = (),
     certificates: Certificates | None = None,
+    volumes: Mapping[str, str] | None = None,
 ) -> Iterator[Mysql]:
     """Run a MySQL while the block runs, with its data in the container.
 
     It listens on a loopback port. names are further host names that its certificate is good
-    for, options are further ones of mysqld. It survives `docker restart`.
+    for, options are further ones of mysqld, volumes are this machine's folders by where they
+    are in the container. It survives `docker restart`.
     """
     made = certificates or make_certificates("localhost", "127.0.0.1", *names)
     mysql = Mysql(container, port, "admin", password, made)
@@ -309,6 +311,8 @@ def running(
         f"{FOLDER[1:]}/server.key": (made.key, 0o600),
     }
     where = ["--name", container, "--label", LABEL, "--publish", f"127.0.0.1:{port}:3306"]
+    for inside, folder in (volumes or {}).items():
+        where += ["--volume", f"{folder}:{inside}"]
     entry = ["sh", f"{FOLDER}/entry", "--require-secure-transport=ON", *options]
     docker("create", "--init", *where, image, *entry)
     try:

@@ -12,7 +12,8 @@ The record names secrets and never holds one. Its keys:
     relay         dictionary: group (name of its Auto Scaling group) and document (name of the
                   session document), empty if the stack has no relay
     projects      by name: backend_store_uri (without user), artifacts_destination, database
-                  (secret, user, ca, and tunnel if there is one) and aws (region,
+                  (secret, empty if there is none, user, ca, login if it is iam, and tunnel if
+                  there is one) and aws (region,
                   endpoint_url, role_arn, key_parameter) of its servers
     schemas       list: name, uri, database (as of the projects) of the migrator
     kept          list: name and place (schema and artifacts) of projects that have an identity on the
@@ -20,8 +21,8 @@ The record names secrets and never holds one. Its keys:
     root_keys     list: name and parameter (name of the SSM parameter) of each project's root key; empty
                   if an older release deployed the stack, whose servers then run without one
     kms_key       text; ARN of the key that encrypts them
-    identities    list: name, state, schema, runtime (the server user) and migrator (each user and
-                  secret), of projects in the state absent too
+    identities    list: name, state, schema, runtime (the server user) and migrator (each user,
+                  secret and login), of projects in the state absent too
 
 If the stacks do not exist yet, in a first check mode run, what they would report is empty.
 """
@@ -130,7 +131,10 @@ def _project(name: str, place: Outputs, backend: Outputs, connection: Connection
     return {
         "backend_store_uri": _uri(name, backend),
         "artifacts_destination": f"{backend.get('ArtifactRoot', '')}/projects/{name}",
-        "database": _login(_names.runtime_user(name), place["runtime_secret"], connection),
+        "database": {
+            **_login(_names.runtime_user(name), place["runtime_secret"], connection),
+            **({"login": "iam"} if _by_iam(place) else {}),
+        },
         "aws": {
             "region": connection.region,
             "endpoint_url": connection.endpoint_url,
@@ -145,19 +149,37 @@ def _schema(name: str, place: Outputs, backend: Outputs, connection: Connection)
     return {
         "name": name,
         "uri": _uri(name, backend),
-        "database": _login(_names.migrator_user(name), place["migrator_secret"], connection),
+        "database": _login(
+            _names.migrator_user(name),
+            "" if _by_iam(place) else place["migrator_secret"],
+            connection,
+        ),
     }
 
 
 def _identities(name: str, state: str, place: Outputs) -> Record:
     """Return a project as mlflow_project_schema takes it."""
+    login = "iam" if _by_iam(place) else "password"
     return {
         "name": name,
         "state": "absent" if state == "absent" else "present",
         "schema": _names.schema_name(name),
-        "runtime": {"user": _names.runtime_user(name), "secret": place["runtime_secret"]},
-        "migrator": {"user": _names.migrator_user(name), "secret": place["migrator_secret"]},
+        "runtime": {
+            "user": _names.runtime_user(name),
+            "secret": place["runtime_secret"],
+            "login": login,
+        },
+        "migrator": {
+            "user": _names.migrator_user(name),
+            "secret": place["migrator_secret"],
+            "login": login,
+        },
     }
+
+
+def _by_iam(place: Outputs) -> bool:
+    """Return whether a project's database users log in with IAM; older stacks know passwords only."""
+    return place.get("login") in ("iam", "either")
 
 
 def _login(user: str, secret: str, connection: Connection) -> dict[str, str]:

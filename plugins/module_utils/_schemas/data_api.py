@@ -10,22 +10,28 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
+import threading
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import database
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.database import (
+    NotNow,
     Rows,
     SqlError,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql_errors import DENIED
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql_errors import (
+    DENIED,
+    PASSING,
+    TOO_MANY,
+)
 
-_RETRY_SECONDS = 2.0
-# Seconds after which an idle session ends: of a killed run nothing else would end it.
+# Seconds after which an idle session ends: of a killed run nothing else would end it. The API itself
+# ends a transaction that is not used for three minutes.
 _SESSION_SECONDS = 60
+_ALIVE_SECONDS = 15.0
+_JOIN_SECONDS = 5.0
 _RESUMING = {"DatabaseResumingException"}
 _ASLEEP = {*_RESUMING, "DatabaseUnavailableException"}
 _NUMBER = re.compile(r"(?:code: |ERROR |\()(\d{4})\b[).,:]*(?: Message:)?\s*(.*)", re.DOTALL)
@@ -43,6 +49,7 @@ class DataApiTransport:
         self._target = {"resourceArn": cluster, "secretArn": secret}
         self._timeout = timeout
         self._awake = False
+        self._check: t.Callable[[], None] | None = None
         self.query("SELECT 1")
         self._awake = True
 
@@ -51,19 +58,36 @@ class DataApiTransport:
         return self._run(sql)
 
     def execute(self, sql: str) -> None:
-        """Carry out a statement; one that takes longer than the API waits goes on."""
+        """Carry out a statement, which goes on if it takes longer than the API waits.
+
+        Within hold(), raises MlflowError instead if the lock was lost.
+        """
+        if self._check:
+            self._check()
         self._run(sql, {"continueAfterTimeout": True})
 
     @contextlib.contextmanager
     def hold(self, name: str, timeout: float) -> t.Iterator[None]:
-        """Hold a lock while the block runs, in the session that a transaction keeps."""
+        """Hold a lock while the block runs, in the session that a transaction keeps.
+
+        Statements run elsewhere, since those that define something would end the transaction. So
+        its session is kept from being idle, and each change asks first whether the lock is held.
+        """
         number = self._call("begin_transaction", {})["transactionId"]
         keep = {"transactionId": number}
+        one_at_a_time = threading.Lock()
+
+        def ask(sql: str) -> Rows:
+            with one_at_a_time:
+                return self._run(sql, keep)
+
         try:
-            self._run(f"SET SESSION wait_timeout = {_SESSION_SECONDS}", keep)
-            with database.locked(lambda sql: self._run(sql, keep), name, timeout, self.where):
+            ask(f"SET SESSION wait_timeout = {_SESSION_SECONDS}")
+            with database.locked(ask, name, timeout, self.where) as check, _repeated(check):
+                self._check = check
                 yield
         finally:
+            self._check = None
             with contextlib.suppress(MlflowError):
                 self._call("rollback_transaction", keep)
 
@@ -77,39 +101,33 @@ class DataApiTransport:
         return [tuple(map(_value, record)) for record in answer.get("records", [])]
 
     def _call(self, operation: str, arguments: t.Mapping[str, t.Any]) -> t.Any:
-        """Call AWS; try again while the cluster resumes."""
+        """Call AWS; try again while the cluster resumes or has no connection left."""
         call = getattr(self._client, operation)
-        start = time.monotonic()
-        told: list[str] = []
 
         def attempt() -> t.Any:
             with _aws.explained(f"run SQL on {self.where} by the RDS Data API", self._client):
-                return self._attempt(call, arguments, told)
+                return self._attempt(call, arguments)
 
-        def late() -> MlflowError:
+        def late(reason: str) -> MlflowError:
             return MlflowError(
                 f"The database of {self.where} did not wake up within {self._timeout:.0f} seconds "
-                f"({told[-1]}); rerun, or raise the timeout."
+                f"({reason}); rerun, or raise the timeout."
             )
 
-        answer = wait(attempt, start + self._timeout, late, _RETRY_SECONDS)
-        if told:
-            self.waited += time.monotonic() - start
+        answer, seconds = database.once_awake(attempt, self._timeout, late)
+        self.waited += seconds
         return answer
 
-    def _attempt(
-        self, call: t.Callable[..., t.Any], arguments: t.Mapping[str, t.Any], told: list[str]
-    ) -> t.Any:
-        """Call AWS once; return None, with AWS's words in told, if the cluster is still resuming."""
+    def _attempt(self, call: t.Callable[..., t.Any], arguments: t.Mapping[str, t.Any]) -> t.Any:
+        """Call AWS once; raise NotNow, with AWS's words, if the cluster is still resuming."""
         try:
             return call(**self._target, **arguments)
         except self._client.exceptions.ClientError as error:
             code, text = _aws.error_code(error), _aws.error_text(error)
-            if code not in (_RESUMING if self._awake else _ASLEEP):
-                self._refuse(code, text)
-                raise
-        told.append(text)
-        return None
+            if code in (_RESUMING if self._awake else _ASLEEP):
+                raise NotNow(text) from None
+            self._refuse(code, text)
+            raise
 
     def _refuse(self, code: str, text: str) -> None:
         """Raise what MySQL or the Data API said; return if it is about AWS itself."""
@@ -133,12 +151,34 @@ class DataApiTransport:
         if not found:
             return
         number = int(found[1])
+        # Once it was awake, a lost connection may have been lost while the statement ran.
+        if number in ({TOO_MANY} if self._awake else PASSING):
+            raise NotNow(text)
         if number in DENIED and "using password" in text:
             raise MlflowError(
                 f"MySQL on {self.where} rejected the user of the secret {secret}; check that it is this "
                 "cluster's master secret."
             )
         raise SqlError(number, found[2].strip(" '\")"))
+
+
+@contextlib.contextmanager
+def _repeated(check: t.Callable[[], None]) -> t.Iterator[None]:
+    """Call check again and again while the block runs; what it finds, the next change finds too."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(_ALIVE_SECONDS):
+            with contextlib.suppress(MlflowError):
+                check()
+
+    thread = threading.Thread(target=repeat, name="keep-lock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(_JOIN_SECONDS)
 
 
 def _value(field: t.Mapping[str, t.Any]) -> t.Any:

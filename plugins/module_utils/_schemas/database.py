@@ -15,11 +15,15 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import growing, wait
 
 Rows = t.List[t.Tuple[t.Any, ...]]
+Answer = t.TypeVar("Answer")
 
 _POLL_SECONDS = 1.0
+# Between two attempts to reach a database, in seconds. Aurora resumes in 15 seconds, after a day in
+# 30 or longer, and one that has no connection left is not helped by many who ask every second.
+_PAUSES = (1.0, 1.5, 10.0)
 _NEAR = re.compile(r" near '.*", re.DOTALL)
 
 
@@ -31,6 +35,34 @@ class SqlError(MlflowError):
         self.reason = " ".join(_NEAR.sub("", reason).split()).rstrip(".")
         self.code = code
         super().__init__(f"MySQL answered {code}: {self.reason}.")
+
+
+class NotNow(Exception):
+    """The database is asleep, restarts or has no connection left; the text is what it said.
+
+    It ran nothing, so the same may be sent again.
+    """
+
+
+def once_awake(
+    attempt: t.Callable[[], Answer], timeout: float, late: t.Callable[[str], MlflowError]
+) -> tuple[Answer, float]:
+    """Return what attempt returns once it no longer raises NotNow, and the seconds that it did.
+
+    timeout bounds it in seconds; late makes the error from what the database said last.
+    """
+    start = time.monotonic()
+    told: list[str] = []
+
+    def tried() -> Answer | None:
+        try:
+            return attempt()
+        except NotNow as error:
+            told.append(str(error))
+            return None
+
+    answer = wait(tried, start + timeout, lambda: late(told[-1]), growing(*_PAUSES))
+    return answer, time.monotonic() - start if told else 0.0
 
 
 class Transport(t.Protocol):
@@ -55,10 +87,13 @@ class Transport(t.Protocol):
 
 
 @contextlib.contextmanager
-def locked(ask: t.Callable[[str], Rows], name: str, timeout: float, where: str) -> t.Iterator[None]:
+def locked(
+    ask: t.Callable[[str], Rows], name: str, timeout: float, where: str
+) -> t.Iterator[t.Callable[[], None]]:
     """Hold MySQL's lock of a name through a session that `ask` keeps using.
 
-    timeout bounds the wait in seconds; the error says who holds it.
+    timeout bounds the wait in seconds; the error says who holds it. Yields a check that raises
+    MlflowError if the lock was lost, as with a session that was idle for too long.
     """
     lock = sql_text.literal(name)
 
@@ -71,9 +106,21 @@ def locked(ask: t.Callable[[str], Rows], name: str, timeout: float, where: str) 
             f"({_holder(ask, lock)}); wait for it to end, then rerun."
         )
 
+    def check() -> None:
+        try:
+            if ask(f"SELECT IS_USED_LOCK({lock}) = CONNECTION_ID()")[0][0] == 1:
+                return
+            reason = _holder(ask, lock)
+        except MlflowError as error:
+            reason = str(error).rstrip(".")
+        raise MlflowError(
+            f"This run lost its lock on {where}, so another run may be changing the schemas "
+            f"({reason}); rerun."
+        )
+
     wait(held, time.monotonic() + timeout, late, _POLL_SECONDS)
     try:
-        yield
+        yield check
     finally:
         # The end of the session would free it too, so a broken one is no second error.
         with contextlib.suppress(MlflowError):
@@ -82,11 +129,13 @@ def locked(ask: t.Callable[[str], Rows], name: str, timeout: float, where: str) 
 
 def _holder(ask: t.Callable[[str], Rows], lock: str) -> str:
     """Return which connection holds a lock."""
+    if ask(f"SELECT IS_FREE_LOCK({lock})")[0][0] == 1:
+        return "no connection holds the lock"
     rows = ask(
         "SELECT ID, USER, HOST, TIME FROM information_schema.PROCESSLIST "
         f"WHERE ID = IS_USED_LOCK({lock})"
     )
     if not rows:
         return "its connection is not shown to this user"
-    number, user, host, _seconds = rows[0]
-    return f"connection {number} of user {user} from {host} holds the lock"
+    number, user, host, seconds = rows[0]
+    return f"connection {number} of user {user} from {host}, idle for {seconds} seconds, holds the lock"

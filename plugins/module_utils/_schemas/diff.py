@@ -11,6 +11,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import s
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model import (
     ABSENT,
     COLLATION,
+    IAM,
+    PASSWORD,
     RIGHTS,
     USAGE,
     DatabaseState,
@@ -33,6 +35,7 @@ def current(project: ProjectSpec, found: DatabaseState) -> dict[str, t.Any]:
             held = found.grants.get(identity.user, frozenset())
             picture[identity.kind] = {
                 "user": identity.user,
+                "login": IAM if user.plugin == sql_text.IAM_PLUGIN else PASSWORD,
                 "tls": user.tls,
                 "usable": user.usable and not user.expired,
                 "old_password": user.retained,
@@ -58,6 +61,7 @@ def planned(project: ProjectSpec, found: DatabaseState, retain: int) -> dict[str
         user = found.users.get(identity.user)
         picture[identity.kind] = {
             "user": identity.user,
+            "login": identity.login,
             "tls": True,
             "usable": True,
             "old_password": user is not None

@@ -30,12 +30,14 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.results 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.secret_content import (
     replaced,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.sql_text import IAM_PLUGIN
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.state import read_state
 
 LOCK = "mlops.mlflow_aws.schemas"
 # MySQL's numbers for a password that cannot be kept beside the new one.
 _NOT_RETAINED = {3878, 3894, 3895}
 _BAD_DEFINER = 4006
+_NO_PLUGIN = 1524
 
 
 def converge(
@@ -109,6 +111,11 @@ def _carry_out(transport: Transport, step: Step, credential: Credential | None) 
             raise MlflowError(
                 "the schema's triggers need that user as long as they exist; grant the login "
                 "ALLOW_NONEXISTENT_DEFINER (SET_USER_ID before MySQL 8.2), or drop the schema too."
+            ) from None
+        if error.code == _NO_PLUGIN and IAM_PLUGIN in sql:
+            raise MlflowError(
+                "the database knows no login with IAM; turn IAM database authentication on there, or set "
+                "mlflow_stack_database_login to password."
             ) from None
         raise
 

@@ -13,14 +13,18 @@ What belongs to us is marked in the user's ATTRIBUTE, MySQL's own place for it:
     {"mlops.mlflow_aws": {"project", "identity", "version", "since"}}
 
 version is the version of the secret that the password came from, so that a rerun need not
-read any; since is the second in which it was set.
+read any, and empty for a login with IAM; since is the second in which it was set.
 """
 
 from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
+
 PRESENT, ABSENT = "present", "absent"
+# How a user logs in.
+PASSWORD, IAM = "password", "iam"
 MARK = "mlops.mlflow_aws"
 # Nothing in the database that is called otherwise is ever looked at or touched.
 PREFIX = "mlflow_"
@@ -40,12 +44,16 @@ VERIFIER, VERSION = "<verifier>", "<version>"
 
 
 class Identity(t.NamedTuple):
-    """One user as wanted; version is the secret's current one, empty where it is not known."""
+    """One user as wanted; version is the secret's current one, empty where it is not known.
+
+    login is one of the words above; a login with IAM needs no secret.
+    """
 
     kind: str
     user: str
     secret: str
     version: str = ""
+    login: str = PASSWORD
 
 
 class ProjectSpec(t.NamedTuple):
@@ -136,7 +144,9 @@ class Step(t.NamedTuple):
         """Return the SQL, with what takes the place of the password."""
         if credential is None:
             return self.sql
-        return self.sql.replace(VERIFIER, credential.verifier).replace(VERSION, credential.version)
+        return self.sql.replace(VERIFIER, credential.verifier).replace(
+            VERSION, sql_text.version(credential.version)
+        )
 
 
 class ProjectPlan(t.NamedTuple):

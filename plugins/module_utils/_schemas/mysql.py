@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import database
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.database import (
+    NotNow,
     Rows,
     SqlError,
 )
@@ -21,11 +22,11 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql_er
     NO_ANSWER,
     parts,
     refusal,
+    unreached,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.tls import (
     verifying_context,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
 
 try:
     import pymysql
@@ -79,9 +80,11 @@ class MysqlTransport:
         with self._cursor(sql):
             pass
 
-    def hold(self, name: str, timeout: float) -> t.ContextManager[None]:
-        """Hold a lock while the block runs."""
-        return database.locked(self.query, name, timeout, self.where)
+    @contextlib.contextmanager
+    def hold(self, name: str, timeout: float) -> t.Iterator[None]:
+        """Hold a lock while the block runs: its session is that of the statements, and ends with them."""
+        with database.locked(self.query, name, timeout, self.where):
+            yield
 
     def close(self) -> None:
         """End the connection."""
@@ -105,24 +108,28 @@ class MysqlTransport:
             raise SqlError(code, reason) from None
 
     def _connect(self, timeout: float) -> t.Any:
-        """Return a connection; try again while the database does not answer."""
+        """Return a connection; try again while the database does not answer, or has none left."""
         login = self._login
         context = verifying_context(login.ca, login.tls_name or login.host, self.where)
         start = time.monotonic()
-        deadline = start + timeout
-        errors: list[Exception] = []
+        last: list[int] = []
 
         def attempt() -> t.Any:
             try:
-                return self._attempt(context, deadline)
+                return self._attempt(context, start + timeout)
             except pymysql.err.MySQLError as error:
                 sentence = refusal(error, self.where, login.user, login.host)
                 if sentence:
                     raise MlflowError(sentence) from None
-                errors.append(error)
-                return None
+                code, reason = parts(error)
+                last.append(code)
+                raise NotNow(reason) from None
 
-        connection = wait(attempt, deadline, lambda: self._unreached(errors[-1]))
+        def late(reason: str) -> MlflowError:
+            return MlflowError(unreached(last[-1], reason, self.where, timeout))
+
+        connection, _seconds = database.once_awake(attempt, timeout, late)
+        # A paused Aurora cluster may take the connection and hold it.
         seconds = time.monotonic() - start
         self.waited = seconds if seconds > _PROMPT_SECONDS else 0.0
         return connection
@@ -139,11 +146,4 @@ class MysqlTransport:
             read_timeout=max(_CONNECT_SECONDS, int(self._timeout)),
             autocommit=True,
             charset="utf8mb4",
-        )
-
-    def _unreached(self, error: Exception) -> MlflowError:
-        """Return the error for a database that never answered."""
-        return MlflowError(
-            f"MySQL at {self.where} did not answer within {self._timeout:.0f} seconds "
-            f"({parts(error)[1]}); check that this machine can reach it, or use the transport data_api."
         )

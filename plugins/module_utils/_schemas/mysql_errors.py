@@ -18,8 +18,11 @@ BLOCKED = (
 )
 # MySQL's and PyMySQL's numbers.
 NO_ANSWER = {2002, 2003, 2006, 2013}
+TOO_MANY = 1040
+# What a database answers that will take connections again, and then ran nothing.
+PASSING = NO_ANSWER | {TOO_MANY, 1053}
 DENIED = {1044, 1045, 1698}
-_TOO_MANY = {1040, 1203}
+_TOO_MANY_OF_USER = 1203
 _TLS = {2026, 3159}
 _BLOCKED = 1129
 
@@ -56,11 +59,24 @@ def refusal(error: Exception, where: str, user: str, host: str) -> str:
         )
     if code == _BLOCKED:
         return f"MySQL at {where} {BLOCKED.format(reason=reason)}"
-    if code in _TOO_MANY:
-        return f"MySQL at {where} has no connection left ({reason}); rerun later."
-    if code not in NO_ANSWER:
+    if code == _TOO_MANY_OF_USER:
+        return f"MySQL at {where} has no connection left for user {user} ({reason}); rerun later."
+    if code not in PASSING:
         return f"MySQL at {where} rejected the connection ({code}: {reason})."
     return ""
+
+
+def unreached(error_code: int, reason: str, where: str, seconds: float) -> str:
+    """Return the sentence for a database that took no connection in so many seconds."""
+    if error_code == TOO_MANY:
+        return (
+            f"MySQL at {where} had no connection left for {seconds:.0f} seconds ({reason}); stop what "
+            "keeps connections there, or raise its maximum capacity or max_connections, then rerun."
+        )
+    return (
+        f"MySQL at {where} did not answer within {seconds:.0f} seconds ({reason}); check that this "
+        "machine can reach it, use the transport data_api, or raise the timeout."
+    )
 
 
 def tls_failure(cause: ssl.SSLError, where: str) -> str:

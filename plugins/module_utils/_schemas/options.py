@@ -16,6 +16,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.data_api
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.database import Transport
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.manager import converge
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model import (
+    IAM,
+    PASSWORD,
     PRESENT,
     USER_TITLES,
     Identity,
@@ -33,7 +35,11 @@ _SECRET = {**_TEXT, "no_log": False}
 _IDENTITY = {
     "type": "dict",
     "default": {},
-    "options": {"user": {"type": "str"}, "secret": _SECRET},
+    "options": {
+        "user": {"type": "str"},
+        "secret": _SECRET,
+        "login": {"type": "str", "choices": [PASSWORD, IAM], "default": PASSWORD},
+    },
 }
 _PROJECT = {
     "name": {"type": "str", "required": True},
@@ -101,7 +107,10 @@ def _project(options: t.Mapping[str, t.Any]) -> ProjectSpec:
     for kind, default in _USERS.items():
         given = options[kind] or {}
         user = str(given.get("user") or default(name))
-        identities.append(Identity(kind, user, str(given.get("secret") or "")))
+        login = str(given.get("login") or PASSWORD)
+        # A secret that is not used is not looked at either.
+        secret = "" if login == IAM else str(given.get("secret") or "")
+        identities.append(Identity(kind, user, secret, login=login))
     return ProjectSpec(
         name,
         str(options["schema"] or _names.schema_name(name)),
@@ -112,10 +121,10 @@ def _project(options: t.Mapping[str, t.Any]) -> ProjectSpec:
 
 
 def _require_secrets(wanted: t.Iterable[ProjectSpec]) -> None:
-    """Refuse an identity without a secret."""
+    """Refuse an identity that logs in with a password and has no secret."""
     for project in wanted:
         for identity in project.identities:
-            if project.state == PRESENT and not identity.secret:
+            if project.state == PRESENT and identity.login != IAM and not identity.secret:
                 raise MlflowError(
                     f"Project '{project.name}': its {USER_TITLES[identity.kind]} has no secret; run the backend "
                     "playbook, which creates it."

@@ -14,8 +14,16 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model im
     PREFIX,
 )
 
+
+def _text(expression: str) -> str:
+    """Return SQL that gives JSON, an enumeration or binary characters as plain text.
+
+    The Data API refuses a result with a type that it does not know (UnsupportedResultException).
+    """
+    return f"CONVERT({expression} USING utf8mb4)"
+
+
 _OURS = f"LEFT({{}}, {len(PREFIX)}) = '{PREFIX}'"
-# Each reads all that is ours at once: their number and length do not grow with the projects.
 SETTINGS = (
     "SELECT @@GLOBAL.log_bin, @@GLOBAL.log_bin_trust_function_creators, "
     "@@GLOBAL.partial_revokes, UNIX_TIMESTAMP()"
@@ -29,8 +37,10 @@ SCHEMAS = (
     f"WHERE {_OURS.format('s.SCHEMA_NAME')} GROUP BY s.SCHEMA_NAME, s.DEFAULT_COLLATION_NAME"
 )
 USERS = (
-    "SELECT User, Host, ssl_type, plugin, account_locked, password_expired, password_lifetime, "
-    "JSON_EXTRACT(User_attributes, '$.metadata'), "
+    f"SELECT {_text('User')}, {_text('Host')}, {_text('ssl_type')}, {_text('plugin')}, "
+    f"{_text('account_locked')}, {_text('password_expired')}, password_lifetime, "
+    + _text("JSON_EXTRACT(User_attributes, '$.metadata')")
+    + ", "
     "JSON_CONTAINS_PATH(User_attributes, 'one', '$.additional_password') "
     f"FROM mysql.user WHERE {_OURS.format('User')}"
 )
@@ -41,7 +51,7 @@ def _privileges_query(level: str, source: str, on: str, column: str = "''") -> s
     ours = f"LEFT(GRANTEE, {len(PREFIX) + 1}) = '''{PREFIX}'"
     return (
         f"SELECT '{level}', GRANTEE, {on} AS held_on, {column} AS held_column, IS_GRANTABLE, "
-        f"JSON_ARRAYAGG(PRIVILEGE_TYPE) FROM information_schema.{source} WHERE {ours} "
+        f"{_text('JSON_ARRAYAGG(PRIVILEGE_TYPE)')} FROM information_schema.{source} WHERE {ours} "
         "GROUP BY GRANTEE, held_on, held_column, IS_GRANTABLE"
     )
 
@@ -50,7 +60,7 @@ _TABLE = "CONCAT('`', REPLACE(TABLE_SCHEMA, '`', '``'), '`.`', REPLACE(TABLE_NAM
 _ROLES = (
     "SELECT 'role', CONCAT('''', TO_USER, '''@''', TO_HOST, ''''), "
     "CONCAT('`', REPLACE(FROM_USER, '`', '``'), '`@`', REPLACE(FROM_HOST, '`', '``'), '`'), "
-    f"'', 'NO', JSON_ARRAY('ROLE') FROM mysql.role_edges WHERE {_OURS.format('TO_USER')}"
+    f"'', 'NO', '[\"ROLE\"]' FROM mysql.role_edges WHERE {_OURS.format('TO_USER')}"
 )
 GRANTS = " UNION ALL ".join(
     (

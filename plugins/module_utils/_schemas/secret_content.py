@@ -9,6 +9,7 @@ import json
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model import (
     USER_TITLES,
     Credential,
@@ -61,7 +62,7 @@ def current_version(project: ProjectSpec, identity: Identity, known: ListedSecre
         )
     if not known.version:
         raise MlflowError(f"{secret} has no current value; put one. Nothing was changed.")
-    return known.version
+    return _sound(secret, known.version)
 
 
 def content_of(text: str) -> dict[str, t.Any]:
@@ -92,10 +93,22 @@ def password_of(project: str, secret: str, text: str) -> str:
 
 def credential_of(project: str, secret: str, password: str, version: str) -> Credential:
     """Return the verifier of one password, and the version of its secret."""
+    _sound(f"Project '{project}': secret {secret}", version)
     try:
         return Credential(verifier(password), version)
     except MlflowError as error:
         raise MlflowError(
             f"Project '{project}': the password in secret {secret} cannot be used ({error}); put another "
             "one. Nothing was changed."
+        ) from None
+
+
+def _sound(secret: str, version: str) -> str:
+    """Return a secret's version; refuse one that is not fit for a statement. secret begins the sentence."""
+    try:
+        return sql_text.version(version)
+    except MlflowError as error:
+        raise MlflowError(
+            f"{secret} cannot be used ({error}); put its value again, without a client request token. "
+            "Nothing was changed."
         ) from None

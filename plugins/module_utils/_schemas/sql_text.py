@@ -16,7 +16,10 @@ import typing as t
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 PLUGIN = "caching_sha2_password"
+# Aurora's and RDS's own, which has AWS check the token that a client signs.
+IAM_PLUGIN = "AWSAuthenticationPlugin"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+_VERSION = re.compile(r"[A-Za-z0-9-]+\Z")
 _PRIVILEGE = re.compile(r"[A-Z][A-Z_]*(?: [A-Z]+)*\Z")
 
 
@@ -69,6 +72,18 @@ def document(content: t.Mapping[str, t.Any]) -> str:
     Without blanks and numbers, so that the Data API takes nothing in it for a parameter.
     """
     return literal(json.dumps(content, sort_keys=True, separators=(",", ":")))
+
+
+def version(text: str) -> str:
+    """Return the version of a secret; refuse one that could mean something in a statement.
+
+    Secrets Manager makes up UUIDs, and takes any text from somebody who puts a value with a token.
+    """
+    if not _VERSION.match(text):
+        raise MlflowError(
+            f"the version {text!r} has characters other than letters, digits and dashes"
+        )
+    return text
 
 
 def privileges(words: t.Iterable[str]) -> str:

@@ -26,6 +26,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.queries 
     SETTINGS,
     USERS,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.sql_text import IAM_PLUGIN
 
 
 def read_state(transport: Transport) -> DatabaseState:
@@ -78,8 +79,9 @@ def _users(rows: t.Iterable[t.Sequence[t.Any]]) -> dict[str, UserState]:
         item = UserState(
             frozenset({str(host)}),
             bool(ssl_type),
-            locked == "N" and lifetime is not None and int(lifetime) == 0,
-            expired == "Y",
+            locked == "N"
+            and (plugin == IAM_PLUGIN or (lifetime is not None and int(lifetime) == 0)),
+            expired == "Y" and plugin != IAM_PLUGIN,
             str(plugin),
             mark if isinstance(mark, dict) else None,
             bool(retained) and int(retained) == 1,

@@ -17,11 +17,12 @@ _STATES = ["present", "stopped", "absent"]
 _STATE: Spec = {"type": "str", "choices": _STATES, "default": "present"}
 
 _DATABASE: Spec = {
-    # An ARN or a name.
+    # An ARN or a name, empty for a login with IAM.
     "secret": {"type": "str", "required": True, "no_log": False},
     "user": {"type": "str", "required": True},
     "ca": _TEXT,
     "tunnel": {"type": "str"},
+    "login": {"type": "str", "choices": ["password", "iam"]},
 }
 _AWS: Spec = {
     "region": {"type": "str", "required": True},

@@ -13,6 +13,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import Ml
 
 GIVEN, PREVIOUS, DEFAULT, UNKNOWN = "given", "previous", "default", "unknown"
 _MAX_BYTES = 4096
+# A value {CREATE: VALUE} applies to a new stack only.
+CREATE = "create"
 _UNSEEN = "****"
 
 
@@ -38,8 +40,9 @@ def resolve_parameters(
     _require_known(definitions, given)
     values = {}
     for name, definition in definitions.items():
-        if given.get(name) is not None:
-            text = _text(name, given[name], definition)
+        value = _applying(given.get(name), previous)
+        if value is not None:
+            text = _text(name, value, definition)
             _require_valid(name, text, definition)
             values[name] = Parameter(text, GIVEN)
         elif previous is not None and name in previous:
@@ -51,6 +54,13 @@ def resolve_parameters(
         else:
             raise MlflowError(f"Parameter '{name}' of the template has no default; set it.")
     return values
+
+
+def _applying(value: t.Any, previous: t.Mapping[str, str] | None) -> t.Any:
+    """Return a given value, or None if it is for a new stack only and there is one."""
+    if isinstance(value, dict) and set(value) == {CREATE}:
+        return value[CREATE] if previous is None else None
+    return value
 
 
 def equal_value(definition: t.Mapping[str, t.Any], one: str, other: str) -> bool:

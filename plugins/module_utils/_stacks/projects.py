@@ -34,7 +34,7 @@ def foreseen_outputs(names: t.Iterable[str]) -> dict[str, str]:
 
 
 _DEPLOY = "run the deploy playbook, or delete that output if it is not MLflow's"
-_PROJECT_KEYS = ("runtime_secret", "migrator_secret", "role", "policy", "key")
+_PROJECT_KEYS = ("runtime_secret", "migrator_secret", "login", "role", "policy", "key")
 
 
 def projects_of(outputs: t.Mapping[str, str]) -> dict[str, dict[str, t.Any]]:

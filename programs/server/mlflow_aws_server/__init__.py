@@ -15,6 +15,7 @@
     turns           requests wait for their turn at the database
     refusal         a server that cannot serve stays up, says why, and looks again
     option_file     the MySQL option file, which follows the secret
+    database_login  tokens of IAM for a database that asks for them
     keys            the keys by which MLflow encrypts
     health          whether the server on this machine is well
     processes       a server ends with the process that started it

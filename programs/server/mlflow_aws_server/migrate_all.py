@@ -7,7 +7,7 @@ The request of `migrate-all` (JSON, mode 0600) holds:
 
     schemas   list of `name`, `uri` (mysql+pymysql://HOST:PORT/SCHEMA) and `database`, the
               migrator's identity, in the form that a server's settings have
-    aws       as in a server's settings: the identity that reads the secrets
+    aws       as in a server's settings: the identity that reads the secrets, or signs tokens
     workers   number of schemas to migrate at once
     timeout   timeout in seconds for all of it; what runs then is ended
     repair    whether to empty a half-migrated schema that holds no data, and start over
@@ -56,7 +56,7 @@ def migrate_all(request: dict[str, Any], request_path: Path, folder: Path) -> No
     aws.use_identity(request.get("aws") or {}, {}, request_path, folder)
     jobs = plan(request, folder, deadline)
     ready = []
-    for job, error in zip(jobs, _write_secrets(request, jobs), strict=True):
+    for job, error in zip(jobs, _write_secrets(jobs), strict=True):
         if error:
             _print(job.name, {"error": error})
         else:
@@ -75,19 +75,20 @@ def plan(request: dict[str, Any], folder: Path, deadline: float) -> list[Job]:
             folder / str(number),
             deadline,
             repair,
+            request.get("aws") or {},
         )
         for number, schema in enumerate(request["schemas"])
     ]
 
 
-def _write_secrets(request: dict[str, Any], jobs: list[Job]) -> list[str]:
+def _write_secrets(jobs: list[Job]) -> list[str]:
     """Write the option file of each schema; returns what went wrong with each, empty if nothing."""
 
     def write(job: Job) -> str:
         job.folder.mkdir(0o700)
         try:
             require_plain(job.uri)
-            OptionFile(job.database, request.get("aws") or {}, job.folder).refresh()
+            OptionFile(job.database, job.aws, job.folder).refresh()
         except EntryError as error:
             return str(error)
         return ""

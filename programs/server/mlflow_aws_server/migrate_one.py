@@ -52,6 +52,7 @@ class Job(NamedTuple):
     folder: Path
     deadline: float
     repair: bool
+    aws: dict[str, Any]
 
 
 def work(job: Job, sender: Any) -> None:
@@ -77,7 +78,7 @@ def work(job: Job, sender: Any) -> None:
 
 def _migrate(job: Job, record: dict[str, Any]) -> None:
     """Bring one schema to the head, under its lock; fills in the record."""
-    option_file = OptionFile(job.database, {}, job.folder)
+    option_file = OptionFile(job.database, job.aws, job.folder)
     seconds = max(1.0, min(mysql.limit(mysql.WAIT), job.deadline - time.time()))
     connection = mysql.wait_awake(lambda: option_file.connect(job.uri), job.uri, seconds)
     schema = urlsplit(job.uri).path.strip("/")

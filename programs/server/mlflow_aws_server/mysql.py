@@ -96,6 +96,12 @@ def sentence(error: Exception, uri: str, database: dict[str, Any]) -> str:
     code, message = reason(error)
     where = f"The database at {place.hostname}:{place.port or 3306}"
     user, secret, schema = database["user"], database["secret"], place.path.strip("/")
+    if code == DENIED and not secret:
+        return (
+            f"{where} refuses the user {user} with IAM; allow rds-db:connect as that user to the "
+            "server's AWS identity, or run the projects playbook, which creates the user again if "
+            "another inventory with this backend has removed it (state: absent)."
+        )
     if code == DENIED:
         return (
             f"{where} refuses the user {user} with the password in {secret}; run the projects "

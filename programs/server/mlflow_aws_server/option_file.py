@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The MySQL option file of a database whose password is read by reference.
+"""The MySQL option file of a database whose password, if its user has one, is read by reference.
 
 The password is in that file, in the private folder, and nowhere else. PyMySQL reads it for
 each new connection, so a rotated password needs no restart.
@@ -9,6 +9,7 @@ each new connection, so a rotated password needs no restart.
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 import time
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from . import connections, mysql
-from .aws import read_secret
+from . import connections, database_login, mysql
+from .aws import Secret, read_secret
 from .errors import EntryError, say
 from .installation import AUTHORITIES
 from .private import write_private
@@ -29,6 +30,8 @@ CONNECT_SECONDS = 60
 # MLflow's pool asks each connection whether it is alive before it uses it.
 IDLE_SECONDS = 20
 _DENIED_INTERVAL = 5.0
+# What an identity without a secret has, since it logs in with IAM: see database_login.py.
+_NO_SECRET = Secret("none", "")
 
 
 class OptionFile:
@@ -45,23 +48,38 @@ class OptionFile:
         self._asked = 0.0
 
     def refresh(self) -> bool:
-        """Read the secret; rewrite the file if its version changed, and return whether it did."""
-        secret = read_secret(self._database["secret"], self._aws)
+        """Read the secret, if any; rewrite the file if its version changed, and return whether it did."""
+        secret = self._secret()
         if secret.version == self._version:
             return False
         # PyMySQL takes one pair of quotes away and keeps everything else as it stands.
         lines = [
             "[client]",
             f'user = "{self._database["user"]}"',
-            f'password = "{secret.password}"',
+            *([f'password = "{secret.password}"'] if secret.password else []),
             f'ssl-ca = "{self._ca}"',
         ]
         write_private(self.path, "\n".join(lines) + "\n")
         self._version = secret.version
         return True
 
+    def _secret(self) -> Secret:
+        """Return the current secret; one that a user with IAM does not need yet, or any more, may be missing."""
+        name = self._database["secret"]
+        if not name:
+            return _NO_SECRET
+        try:
+            return read_secret(name, self._aws)
+        except EntryError as error:
+            if self._version or self._database.get("login") != "iam":
+                raise
+            say(f"{error} The server logs in with IAM.")
+            return _NO_SECRET
+
     def refresh_in_background(self) -> None:
-        """Follow the secret for as long as this process lives; errors are only logged."""
+        """Follow the secret, if any, for as long as this process lives; errors are only logged."""
+        if not self._database["secret"]:
+            return
         pause = mysql.limit(mysql.POLL)
 
         def follow() -> None:
@@ -81,7 +99,7 @@ class OptionFile:
         from sqlalchemy import event
         from sqlalchemy.engine import Engine
 
-        open_once, seconds = opener(self._database), patience
+        open_once, seconds = opener(self._database, self._aws), patience
         if seconds is None:
             seconds = mysql.limit(mysql.RETRY)
 
@@ -128,7 +146,7 @@ class OptionFile:
     def connect(self, plain: str) -> Any:
         """Open a plain connection, outside of SQLAlchemy and without a limit on answers."""
         place = urlsplit(plain)
-        return opener(self._database)(
+        return opener(self._database, self._aws)(
             host=place.hostname,
             port=place.port or 3306,
             database=place.path.strip("/"),
@@ -158,17 +176,18 @@ class OptionFile:
         return changed
 
 
-def opener(database: dict[str, Any]) -> Callable[..., Any]:
+def opener(database: dict[str, Any], aws: dict[str, Any]) -> Callable[..., Any]:
     """Return what opens a connection as pymysql.connect does, through the settings' tunnel if any.
 
+    A database that asks for it gets a token of the identity in the settings' `aws`.
     Host and port stay those of the URI, so that TLS verifies the name of the database, not
     of the tunnel's local end.
     """
     import pymysql
 
-    tunnel = database.get("tunnel") or ""
+    tunnel, login = database.get("tunnel") or "", database_login.handlers(aws)
     if not tunnel:
-        return pymysql.connect
+        return functools.partial(pymysql.connect, auth_plugin_map=login)
     host, _colon, port = tunnel.rpartition(":")
 
     class Tunnelled(pymysql.connections.Connection):
@@ -185,7 +204,7 @@ def opener(database: dict[str, Any]) -> Callable[..., Any]:
                 ) from None
             super().connect(through)
 
-    return Tunnelled
+    return functools.partial(Tunnelled, auth_plugin_map=login)
 
 
 def require_plain(uri: str) -> None:

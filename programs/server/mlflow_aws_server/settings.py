@@ -14,7 +14,8 @@
     metrics                optional: whether to serve Prometheus metrics at /metrics
     environment            further variables for the server, name to text
     database               null, or for mysql+pymysql://HOST:PORT/SCHEMA: `secret`, the name
-                           or ARN of a secret whose JSON holds "password"; `user`; `ca`, the
+                           or ARN of a secret whose JSON holds "password"; `login`, "iam" if
+                           `secret` may be empty or missing; `user`; `ca`, the
                            text of the CA, empty for the RDS bundle beside this program;
                            `tunnel`, empty or HOST:PORT of the local end of a tunnel
     aws                    null, or `region`, `endpoint_url`, `role_arn`, `profile`; for what is

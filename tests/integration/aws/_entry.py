@@ -305,13 +305,17 @@ def refusal(url: str) -> tuple[bool, str]:
 
 @contextmanager
 def database_server(
-    image: str, port: int, *options: str, names: Sequence[str] = ("127.0.0.1",)
+    image: str,
+    port: int,
+    *options: str,
+    names: Sequence[str] = ("127.0.0.1",),
+    volumes: Mapping[str, str] | None = None,
 ) -> Iterator[Mysql]:
     """Run a MySQL whose certificate is good for these host names and addresses alone."""
     name, password = f"mlflow-entry-{port}", uuid.uuid4().hex
     certificates = make_certificates(*names)
     with running(
         image, name, port, password=password, options=(*UNSAFE, *options),
-        certificates=certificates,
+        certificates=certificates, volumes=volumes,
     ) as database:  # fmt: skip
         yield database

@@ -21,9 +21,13 @@ from typing import Any
 import pymysql
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
+    data_api,
     manager,
     model,
+    plan,
+    queries,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
     mysql as mysql_transport,
@@ -34,6 +38,7 @@ from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts import emulator, rds
 from ansible_collections.mlops.mlflow_aws.tests.parts import mysql_server as twin
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import Modules
+from pymysql.constants import FIELD_TYPE
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -660,6 +665,29 @@ def test_a_sleeping_database_is_waited_for(place: Place) -> None:
         assert done["waited"] >= 3
 
 
+def test_a_full_database_is_waited_for(place: Place) -> None:
+    """Until somebody leaves, or else for as long as the timeout says; each refusal is the server's."""
+    place.mysql.query("DROP USER IF EXISTS 'mlflow-plain'@'%'")
+    place.mysql.query("CREATE USER 'mlflow-plain'@'%' IDENTIFIED BY 'plain' REQUIRE SSL")
+    place.mysql.query("GRANT SELECT ON *.* TO 'mlflow-plain'@'%'")
+    plain = {"login_user": "mlflow-plain", "login_password": "plain"}
+    # One connection more is kept for administrators.
+    with place.mysql.connect() as kept, kept.cursor() as cursor:
+        cursor.execute("SET GLOBAL max_connections = 1")
+        try:
+            sentence = place.refuse(place.project("demo"), **plain, timeout=2)
+            assert sentence.startswith(
+                f"MySQL at 127.0.0.1:{place.mysql.port} had no connection left for 2 seconds "
+            )
+            freed = threading.Timer(6, cursor.execute, ["SET GLOBAL max_connections = DEFAULT"])
+            freed.start()
+            done = place.run(place.project("demo"), how={"check": True}, **plain, timeout=60)
+            freed.join()
+        finally:
+            cursor.execute("SET GLOBAL max_connections = DEFAULT")
+    assert done["waited"] >= 3
+
+
 def test_two_runs_at_once(place: Place) -> None:
     """Both succeed, and each step is done once."""
     projects = [place.project(f"p{number}") for number in range(5)]
@@ -740,6 +768,51 @@ def converge(
     )
 
 
+def test_what_is_sent_twice_is_done_once(place: Place) -> None:
+    """AWS's client repeats a call that got no answer, and the database may have carried it out."""
+    credential = model.Credential(verifier("1"), "1")
+    with contextlib.closing(place.transport()) as transport:
+        (planned,) = plan.plan(wanted_projects("demo"), model.nothing_found(), 3600)
+        for step in planned.steps:
+            for _time in range(2):
+                transport.execute(step.statement(credential))
+        assert converge(transport, wanted_projects("demo")).changed is False
+    place.mysql.connect("mlflow_rt_demo", "1").close()
+
+
+def test_answers_are_of_plain_types(place: Place) -> None:
+    """The Data API refuses JSON, and what is no number comes as text rather than bytes."""
+    place.run(place.project("demo"))
+    place.mysql.query("CREATE ROLE IF NOT EXISTS `mlflow role`")
+    place.mysql.query("GRANT `mlflow role` TO 'mlflow_rt_demo'@'%'")
+    with place.mysql.connect() as connection, connection.cursor() as cursor:
+        for sql in (queries.SETTINGS, queries.SCHEMAS, queries.USERS, queries.GRANTS):
+            cursor.execute(sql)
+            assert cursor.rowcount > 0
+            types = [column[1] for column in cursor.description]
+            assert FIELD_TYPE.JSON not in types
+            assert FIELD_TYPE.ENUM not in types
+            assert all(isinstance(value, (str, int, type(None))) for row in cursor for value in row)
+
+
+def test_a_version_that_could_mean_something_in_sql(place: Place) -> None:
+    """Whoever may put a value chooses its version; such a one is refused before anything is done."""
+    project = place.project("demo")
+    version = "'; DROP USER admin; -- 0123456789abcdef"
+    place.aws.client("secretsmanager").put_secret_value(
+        SecretId=project["runtime"]["secret"],
+        SecretString=json.dumps({"password": "x"}),
+        ClientRequestToken=version,
+    )
+    for check in (True, False):
+        sentence = place.refuse(project, how={"check": check})
+        assert sentence.startswith(
+            f"Project 'demo': the server user's secret {project['runtime']['secret']} cannot be used "
+        )
+        assert "put its value again, without a client request token" in sentence
+    assert place.mysql.query("SHOW DATABASES LIKE 'mlflow%'") == []
+
+
 @pytest.mark.thorough("test_a_killed_run_frees_the_lock kills four runs every time.")
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_any_statement_it_converges(after: bool, place: Place) -> None:
@@ -817,7 +890,7 @@ def test_nothing_secret_is_told(place: Place) -> None:
         mysql.query("SET GLOBAL general_log = OFF")
     rows = mysql.query("SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log")
     log = "\n".join(text for (text,) in rows)
-    assert "CREATE USER 'mlflow_rt_demo'" in log
+    assert "CREATE USER IF NOT EXISTS 'mlflow_rt_demo'" in log
     for word in words:
         assert [word in text for text in (*texts, log)] == [False] * 3
 
@@ -995,6 +1068,39 @@ def test_data_api(
     aws.client("rds").modify_db_cluster(DBClusterIdentifier=name, EnableHttpEndpoint=False)
     sentence = place.refuse(*projects, **{**options, "timeout": 5})
     assert "has no Data API" in sentence
+
+
+def test_the_lock_of_the_data_api(
+    cluster: rds.Cluster, aws: emulator.Ministack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It outlasts a pause that its session would not; once it is lost, nothing more is changed."""
+    monkeypatch.setattr(data_api, "_SESSION_SECONDS", 2)
+    monkeypatch.setattr(data_api, "_ALIVE_SECONDS", 0.5)
+
+    def transport() -> data_api.DataApiTransport:
+        return data_api.DataApiTransport(aws.client("rds-data"), cluster.arn, cluster.secret, 120)
+
+    first, second = transport(), transport()
+    with first.hold(manager.LOCK, 10):
+        time.sleep(5)
+        first.execute("CREATE DATABASE mlflow_kept")
+        (holder,) = second.query(f"SELECT IS_USED_LOCK('{manager.LOCK}')")[0]
+        with pytest.raises(MlflowError) as caught, second.hold(manager.LOCK, 1):
+            pass
+        assert f"connection {holder} of user " in str(caught.value)
+    with first.hold(manager.LOCK, 10):
+        (holder,) = second.query(f"SELECT IS_USED_LOCK('{manager.LOCK}')")[0]
+        second.execute(f"KILL {holder}")
+        with second.hold(manager.LOCK, 10), pytest.raises(MlflowError) as caught:
+            first.execute("CREATE DATABASE mlflow_lost")
+    name = cluster.arn.rpartition(":")[2]
+    assert str(caught.value).startswith(
+        f"This run lost its lock on cluster {name}, so another run "
+    )
+    assert second.query("SHOW DATABASES LIKE 'mlflow%'") == [("mlflow_kept",)]
+    # What is left of it does not stand in anyone's way.
+    with first.hold(manager.LOCK, 10):
+        pass
 
 
 @pytest.mark.parametrize(

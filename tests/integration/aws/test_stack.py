@@ -511,6 +511,47 @@ def test_what_only_aws_knows_leaves_no_shell(stack: Stack) -> None:
     assert stack.description() == {}
 
 
+def test_a_new_stack_of_projects_has_no_secrets(stack: Stack) -> None:
+    """They come with the step of a move, and go with the next; what is there is left as it is."""
+    body = (CHECKOUT / "cloudformation" / "projects.yml").read_text()
+    values = {
+        "Projects": ["aXb"],
+        "BackendStackName": "team",
+        "ArtifactBucket": "team-artifacts",
+        "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1",
+        "ServerRoleArn": f"arn:aws:iam::{ACCOUNT}:role/server",
+        "DatabaseResourceId": "cluster-ABC",
+    }
+
+    def make(login: object) -> tuple[set[str], dict[str, Any]]:
+        # The emulator's change sets list what a condition leaves out, too.
+        made = stack.make(body, parameters={**values, "DatabaseLogin": login})
+        answer = stack.cloudformation.list_stack_resources(StackName=stack.name)
+        there = {
+            entry["LogicalResourceId"]
+            for entry in answer["StackResourceSummaries"]
+            if entry["ResourceStatus"] != "DELETE_COMPLETE"
+        }
+        return there, json.loads(made["outputs"]["ProjectaXb"]) | {"changed": made["changed"]}
+
+    foretold = stack.foretell(body, parameters={**values, "DatabaseLogin": {"create": "iam"}})
+    assert named(foretold) == [("Add", "PolicyaXb"), ("Add", "RoleaXb")]
+    there, project = make({"create": "iam"})
+    assert there == {"PolicyaXb", "RoleaXb"}
+    assert (project["login"], project["runtime_secret"]) == ("iam", "")
+    assert make({"create": "password"})[1]["changed"] is False
+    there, project = make("either")
+    assert there == {"PolicyaXb", "RoleaXb", "RuntimeSecretaXb", "MigratorSecretaXb"}
+    assert "RuntimeSecretaXb" in project["runtime_secret"]
+    there, project = make("iam")
+    assert there == {"PolicyaXb", "RoleaXb"}
+    assert project["migrator_secret"] == ""
+    sentence = stack.refuse(
+        body, parameters={**values, "DatabaseLogin": "iam", "DatabaseResourceId": ""}
+    )
+    assert "A login with IAM needs the resource ID of the database" in sentence
+
+
 def test_info(stack: Stack) -> None:
     """What is there and what is not, and a refusal where it is needed."""
     made = stack.make(template(), protection=True)

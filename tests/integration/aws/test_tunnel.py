@@ -10,6 +10,7 @@ where it may not be.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -368,12 +369,14 @@ def test_a_connection_through_it_says_when_it_is_not_open() -> None:
     """As an error of the driver that is worth another try, with the tunnel's address."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    opened = option_file.opener({"tunnel": f"127.0.0.1:{port}"})
+    opened = option_file.opener({"tunnel": f"127.0.0.1:{port}"}, {})
     with pytest.raises(pymysql.err.OperationalError) as raised:
         opened(host="db.invalid", user="u", password="p", connect_timeout=5)
     assert raised.value.args[0] == 2003
     assert f"the tunnel at 127.0.0.1:{port} is not open" in raised.value.args[1]
-    assert option_file.opener({}) is pymysql.connect
+    direct = option_file.opener({}, {})
+    assert isinstance(direct, functools.partial)
+    assert direct.func is pymysql.connect
 
 
 def test_faults_are_one_sentence(laptop: Laptop, free_ports: Callable[[int], list[int]]) -> None:

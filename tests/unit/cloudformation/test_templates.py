@@ -828,6 +828,32 @@ def test_no_policy_reaches_another_project(mine: str) -> None:
     assert user == _names.runtime_user(mine)
 
 
+def test_with_iam_there_are_no_secrets() -> None:
+    """What a project costs is then nothing; the policy names the one user, and no secret."""
+    stack = projects("a-b", DatabaseLogin="iam")
+    assert sorted(stack.resources) == ["PolicyaXb", "RoleaXb"]
+    statements = statements_of(stack, "PolicyaXb")
+    assert not {"ReadOwnPassword", "DecryptOwnPassword"} & set(statements)
+    assert statements["ConnectAsOwnUser"]["Resource"].endswith(":dbuser:cluster-ABC/mlflow_rt_a_b")
+    told = json.loads(stack.outputs["ProjectaXb"])
+    assert (told["login"], told["runtime_secret"], told["migrator_secret"]) == ("iam", "", "")
+
+
+def test_a_move_has_both() -> None:
+    """The secrets are there, and the login with IAM is allowed."""
+    password, either = (projects("a", DatabaseLogin=login) for login in ("password", "either"))
+    assert either.resources == password.resources
+    assert {"ReadOwnPassword", "ConnectAsOwnUser"} <= set(statements_of(either, "Policya"))
+    assert json.loads(either.outputs["Projecta"])["login"] == "either"
+
+
+@pytest.mark.parametrize("login", ["iam", "either"])
+def test_iam_needs_a_resource_id(login: str) -> None:
+    """Of a database that has none, nobody can be told apart."""
+    with pytest.raises(Wrong, match="needs the resource ID of the database"):
+        projects("a", DatabaseLogin=login, DatabaseResourceId="")
+
+
 def test_without_a_resource_id_nobody_signs_in_through_iam() -> None:
     """A database of one's own may have no such sign-in."""
     statements = statements_of(projects("a", DatabaseResourceId=""), "Policya")
@@ -883,6 +909,7 @@ def test_a_projects_output() -> None:
         "name": "a-b",
         "runtime_secret": "<RuntimeSecretaXb.Id>",
         "migrator_secret": "<MigratorSecretaXb.Id>",
+        "login": "password",
         "role": "<RoleaXb.Arn>",
         "policy": "<PolicyaXb>",
         "key": "/mlflow/team/a-b/key",

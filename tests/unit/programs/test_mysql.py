@@ -58,6 +58,14 @@ def test_number_and_text_of_an_error(error: Exception, reason: tuple[int, str]) 
     assert mysql.reason(error) == reason
 
 
+def test_a_user_with_iam_has_no_password() -> None:
+    """So the sentence names the permission instead of a secret."""
+    sentence = mysql.sentence(Exception(1045, "Access denied"), URI, {**DATABASE, "secret": ""})
+    assert sentence.startswith(
+        "The database at db.example:3307 refuses the user mlflow_demo with IAM; allow rds-db:connect "
+    )
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -53,6 +53,31 @@ def test_the_file_is_private_and_follows_the_secret(
     assert 'password = "next"' in file.path.read_text()
 
 
+def test_a_user_with_iam_needs_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a secret none is asked for; one that is there is read, and one that is gone is no error."""
+
+    def gone(_name: str, _aws: object) -> aws.Secret:
+        raise EntryError("The secret demo-secret cannot be read: it is gone.")
+
+    monkeypatch.setattr(option_file, "read_secret", gone)
+    lines = ["[client]", 'user = "mlflow_demo"', f'ssl-ca = "{tmp_path}/ca.pem"']
+    file = OptionFile({**DATABASE, "secret": ""}, {}, tmp_path)
+    assert file.refresh() is True
+    assert file.path.read_text().splitlines() == lines
+    assert file.refresh() is False
+    file = OptionFile({**DATABASE, "login": "iam"}, {}, tmp_path)
+    assert file.refresh() is True
+    assert file.path.read_text().splitlines() == lines
+    assert "it is gone. The server logs in with IAM." in capsys.readouterr().err
+    with pytest.raises(EntryError, match="it is gone"):
+        OptionFile(DATABASE, {}, tmp_path).refresh()
+    monkeypatch.setattr(option_file, "read_secret", lambda _name, _aws: aws.Secret("1", "now"))
+    assert file.refresh() is True
+    assert 'password = "now"' in file.path.read_text()
+
+
 def test_the_uri_names_the_file_and_no_password(
     secrets: list[aws.Secret], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

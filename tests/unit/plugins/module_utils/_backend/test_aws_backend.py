@@ -47,3 +47,30 @@ def test_projects_that_no_stack_has_are_refused() -> None:
     made = aws.record(absent, stack, {}, CONNECTION)
     assert made["projects"] == {}
     assert [entry["state"] for entry in made["identities"]] == ["absent"]
+
+
+@pytest.mark.parametrize(
+    ("login", "secret", "how", "of_servers", "of_migrator"),
+    [
+        (None, "arn", "password", {"secret": "arn"}, "arn"),
+        ("password", "arn", "password", {"secret": "arn"}, "arn"),
+        ("either", "arn", "iam", {"secret": "arn", "login": "iam"}, ""),
+        ("iam", "", "iam", {"secret": "", "login": "iam"}, ""),
+    ],
+)
+def test_how_projects_log_in(
+    login: str | None, secret: str, how: str, of_servers: dict[str, str], of_migrator: str
+) -> None:
+    """As the stack says; one that says nothing is older and knows passwords only."""
+    told = {"name": "demo", "runtime_secret": secret, "migrator_secret": secret, "role": "r"}
+    stack = {"Projectdemo": json.dumps(told | ({"login": login} if login else {}))}
+    made = aws.record([{"name": "demo", "state": "present"}], {}, stack, CONNECTION)
+    assert made["identities"][0]["runtime"] == {
+        "user": "mlflow_rt_demo",
+        "secret": secret,
+        "login": how,
+    }
+    assert made["identities"][0]["migrator"]["login"] == how
+    server = {"user": "mlflow_rt_demo", "ca": "", **of_servers}
+    assert made["projects"]["demo"]["database"] == server
+    assert made["schemas"][0]["database"]["secret"] == of_migrator

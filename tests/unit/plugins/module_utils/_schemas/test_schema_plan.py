@@ -91,16 +91,16 @@ def only_plan(
 def statements(planned: ProjectPlan) -> list[str]:
     """Return the SQL of a plan, with what stands for passwords filled in."""
     return [
-        step.statement(Credential("HASH", "v9") if step.secret else None) for step in planned.steps
+        step.statement(Credential("HASH", "v-9") if step.secret else None) for step in planned.steps
     ]
 
 
 def test_nothing_is_there() -> None:
     """All of it is made; the schema first and the grants last."""
     planned = only_plan(nothing_found())
-    mark = '{"mlops.mlflow_aws":{"identity":"%s","project":"a-b","since":"0","version":"v9"}}'
+    mark = '{"mlops.mlflow_aws":{"identity":"%s","project":"a-b","since":"0","version":"v-9"}}'
     made = [
-        f"CREATE USER '{name}'@'%' IDENTIFIED WITH caching_sha2_password AS 'HASH' {LIMITS} "
+        f"CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED WITH caching_sha2_password AS 'HASH' {LIMITS} "
         f"ATTRIBUTE '{mark % kind}'"
         for kind, name in USERS.items()
     ]
@@ -169,6 +169,68 @@ def test_a_password_is_set(reason: str, retain: int) -> None:
     assert f'"since":"{NOW}"' in sql
     assert planned.steps[0].secret == "secret-runtime"
     assert planned.after["runtime"]["old_password"] is bool(retain)
+
+
+IAM_MARK = {"project": "a-b", "identity": "runtime", "version": "", "since": str(NOW - 10)}
+IAM_USER = {"plugin": "AWSAuthenticationPlugin", "mark": IAM_MARK}
+BY_IAM = "IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS' REQUIRE SSL ACCOUNT UNLOCK ATTRIBUTE "
+BY_PASSWORD = f"IDENTIFIED WITH caching_sha2_password AS 'HASH' {LIMITS} ATTRIBUTE "
+
+
+def logging_in(login: str) -> ProjectSpec:
+    """Return the project a-b whose users log in that way."""
+    secret = "" if login == "iam" else "secret"
+    return wanted(
+        identities=tuple(
+            Identity(kind, name, secret, "v1" if secret else "", login)
+            for kind, name in USERS.items()
+        )
+    )
+
+
+def test_users_that_log_in_with_iam() -> None:
+    """New ones are made as AWS documents, without any password; there is no version to follow."""
+    planned = only_plan(nothing_found(), logging_in("iam"))
+    made = [sql for sql in statements(planned) if "CREATE USER" in sql]
+    for sql, (kind, name) in zip(made, USERS.items(), strict=True):
+        mark = f'{{"identity":"{kind}","project":"a-b","since":"0","version":""}}'
+        assert sql == (
+            f"CREATE USER IF NOT EXISTS '{name}'@'%' {BY_IAM}'{{\"mlops.mlflow_aws\":{mark}}}'"
+        )
+    assert [step.secret for step in planned.steps] == [""] * len(planned.steps)
+    assert planned.after["runtime"]["login"] == "iam"
+    assert planned.after["runtime"]["secret_version"] == ""
+    both = {kind: user(kind, **IAM_USER) for kind in USERS}
+    assert only_plan(found(users=both), logging_in("iam")).steps == ()
+
+
+MOVES: list[tuple[str, dict[str, Any], str]] = [
+    ("iam", {}, BY_IAM),
+    ("iam", {"retained": True}, BY_IAM),
+    ("iam", {"expired": True, "usable": False}, BY_IAM),
+    ("password", IAM_USER, BY_PASSWORD),
+]
+
+
+@pytest.mark.parametrize(("login", "has", "sql"), MOVES)
+def test_a_move_between_logins(login: str, has: dict[str, Any], sql: str) -> None:
+    """Is one statement for each user, and nothing of the old login stays."""
+    users = {kind: user(kind, **has) for kind in USERS}
+    done = statements(only_plan(found(users=users), logging_in(login)))
+    assert len(done) == 2
+    for text in done:
+        assert text.startswith("ALTER USER 'mlflow_")
+        assert sql in text
+        assert "RETAIN" not in text
+
+
+def test_a_user_with_iam_that_differs() -> None:
+    """Its TLS and lock are put right, without a word of passwords."""
+    users = {kind: user(kind, **IAM_USER, tls=False) for kind in USERS}
+    done = statements(only_plan(found(users=users), logging_in("iam")))
+    assert done == [
+        f"ALTER USER '{name}'@'%' REQUIRE SSL ACCOUNT UNLOCK" for name in USERS.values()
+    ]
 
 
 EXCESS: list[tuple[set[Grant], list[str]]] = [

@@ -44,6 +44,14 @@ def test_names() -> None:
     assert sql_text.pattern("mlflow_a_b", literal_names=True) == "mlflow_a_b"
 
 
+@pytest.mark.parametrize("text", ["", "a b", "a_b", 'a"b', "a'b", "a\\b", "a,b", "a\n", "\u00e4"])
+def test_versions_of_secrets_are_letters_digits_and_dashes(text: str) -> None:
+    """Whoever puts a value may choose its version, and it becomes a part of a statement."""
+    assert sql_text.version("5f0d8fC7-86a5-4e56") == "5f0d8fC7-86a5-4e56"
+    with pytest.raises(MlflowError, match="characters other than letters, digits and dashes"):
+        sql_text.version(text)
+
+
 def test_what_mysql_told_is_quoted() -> None:
     """Other people's names may hold anything but control characters."""
     assert sql_text.quoted(r"mlflow\_a%") == r"`mlflow\_a%`"

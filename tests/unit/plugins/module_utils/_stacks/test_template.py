@@ -240,3 +240,21 @@ def test_capabilities() -> None:
     assert template.capabilities(role) == ["CAPABILITY_NAMED_IAM"]
     both = [*template.capabilities(role), "CAPABILITY_AUTO_EXPAND"]
     assert template.capabilities({**role, "Transform": "AWS::LanguageExtensions"}) == both
+
+
+@pytest.mark.parametrize(
+    ("previous", "value", "source"),
+    [
+        (None, "fast", parameters.GIVEN),
+        ({}, "slow", parameters.DEFAULT),
+        ({"Mode": "slow"}, "slow", parameters.PREVIOUS),
+        ({"Mode": "fast"}, "fast", parameters.PREVIOUS),
+    ],
+)
+def test_a_value_for_a_new_stack(previous: dict[str, str] | None, value: str, source: str) -> None:
+    """One that is there keeps its own, or gets the template's default."""
+    definitions = {"Mode": DEFINITIONS["Mode"]}
+    found = parameters.resolve_parameters(definitions, {"Mode": {"create": "fast"}}, previous)
+    assert found == {"Mode": Parameter(value, source)}
+    with pytest.raises(MlflowError, match="is a dictionary"):
+        parameters.resolve_parameters(definitions, {"Mode": {"other": "fast"}}, previous)
