@@ -27,6 +27,7 @@ PAGE = ROOT / "docs" / "aws.md"
 BEGIN, END = "<!-- Written by scripts/prices --docs. -->\n", "<!-- End of what it writes. -->\n"
 HOURS = 730
 USUAL = 10
+IAM, PASSWORD = "iam", "password"
 _ADDRESS = "team@example.com"
 _NAMES = {
     "key": "KMS key",
@@ -81,10 +82,12 @@ def amounts(stack: Deployed, resources: Mapping[str, Mapping[str, float]]) -> Am
     return found
 
 
-def costs(content: Mapping[str, Any]) -> Costs:
-    """Return what is billed for the backend with its defaults and for its projects."""
+def costs(content: Mapping[str, Any], login: str = IAM) -> Costs:
+    """Return what is billed for the backend with its defaults and for projects that log in so."""
     resources = content["resources"]
-    one, two = (amounts(projects(*names), resources) for names in (("a",), ("a", "b")))
+    one, two = (
+        amounts(projects(*names, DatabaseLogin=login), resources) for names in (("a",), ("a", "b"))
+    )
     project = two - one
     backend = amounts(deploy("backend"), resources)
     told = amounts(deploy("backend", AlarmEmail=_ADDRESS), resources)
@@ -99,17 +102,13 @@ def costs(content: Mapping[str, Any]) -> Costs:
 
 def table(content: Mapping[str, Any], count: int = USUAL) -> str:
     """Return the terms and their sum for so many idle projects, as a Markdown table."""
-    found = costs(content)
-    price = found.prices
-    fixed, project = found.dollars(found.fixed), found.dollars(found.project)
+    found, by_password = costs(content), costs(content, PASSWORD)
+    price, fixed = found.prices, found.dollars(found.fixed)
     rows = [
         *_terms(found, found.fixed),
         ("**Backend**", f"**{fixed:.2f}**"),
-        (f"Each project, idle ({_listed(found.project)})", f"{project:.2f}"),
-        (
-            f"**Backend with {count} idle projects** ({fixed:.2f} + {count} x {project:.2f})",
-            f"**{found.idle(count):.2f}**",
-        ),
+        *_projects(found, "IAM", count),
+        *_projects(by_password, "passwords", count),
         (f"`AlarmEmail` ({_listed(found.alarms)})", f"{found.dollars(found.alarms):.2f}"),
         (
             "KMS key, after its first and again after its second yearly rotation",
@@ -122,6 +121,17 @@ def table(content: Mapping[str, Any], count: int = USUAL) -> str:
     ]
     head = ["| Item | US dollars a month |", "| --- | --- |"]
     return "\n".join([*head, *(f"| {item} | {dollars} |" for item, dollars in rows)]) + "\n"
+
+
+def _projects(found: Costs, how: str, count: int) -> list[tuple[str, str]]:
+    """Return the rows of an idle project that logs in to the database so, and of so many."""
+    fixed, project = found.dollars(found.fixed), found.dollars(found.project)
+    what = f" ({_listed(found.project)})" if +found.project else ""
+    total = f"{fixed:.2f} + {count} x {project:.2f}"
+    return [
+        (f"Each idle project that logs in with {how}{what}", f"{project:.2f}"),
+        (f"**Backend with {count} of them** ({total})", f"**{found.idle(count):.2f}**"),
+    ]
 
 
 def _relay(price: Mapping[str, float]) -> float:

@@ -38,6 +38,25 @@ BLOCKED = (
 TOO_MANY = 1040
 # Too many connections, of the user too; shutting down; cannot connect, gone, lost.
 _PASSING = (TOO_MANY, 1203, 1053, NOT_REACHED, 2006, 2013)
+_REFUSED_TOKEN = (
+    "refuses the user {user} with IAM; allow rds-db:connect as that user to the server's AWS identity, or run "
+    "the projects playbook, which creates the user again if another inventory with this backend has removed it "
+    "(state: absent)."
+)
+_REFUSED_PASSWORD = (
+    "refuses the user {user} with the password in {secret}; run the projects playbook, which sets it, and "
+    "creates the user again if another inventory with this backend has removed it (state: absent)."
+)
+_NO_SCHEMA = "does not let the user {user} into the schema {schema} ({reason}); run the projects playbook, which creates it."
+# What follows the database's address, by the code of its error.
+_SENTENCES = {
+    BLOCKED_ADDRESS: BLOCKED,
+    TOO_MANY: "has no connection left ({reason}); raise MaxCapacity of the stack, or end other connections.",
+    1044: _NO_SCHEMA,
+    1049: _NO_SCHEMA,
+    1142: _NO_SCHEMA,
+    2026: "does not offer TLS ({reason}); turn TLS on there.",
+}
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0
 
 
@@ -95,21 +114,12 @@ def sentence(error: Exception, uri: str, database: dict[str, Any]) -> str:
     place = urlsplit(uri)
     code, message = reason(error)
     where = f"The database at {place.hostname}:{place.port or 3306}"
-    user, secret, schema = database["user"], database["secret"], place.path.strip("/")
-    if code == DENIED and not secret:
-        return (
-            f"{where} refuses the user {user} with IAM; allow rds-db:connect as that user to the "
-            "server's AWS identity, or run the projects playbook, which creates the user again if "
-            "another inventory with this backend has removed it (state: absent)."
-        )
+    facts = {**database, "schema": place.path.strip("/"), "reason": message}
     if code == DENIED:
-        return (
-            f"{where} refuses the user {user} with the password in {secret}; run the projects "
-            "playbook, which sets it, and creates the user again if another inventory with this backend "
-            "has removed it (state: absent)."
-        )
-    if code == BLOCKED_ADDRESS:
-        return f"{where} {BLOCKED.format(reason=message)}"
+        how = _REFUSED_PASSWORD if database["secret"] else _REFUSED_TOKEN
+        return f"{where} {how.format(**facts)}"
+    if code in _SENTENCES:
+        return f"{where} {_SENTENCES[code].format(**facts)}"
     if "certificate verify failed" in message.lower():
         detail = re.sub(
             r"\s*\(_ssl\.c:\d+\)", "", message.partition("certificate verify failed")[2]
@@ -117,18 +127,6 @@ def sentence(error: Exception, uri: str, database: dict[str, Any]) -> str:
         return (
             f"{where} shows a certificate that is not trusted ({detail.strip(' :)') or message}); "
             "check the CA that is set for it and the host name."
-        )
-    if code == 2026:
-        return f"{where} does not offer TLS ({message}); turn TLS on there."
-    if code in (1044, 1049, 1142):
-        return (
-            f"{where} does not let the user {user} into the schema {schema} ({message}); run the "
-            "projects playbook, which creates it."
-        )
-    if code == TOO_MANY:
-        return (
-            f"{where} has no connection left ({message}); raise MaxCapacity of the stack, or end other "
-            "connections."
         )
     if code in _PASSING:
         return f"{where} does not answer ({message}); check that it runs and is reachable."

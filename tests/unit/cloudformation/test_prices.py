@@ -92,7 +92,7 @@ def test_resources_are_counted(prices: ModuleType, content: dict[str, Any]) -> N
 
 def test_the_sum_is_the_formula(prices: ModuleType, content: dict[str, Any]) -> None:
     """What is there once, and what each project adds; only what is asked for costs more."""
-    found = prices.costs(content)
+    found = prices.costs(content, prices.PASSWORD)
     fixed, project = found.dollars(found.fixed), found.dollars(found.project)
     assert found.idle(0) == pytest.approx(fixed)
     assert found.idle(10) == pytest.approx(fixed + 10 * project)
@@ -101,6 +101,13 @@ def test_the_sum_is_the_formula(prices: ModuleType, content: dict[str, Any]) -> 
     assert set(found.alarms) == {"alarm"}
     assert f"{found.idle(10):.2f}" in prices.table(content)
     assert f"{found.idle(3):.2f}" in prices.table(content, 3)
+
+
+def test_ten_idle_projects_cost_little(prices: ModuleType, content: dict[str, Any]) -> None:
+    """One that logs in with IAM adds nothing while it is idle; with passwords it adds two secrets."""
+    found = prices.costs(content)
+    assert found.idle(10) == found.idle(11) <= 8
+    assert prices.costs(content, prices.PASSWORD).project == Counter(secret=2)
 
 
 def test_the_documents_say_what_the_script_prints(
