@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mlflow_image_prune
 short_description: Remove superseded images of a repository from a host
-version_added: 0.2.0
+version_added: 0.3.0
 description:
   - Removes images from the host's Docker engine that have the repository of O(image) and no other, except O(image)
     itself and the newest O(keep) of the others.

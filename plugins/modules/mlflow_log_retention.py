@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mlflow_log_retention
 short_description: Set how long CloudWatch keeps the logs of a database cluster
-version_added: 0.2.0
+version_added: 0.3.0
 description:
   - Sets the retention of the log groups to which Aurora exports its audit, error and slow query log. Creates those that
     do not exist yet, because RDS would create them without an end.

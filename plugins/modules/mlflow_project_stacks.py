@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mlflow_project_stacks
 short_description: Create or update the CloudFormation stacks of the projects
-version_added: 0.2.0
+version_added: 0.3.0
 description:
   - Distributes projects over the stacks O(name), C(NAME-2), C(NAME-3) and so on, all with the same template, and brings
     them to the given parameters and tags, each as M(mlops.mlflow_aws.mlflow_stack) does. Several stacks are changed at

@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mlflow_region_info
 short_description: Find out what an AWS region offers for a backend
-version_added: 0.2.0
+version_added: 0.3.0
 description:
   - Asks which versions of Aurora MySQL the region offers as Aurora Serverless, in which availability zones, and whether
     the RDS Data API is among their features.

@@ -282,6 +282,7 @@ def test_the_module(series: Series) -> None:
         "name": "a-b",
         "runtime_secret": "",
         "migrator_secret": "",
+        "login": "",
         "role": "",
         "policy": "",
         "key": "",

@@ -63,7 +63,7 @@ class Role:
         """Run entry points with these variables, and return what Ansible shows, on one line."""
         given = {
             "mlflow_stack_region": REGION,
-            "mlflow_project_records": [{"name": "demo", "state": "present"}],
+            "mlflow_project_records": "{{ [{'name': 'demo'}] | mlops.mlflow_aws.mlflow_project_records(5001) }}",
             "mlflow_stack_protection": False,
             **variables,
         }
@@ -149,5 +149,8 @@ def test_a_refused_budget_fails_nothing(role: Role, region: Region) -> None:
     assert "To leave it out, set mlflow_stack_budget to 0." in said
     assert role.stacks()["mlflow"] == "CREATE_COMPLETE"
     assert region.calls == [], "nothing is asked about a database of one's own"
-    said = role.run("preflight", "main", mlflow_stack_budget=0, **given)
+    # The name of 0.2 works.
+    given["mlflow_stack_parameters"]["MonthlyBudget"] = 0
+    said = role.run("preflight", "main", **given)
     assert re.search(r"changed=0 .*failed=0 .*rescued=0", said), said
+    assert "MonthlyBudget was renamed; set mlflow_stack_budget instead" in said
