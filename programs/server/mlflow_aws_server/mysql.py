@@ -47,7 +47,10 @@ _REFUSED_PASSWORD = (
     "refuses the user {user} with the password in {secret}; run the projects playbook, which sets it, and "
     "creates the user again if another inventory with this backend has removed it (state: absent)."
 )
-_NO_SCHEMA = "does not let the user {user} into the schema {schema} ({reason}); run the projects playbook, which creates it."
+_NO_SCHEMA = (
+    "does not let the user {user} into the schema {schema} ({reason}); run the projects playbook, which "
+    "creates it."
+)
 # What follows the database's address, by the code of its error.
 _SENTENCES = {
     BLOCKED_ADDRESS: BLOCKED,
