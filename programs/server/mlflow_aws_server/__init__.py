@@ -10,6 +10,7 @@
     environment     the variables of a process: what it keeps, and what a server gets
     access          what settings name by reference, made ready in a private folder
     aws             the server's AWS identity, and the calls that it makes
+    broker          the credentials of the project's role, by the host's broker
     mysql           limits, waits and sentences for a MySQL database
     option_file     the MySQL option file, which follows the secret
     keys            the keys by which MLflow encrypts

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import aws
+from . import aws, broker
 from .environment import PRIVATE_VARIABLE
 from .option_file import OptionFile, require_plain
 from .private import private_folder
@@ -29,7 +29,9 @@ def access(settings: dict[str, Any], settings_path: Path) -> Iterator[OptionFile
         return
     with private_folder(settings_path) as folder:
         os.environ[PRIVATE_VARIABLE] = str(folder)
-        aws.use_identity(identity, settings["environment"], settings_path, folder)
+        aws.use_identity(identity, settings_path, folder)
+        if identity.get("broker"):
+            broker.await_login(Path(identity["broker"]))
         options = option_file(settings)
         if options:
             options.refresh()

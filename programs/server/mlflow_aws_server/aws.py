@@ -3,12 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The server's AWS identity, and the calls that it makes with it.
 
-A server whose settings name a role acts as that role and nothing else. It writes an AWS
-configuration into its private folder, whose `credential_process` is this program's verb
-`credentials`: it assumes the role with the identity that the server was started with. So
-every AWS client in the server, MLflow's own for S3 included, gets new credentials before the
-old ones expire. What the server was started with is kept in a file beside the configuration,
-for that verb alone.
+A server whose settings name a socket of the host's credential broker acts as its project's role
+and nothing else. It writes an AWS configuration into its private folder, whose `credential_process`
+is this program's verb `credentials`, which asks the broker. So every AWS client in the server,
+MLflow's own for S3 included, gets new credentials before the old ones expire.
 """
 
 from __future__ import annotations
@@ -20,11 +18,10 @@ import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import installation
+from . import broker, installation
 from .errors import NAME, EntryError
 from .private import write_private
 
-BASE_VARIABLE = "MLFLOW_AWS_BASE"
 # What makes an AWS client choose an identity: see the documentation of botocore.
 IDENTITY = (
     "AWS_ACCESS_KEY_ID",
@@ -42,7 +39,7 @@ IDENTITY = (
     "AWS_SECURITY_TOKEN",
     "AWS_SESSION_TOKEN",
     "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_WEBIDENTITY_TOKEN_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
 # How AWS is reached through a proxy; libraries differ in which spelling they read.
 _PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -54,7 +51,6 @@ REACHED_BY = (
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
 )
-_SESSION_NAME = re.compile(r"[^\w+=,.@-]")
 _PROCESS_ERROR = re.compile(rf"custom-process: (?:{NAME}: )?(.*)", re.DOTALL)
 _UNKNOWN_KEY = (
     "InvalidClientTokenId",
@@ -75,50 +71,31 @@ class Secret(NamedTuple):
     password: str
 
 
-def use_identity(
-    aws: dict[str, Any], environment: dict[str, str], settings_path: Path, folder: Path
-) -> None:
-    """Make the role or profile of the settings this process's AWS identity."""
+def use_identity(aws: dict[str, Any], settings_path: Path, folder: Path) -> None:
+    """Make the project's role, by the broker, or the profile this process's AWS identity."""
     region, endpoint = aws.get("region") or "", aws.get("endpoint_url") or ""
     variables = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL": endpoint}
-    if aws.get("role_arn"):
-        base = {name: os.environ.pop(name) for name in IDENTITY if name in os.environ}
-        base |= {name: text for name, text in environment.items() if name in IDENTITY}
-        write_private(folder / "aws-base.json", json.dumps(base))
+    if aws.get("broker"):
+        for name in IDENTITY:
+            os.environ.pop(name, None)
         command = shlex.join(installation.command("credentials", settings_path))
         lines = ["[default]", f"credential_process = {command}"]
         write_private(folder / "aws-config", "\n".join(lines) + "\n")
-        variables[BASE_VARIABLE] = str(folder / "aws-base.json")
         variables["AWS_CONFIG_FILE"] = str(folder / "aws-config")
         # It does not exist: otherwise the one in the home folder would come first.
         variables["AWS_SHARED_CREDENTIALS_FILE"] = str(folder / "aws-credentials")
+        variables["AWS_EC2_METADATA_DISABLED"] = "true"
     elif aws.get("profile"):
         variables["AWS_PROFILE"] = aws["profile"]
     os.environ.update({name: value for name, value in variables.items() if value})
 
 
 def credentials(settings: dict[str, Any], settings_path: Path) -> str:
-    """Assume the role with the base identity; return what a credential_process prints."""
-    base = os.environ.pop(BASE_VARIABLE, "")
-    if base:
-        for name in IDENTITY:
-            os.environ.pop(name, None)
-        os.environ.update(json.loads(Path(base).read_text(encoding="utf-8")))
-    aws = settings.get("aws") or {}
-    role = aws.get("role_arn")
-    if not role:
-        raise EntryError(f"{settings_path} names no role; run the servers playbook.")
-    schema = settings.get("backend_store_uri", "migrations").rpartition("/")[2]
-    answer = _call(
-        aws,
-        "sts",
-        "assume_role",
-        f"The role {role} cannot be assumed",
-        RoleArn=role,
-        RoleSessionName=_SESSION_NAME.sub("-", f"mlflow-{schema}")[:64],
-    )["Credentials"]
-    part = {name: answer[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
-    return json.dumps({"Version": 1, **part, "Expiration": answer["Expiration"].isoformat()})
+    """Return the credentials of the project's role as a credential_process prints them."""
+    path = (settings.get("aws") or {}).get("broker")
+    if not path:
+        raise EntryError(f"{settings_path} names no credential broker; run the servers playbook.")
+    return json.dumps(broker.credentials(Path(path)))
 
 
 def read_secret(secret: str, aws: dict[str, Any]) -> Secret:
@@ -152,8 +129,8 @@ def _call(aws: dict[str, Any], service: str, method: str, what: str, **request: 
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    # A role's identity comes by the configuration that use_identity() wrote.
-    profile = None if BASE_VARIABLE in os.environ else aws.get("profile") or None
+    # The broker's comes by the configuration that use_identity() wrote.
+    profile = None if aws.get("broker") else aws.get("profile") or None
     limits = Config(
         connect_timeout=10, read_timeout=20, retries={"mode": "standard", "max_attempts": 4}
     )
@@ -184,9 +161,10 @@ def _refusal(error: dict[str, str], aws: dict[str, Any], request: dict[str, str]
             f"--secret-id {request.get('SecretId')}`, or run the projects playbook."
         )
     if code in _DENIED:
-        # The stacks allow a project's role to read what belongs to it.
-        stacks = "" if "RoleArn" in request else "run the projects playbook, or "
-        return f"AWS denies it ({message}); {stacks}allow this action to the server's identity."
+        return (
+            f"AWS denies it ({message}); run the projects playbook, or allow this action to the server's "
+            "identity."
+        )
     if code in _EXPIRED:
         return "the AWS credentials have expired; log in again."
     if message.startswith(_SKEWED):
@@ -204,8 +182,8 @@ def _failure(error: Exception, aws: dict[str, Any]) -> str:
         return match.group(1) if match else message
     if kind in ("NoCredentialsError", "PartialCredentialsError"):
         return (
-            "there are no AWS credentials; mount an AWS configuration folder, or give the host "
-            "an instance profile that containers can reach (hop limit 2)."
+            "there are no AWS credentials; run the servers playbook, which starts the host's credential "
+            "broker, or mount an AWS configuration folder."
         )
     if kind == "ProfileNotFound":
         return f"the AWS configuration has no profile {aws.get('profile')}; add it or name another."

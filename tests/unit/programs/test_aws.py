@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -13,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import aws, installation
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.errors import EntryError
 
-ROLE = "arn:aws:iam::123456789012:role/demo"
-OTHERS = (aws.BASE_VARIABLE, "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")
+OTHERS = ("AWS_EC2_METADATA_DISABLED", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")
 
 
 @pytest.fixture
@@ -27,16 +26,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_a_role_is_assumed_by_this_program(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With the identity that the server was started with, which the server itself no longer has."""
+def test_a_role_comes_by_this_program(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From the broker; what the server was started with is no identity of its own."""
     environment.setenv("AWS_ACCESS_KEY_ID", "AKIA0")
+    environment.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")
     settings = tmp_path / "a folder" / "settings.json"
-    given = {"AWS_SECRET_ACCESS_KEY": "s3cr3t", "MLFLOW_X": "1"}
-    aws.use_identity({"role_arn": ROLE, "region": "eu-west-1"}, given, settings, tmp_path)
-    assert "AWS_ACCESS_KEY_ID" not in os.environ
+    aws.use_identity({"broker": "/run/aws.sock", "region": "eu-west-1"}, settings, tmp_path)
+    assert not {"AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE"} & set(os.environ)
     assert os.environ["AWS_REGION"] == os.environ["AWS_DEFAULT_REGION"] == "eu-west-1"
-    base = json.loads(Path(os.environ[aws.BASE_VARIABLE]).read_text())
-    assert base == {"AWS_ACCESS_KEY_ID": "AKIA0", "AWS_SECRET_ACCESS_KEY": "s3cr3t"}
+    assert os.environ["AWS_EC2_METADATA_DISABLED"] == "true"
     head, line = Path(os.environ["AWS_CONFIG_FILE"]).read_text().splitlines()
     assert head == "[default]"
     words = shlex.split(line.removeprefix("credential_process = "))
@@ -44,12 +42,16 @@ def test_a_role_is_assumed_by_this_program(environment: pytest.MonkeyPatch, tmp_
     assert not Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).exists()
 
 
+def test_without_a_broker_there_are_no_credentials(tmp_path: Path) -> None:
+    """Whoever asks for them is told."""
+    with pytest.raises(EntryError, match="names no credential broker; run the servers playbook"):
+        aws.credentials({"aws": {"region": "eu-west-1"}}, tmp_path / "settings.json")
+
+
 def test_a_profile_is_used_as_it_is(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing is written for it."""
     del environment
-    aws.use_identity(
-        {"profile": "team", "endpoint_url": "http://127.0.0.1:1"}, {}, tmp_path, tmp_path
-    )
+    aws.use_identity({"profile": "team", "endpoint_url": "http://127.0.0.1:1"}, tmp_path, tmp_path)
     assert os.environ["AWS_PROFILE"] == "team"
     assert os.environ["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert "AWS_REGION" not in os.environ
@@ -78,14 +80,6 @@ def test_what_aws_refuses(code: str, message: str, words: str) -> None:
     assert sentence.endswith(".")
 
 
-def test_who_may_assume_a_role_is_not_the_projects_playbooks() -> None:
-    """It cannot change the identity of the host."""
-    error = {"Code": "AccessDenied", "Message": "no"}
-    assert aws._refusal(error, {}, {"RoleArn": ROLE}) == (
-        "AWS denies it (no); allow this action to the server's identity."
-    )
-
-
 def failure(kind: str, message: str = "it failed") -> Exception:
     """Return an error of botocore's, by its name."""
     error: Exception = type(kind, (Exception,), {})(message)
@@ -95,7 +89,7 @@ def failure(kind: str, message: str = "it failed") -> Exception:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (failure("NoCredentialsError"), "there are no AWS credentials; mount an AWS configuration"),
+        (failure("NoCredentialsError"), "there are no AWS credentials; run the servers playbook"),
         (failure("ProfileNotFound"), "the AWS configuration has no profile team; add it"),
         (failure("NoRegionError"), "no AWS region is set;"),
         (failure("ConnectTimeoutError"), "AWS cannot be reached (it failed); check the network"),
