@@ -111,9 +111,11 @@ def broker(
         **options,
         "configuration": "0123456789abcdef",
         "environment": {},
-        "sockets": str(folder),
         "state": str(folder / "state"),
-        "projects": dict(projects),
+        "projects": {
+            name: {"role_arn": role, "socket": str(folder / name / "aws.sock")}
+            for name, role in projects.items()
+        },
     }
     for project in projects:
         (folder / project).mkdir(0o700)

@@ -36,6 +36,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import Ml
 # Where docker/Dockerfile puts them.
 _PROGRAM = ("/opt/mlflow/venv/bin/python", "-IBu", "/opt/mlflow/mlflow_broker.py")
 _STATE = "/run/mlflow/state.sock"
+_SOCKET = f"{CONTAINER_SOCKETS}/{{}}/{settings.OWN}/{settings.SOCKET}"
 _CONFIGURATION, _SETTINGS = f"{LABEL}configuration", f"{LABEL}settings"
 _STOP_SECONDS = 10
 _LOG_LINES = 20
@@ -61,9 +62,7 @@ class DockerBroker:
         if self._made is None:
             body = container_spec.creation(self._spec(), {}, restart=True)
             digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode("utf-8"))
-            self._made = settings.settings(
-                self._params, CONTAINER_SOCKETS, _STATE, digest.hexdigest()
-            )
+            self._made = settings.settings(self._params, _SOCKET, _STATE, digest.hexdigest())
         return self._made
 
     def find(self) -> FoundBroker:
@@ -178,10 +177,10 @@ class DockerBroker:
 
 
 def _owned(user: str) -> bytes:
-    """Return a tar archive that gives a volume's own folder to the container's user."""
+    """Return a tar archive with the folder for a socket, which is the container's user's alone."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
-        entry = tarfile.TarInfo(".")
+        entry = tarfile.TarInfo(settings.OWN)
         entry.uid, entry.gid = map(int, user.split(":"))
         entry.type, entry.mode = tarfile.DIRTYPE, 0o700
         tar.addfile(entry)

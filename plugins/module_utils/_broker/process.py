@@ -64,7 +64,10 @@ class ProcessBroker:
         self._boot = Boot(self._folder, self._runtime.command, params["start_at_boot"])
         given = {**params, "environment": {**_files(params), **params["environment"]}}
         self.wanted = settings.settings(
-            given, str(self._sockets), str(self._folder / "state.sock"), place
+            given,
+            f"{self._sockets}/{{}}/{settings.SOCKET}",
+            str(self._folder / "state.sock"),
+            place,
         )
 
     def find(self) -> FoundBroker:

@@ -18,8 +18,10 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import Ml
 
 NONE, DOCKER, PROCESS = "none", "docker", "process"
 SOCKET = "aws.sock"
-# In the broker's container the folder of all sockets, in a server's the folder of its own.
+# In the broker's container the folder of all volumes with sockets, in a server's what is mounted for it.
 CONTAINER_SOCKETS = "/run/mlflow-broker"
+# In such a volume, whose own folder is root's, the folder of the containers' user.
+OWN = "own"
 # Labels of the broker's container and volumes; a server's have others.
 BROKER, BROKER_PROJECT = f"{LABEL}broker", f"{LABEL}broker-project"
 # sun_path holds 104 bytes on macOS and 108 on Linux.
@@ -48,6 +50,8 @@ def server_socket(broker: str, runtime: str, state: Path, project: str) -> str:
     """
     if broker == NONE:
         return ""
+    if runtime == DOCKER and broker == DOCKER:
+        return f"{CONTAINER_SOCKETS}/{OWN}/{SOCKET}"
     if runtime == DOCKER:
         return f"{CONTAINER_SOCKETS}/{SOCKET}"
     if broker == DOCKER:
@@ -65,21 +69,23 @@ def server_socket(broker: str, runtime: str, state: Path, project: str) -> str:
 
 
 def settings(
-    params: t.Mapping[str, t.Any], sockets: str, state: str, identity: str
+    params: t.Mapping[str, t.Any], socket: str, state: str, identity: str
 ) -> dict[str, t.Any]:
     """Return the content of the broker's settings file.
 
-    sockets: the folder of all sockets; state: the path of the socket for its state; identity stands
-    for the program that reads them.
+    socket: the path of a project's socket, with {} for its name; state: that of the socket for the
+    broker's state; identity stands for the program that reads them.
     """
     made: dict[str, t.Any] = {
         "region": params["region"],
         "endpoint_url": params["endpoint_url"],
         "profile": params["profile"],
         "environment": {name: str(text) for name, text in sorted(params["environment"].items())},
-        "sockets": sockets,
         "state": state,
-        "projects": {name: str(role) for name, role in sorted(params["projects"].items())},
+        "projects": {
+            name: {"role_arn": str(role), "socket": socket.format(name)}
+            for name, role in sorted(params["projects"].items())
+        },
     }
     digest = hashlib.sha256(json.dumps([identity, made], sort_keys=True).encode("utf-8"))
     made["configuration"] = digest.hexdigest()[:16]

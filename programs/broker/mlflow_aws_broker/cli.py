@@ -66,10 +66,14 @@ async def _serve(settings: Settings) -> None:
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     identity = Identity(settings)
     keepers = {
-        name: Keeper(name, role, identity) for name, role in sorted(settings.projects.items())
+        name: Keeper(name, project.role_arn, identity)
+        for name, project in sorted(settings.projects.items())
     }
 
     async def state() -> dict[str, Any]:
+        if identity.error:
+            # Somebody may have logged in since.
+            await asyncio.gather(*(keeper.renew() for keeper in keepers.values()))
         return {
             "identity": identity.error,
             "projects": {name: keeper.error for name, keeper in keepers.items()},
@@ -77,7 +81,7 @@ async def _serve(settings: Settings) -> None:
         }
 
     for name, keeper in keepers.items():
-        await Listener(settings.socket(name), keeper.answer).listen()
+        await Listener(settings.projects[name].socket, keeper.answer).listen()
     await Listener(settings.state, state).listen()
     say(f"It gives credentials to {', '.join(keepers) or 'no project'}.")
     await asyncio.gather(*(keeper.watch() for keeper in keepers.values()), asyncio.Event().wait())

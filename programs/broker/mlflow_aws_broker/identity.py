@@ -85,8 +85,13 @@ class Identity:
         except self._failures() as error:
             raise self._failed(explain(error, self._settings.profile, role), seen) from None
         self.error = ""
-        keys = (answer[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
-        return Credentials(*keys, begin, answer["Expiration"])
+        return Credentials(
+            answer["AccessKeyId"],
+            answer["SecretAccessKey"],
+            answer["SessionToken"],
+            begin,
+            answer["Expiration"],
+        )
 
     def _failed(self, error: BrokerError, seen: tuple[object, ...]) -> BrokerError:
         """Note what failed, and forget the session whose identity it was; seen: _files() before."""

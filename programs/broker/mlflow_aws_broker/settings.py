@@ -3,14 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The settings file of the broker (JSON, mode 0600).
 
-configuration  text; names what the broker was started with
-region         AWS region of the projects' stacks
-endpoint_url   URL to use instead of AWS's endpoints; may be empty
-profile        profile of the host's AWS configuration; if empty, the default one
-environment    variables that the host's identity needs, name to text
-sockets        folder that holds one folder for each project; its socket is SOCKET there
-state          path of the socket that gives the broker's state
-projects       name to ARN of the role
+    configuration  text; names what the broker was started with
+    region         AWS region of the projects' stacks
+    endpoint_url   URL to use instead of AWS's endpoints; may be empty
+    profile        profile of the host's AWS configuration; if empty, the default one
+    environment    variables that the host's identity needs, name to text
+    state          path of the socket that gives the broker's state
+    projects       name to `role_arn`, and `socket`, the path of the project's socket
+
+It holds no credentials, unless `environment` does.
 """
 
 from __future__ import annotations
@@ -21,8 +22,12 @@ from typing import Any, NamedTuple
 
 from .errors import BrokerError
 
-# plugins/module_utils/_broker/settings.py has the same; neither can import the other.
-SOCKET = "aws.sock"
+
+class Project(NamedTuple):
+    """What a project gets, and where."""
+
+    role_arn: str
+    socket: Path
 
 
 class Settings(NamedTuple):
@@ -32,13 +37,8 @@ class Settings(NamedTuple):
     endpoint_url: str
     profile: str
     environment: dict[str, str]
-    sockets: Path
     state: Path
-    projects: dict[str, str]
-
-    def socket(self, project: str) -> Path:
-        """Return the path of a project's socket."""
-        return self.sockets / project / SOCKET
+    projects: dict[str, Project]
 
 
 def read(path: Path) -> Settings:
@@ -50,9 +50,11 @@ def read(path: Path) -> Settings:
             endpoint_url=str(given["endpoint_url"]),
             profile=str(given["profile"]),
             environment={name: str(text) for name, text in given["environment"].items()},
-            sockets=Path(given["sockets"]),
             state=Path(given["state"]),
-            projects={name: str(role) for name, role in given["projects"].items()},
+            projects={
+                name: Project(str(project["role_arn"]), Path(project["socket"]))
+                for name, project in given["projects"].items()
+            },
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise BrokerError(f"{path} cannot be read ({error}); run the servers playbook.") from None

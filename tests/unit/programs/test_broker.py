@@ -327,8 +327,7 @@ def test_the_health_of_a_server_tells(
 
 
 def test_both_sides_agree(tmp_path: Path) -> None:
-    """On the names of sockets, and on what a settings file holds."""
-    assert plugin_settings.SOCKET == settings.SOCKET
+    """On what a settings file holds."""
     params = {
         "region": "eu-west-1",
         "endpoint_url": "",
@@ -336,12 +335,13 @@ def test_both_sides_agree(tmp_path: Path) -> None:
         "environment": {"A": 1},
         "projects": {"demo": ROLE},
     }
-    content = plugin_settings.settings(params, "/s", "/state", "id")
+    content = plugin_settings.settings(params, "/s/{}/x.sock", "/state", "id")
     path = tmp_path / "settings.json"
     path.write_text(json.dumps(content))
     found = settings.read(path)
+    project = settings.Project(ROLE, Path("/s/demo/x.sock"))
     assert found == settings.Settings(
-        "eu-west-1", "", "team", {"A": "1"}, Path("/s"), Path("/state"), {"demo": ROLE}
+        "eu-west-1", "", "team", {"A": "1"}, Path("/state"), {"demo": project}
     )
     assert set(content) == {*found._fields, "configuration"}
 
