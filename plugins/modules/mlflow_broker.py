@@ -110,8 +110,12 @@ options:
     description: Whether to start a broker that is a process at boot, through a line in the connecting user's crontab.
     type: bool
     default: false
+  install_timeout:
+    description: Timeout in seconds for each step of installing a broker that is a process.
+    type: int
+    default: 900
   timeout:
-    description: Timeout in seconds for the broker to be installed, to start, and to get an answer from AWS.
+    description: Timeout in seconds for the broker to start, and to get an answer from AWS for each project.
     type: int
     default: 120
 """

@@ -84,6 +84,14 @@ class DockerBroker:
                 "another docker_instance."
             )
 
+    def prepare(self) -> None:
+        """Refuse an image that is not there."""
+        if self._engine.image(self._params["image"]) is None:
+            raise MlflowError(
+                f"Image {self._params['image']} is not on this host; pull it first, as the playbooks deploy and "
+                "servers do."
+            )
+
     def boots(self) -> bool:
         """Return that nothing has to change: the engine starts it at boot."""
         return False
@@ -91,11 +99,6 @@ class DockerBroker:
     def start(self, deadline: float) -> None:
         """Make volumes and container, and start it; what servers have mounted stays."""
         del deadline
-        if self._engine.image(self._params["image"]) is None:
-            raise MlflowError(
-                f"Image {self._params['image']} is not on this host; pull it first, as the playbooks deploy and "
-                "servers do."
-            )
         spec, wanted = self._spec(), self.wanted
         self._engine.create_volume(self._name, {BROKER: self._instance})
         for project in wanted["projects"]:

@@ -30,6 +30,9 @@ class Host(t.Protocol):
     def require(self) -> None:
         """Refuse a host that cannot run it, before anything is changed; not called for what is kept."""
 
+    def prepare(self) -> None:
+        """Install what it takes to start it, which may take longer than that."""
+
     def boots(self) -> bool:
         """Return whether what starts it at boot has to change."""
 

@@ -58,16 +58,15 @@ def converge(params: Params, state: Path, *, check_mode: bool) -> BrokerResult:
         host.require()
     if check_mode:
         return _result(host, planned, planned.found)
-    deadline = time.monotonic() + float(params["timeout"])
     if planned.changed:
         files.make_folder(state)
         lock = state / ".broker.lock"
-        with files.exclusive(lock, params["timeout"], "changing the credential broker"):
+        with files.exclusive(lock, params["install_timeout"], "changing the credential broker"):
             # Another run may have done it meanwhile.
             planned = _plan(params, state, host)
-            _apply(host, planned, deadline)
+            _apply(host, planned, float(params["timeout"]))
     if planned.wanted:
-        _await_identity(host, deadline)
+        _await_identity(host, time.monotonic() + float(params["timeout"]))
     return _result(host, planned, host.find())
 
 
@@ -112,8 +111,11 @@ def _others(params: Params, state: Path) -> t.Iterator[Host]:
         yield _host(params, state, settings.DOCKER)
 
 
-def _apply(host: Host, planned: _Plan, deadline: float) -> None:
-    """Make all changes."""
+def _apply(host: Host, planned: _Plan, timeout: float) -> None:
+    """Make all changes; timeout is in seconds, apart from what has to be installed."""
+    if planned.starts:
+        host.prepare()
+    deadline = time.monotonic() + timeout
     for other in planned.others:
         other.remove(deadline)
     if planned.starts or planned.boots:

@@ -31,6 +31,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "programs": {"type": "dict", "default": {}},
     "python": _TEXT,
     "start_at_boot": {"type": "bool", "default": False},
+    "install_timeout": {"type": "int", "default": 900},
     "timeout": {"type": "int", "default": 120},
 }
 

@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import socket
-import time
 import typing as t
 from pathlib import Path
 
@@ -86,14 +85,17 @@ class ProcessBroker:
         self._program.require_base()
         self._owner()
 
+    def prepare(self) -> None:
+        """Install it."""
+        files.make_folder(self._folder)
+        self._program.install(float(self._params["install_timeout"]))
+
     def boots(self) -> bool:
         """Return whether the crontab has to change."""
         return self._boot.differs(bool(self.wanted["projects"]))
 
     def start(self, deadline: float) -> None:
-        """Install it, make a folder for each socket, and let Supervisor start it."""
-        files.make_folder(self._folder)
-        self._program.install(max(1.0, deadline - time.monotonic()))
+        """Make a folder for each socket, and let Supervisor start it."""
         self._make_folders()
         self._runtime.apply([self._step("present")], deadline)
         self._program.drop_others()

@@ -31,8 +31,10 @@ from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server impo
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.errors import EntryError
 from ansible_collections.mlops.mlflow_aws.tests import support
 from ansible_collections.mlops.mlflow_aws.tests.parts.broker import PROGRAM, ask, broker
+from ansible_collections.mlops.mlflow_aws.tests.parts.clock import Clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import clock as make_clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine as MachineEngine
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Problem
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_host import PYTHON, Docker, DockerHost
 from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import (
     ACCOUNT,
@@ -60,6 +62,7 @@ class Cloud:
 
     aws: Ministack
     keys: tuple[str, str]
+    clock: Clock
     secrets: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -89,8 +92,16 @@ def cloud(
     free_ports: Callable[[int], list[int]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cloud]:
     """Return an AWS with a role, a secret and an object of each project."""
-    with ministack(free_ports(1)[0], tmp_path_factory.mktemp("aws"), auth=True) as aws:
-        made = Cloud(aws, aws.user("host", "sts:AssumeRole", resource=f"{PREFIX}/*"))
+    folder = tmp_path_factory.mktemp("aws")
+    with ExitStack() as stack:
+        try:
+            clock = stack.enter_context(make_clock(folder))
+        except Problem as problem:
+            pytest.fail(str(problem), pytrace=False)
+        aws = stack.enter_context(
+            ministack(free_ports(1)[0], folder, auth=True, **clock.environment)
+        )
+        made = Cloud(aws, aws.user("host", "sts:AssumeRole", resource=f"{PREFIX}/*"), clock)
         where = {"LocationConstraint": REGION}
         aws.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
         for name in PROJECTS:
@@ -418,8 +429,8 @@ def test_a_broker_that_is_a_process_serves_processes(
         try:
             assert converge(*PROJECTS)["changed"]
             assert not converge(*PROJECTS)["changed"]
-            for name in PROJECTS:
-                path = state / "sockets" / name / "aws.sock"
+            sockets = {name: state / "sockets" / name / "aws.sock" for name in PROJECTS}
+            for name, path in sockets.items():
                 modes = [stat.S_IMODE(place.stat().st_mode) for place in (path, path.parent)]
                 assert modes == [0o600, 0o700]
                 require_own(cloud, ask(str(path)), name, *({*PROJECTS} - {name}))
@@ -427,10 +438,10 @@ def test_a_broker_that_is_a_process_serves_processes(
             assert stat.S_IMODE(settings.stat().st_mode) == 0o600
             (pid,) = running(settings)
             os.kill(pid, signal.SIGKILL)
-            assert client.credentials(path)["Version"] == 1
+            assert client.credentials(sockets["beta"])["Version"] == 1
             assert running(settings) not in ([], [pid])
             converge("alpha")
-            assert not path.exists()
+            assert [path.exists() for path in sockets.values()] == [True, False]
         finally:
             assert converge()["broker"]["state"] == "absent"
         assert not [place for place in ("broker", "sockets") if (state / place).exists()]
@@ -487,11 +498,25 @@ def test_a_broker_killed_under_load(cloud: Cloud, tmp_path: Path) -> None:
 class Portal(ThreadingHTTPServer):
     """Stands for AWS's access portal: gives a role's credentials for a token that is not over."""
 
-    def __init__(self, credentials: Callable[[], Mapping[str, Any]]) -> None:
-        """Take what makes the credentials."""
+    def __init__(self, credentials: Mapping[str, Any], clock: Clock) -> None:
+        """Take the credentials, and the clock by which it says when they end."""
         super().__init__(("127.0.0.1", 0), Visit)
-        self.credentials = credentials
+        self.made = credentials
+        self.clock = clock
+        self.ahead = 0
         self.tokens: set[str] = set()
+
+    def credentials(self) -> dict[str, Any]:
+        """Return credentials that end so soon that they are asked for again at each use."""
+        end = time.time() + 60 * (self.ahead + 5)
+        names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        keys = {name[0].lower() + name[1:]: self.made[name] for name in names}
+        return {**keys, "expiration": int(end * 1000)}
+
+    def set_clock(self, minutes: int) -> None:
+        """Let it be so many minutes later, for AWS and for the broker too."""
+        self.clock.set(minutes)
+        self.ahead = minutes
 
     @property
     def url(self) -> str:
@@ -525,27 +550,20 @@ def portal(cloud: Cloud) -> Iterator[Portal]:
     iam = cloud.aws.client("iam")
     trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ACCOUNT}}
     allow = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": f"{PREFIX}/*"}
-    role = iam.create_role(RoleName="person", AssumeRolePolicyDocument=policy([trust]))
+    role = iam.create_role(
+        RoleName="person", AssumeRolePolicyDocument=policy([trust]), MaxSessionDuration=43200
+    )
     iam.put_role_policy(RoleName="person", PolicyName="own", PolicyDocument=policy([allow]))
-
-    def credentials() -> dict[str, Any]:
-        made = cloud.aws.client("sts").assume_role(
-            RoleArn=role["Role"]["Arn"], RoleSessionName="person"
-        )["Credentials"]
-        return {
-            "accessKeyId": made["AccessKeyId"],
-            "secretAccessKey": made["SecretAccessKey"],
-            "sessionToken": made["SessionToken"],
-            # So soon that they are asked for again whenever they are needed.
-            "expiration": int((time.time() + 300) * 1000),
-        }
-
-    with Portal(credentials) as made:
+    answer = cloud.aws.client("sts").assume_role(
+        RoleArn=role["Role"]["Arn"], RoleSessionName="person", DurationSeconds=43200
+    )
+    with Portal(answer["Credentials"], cloud.clock) as made:
         thread = threading.Thread(target=made.serve_forever)
         thread.start()
         yield made
         made.shutdown()
         thread.join()
+    cloud.clock.set(0)
     iam.delete_role_policy(RoleName="person", PolicyName="own")
     iam.delete_role(RoleName="person")
 
@@ -572,30 +590,31 @@ def sso_login(home: Path, portal: Portal, token: str, hours: int) -> None:
 
 def test_a_single_sign_on_that_runs_out(cloud: Cloud, portal: Portal, tmp_path: Path) -> None:
     """What servers have stays in use; the sentence names the command, whose login needs no restart."""
-    with ExitStack() as stack:
-        clock = stack.enter_context(make_clock(tmp_path))
-        environment = {
-            **support.clean_environment(tmp_path),
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL_SSO": portal.url,
-            **clock.environment,
-        }
-        sso_login(tmp_path, portal, "first", 8)
-        options = {**cloud.aws.options(), "profile": "team"}
-        made = stack.enter_context(broker(INTERPRETER, cloud.roles, options, environment))
+    environment = {
+        **support.clean_environment(tmp_path),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL_SSO": portal.url,
+        **cloud.clock.environment,
+    }
+    sso_login(tmp_path, portal, "first", 8)
+    options = {**cloud.aws.options(), "profile": "team"}
+    with broker(INTERPRETER, cloud.roles, options, environment) as made:
         first = made.get("alpha")
         require_own(cloud, first, "alpha", "beta")
         portal.tokens = set()
         # More than half of their hour is over.
-        clock.set(35)
+        portal.set_clock(35)
         sentence = "The AWS login of this host has ended; run `aws sso login --profile team` there."
         await_(lambda: made.state()["identity"] == sentence, "the end was not noticed")
         assert made.get("alpha") == first
-        clock.set(61)
+        portal.set_clock(61)
         assert made.get("alpha") == {"error": sentence, "login": True}
         sso_login(tmp_path, portal, "second", 8)
-        clock.set(0)
         second = made.get("alpha")
         assert second["AccessKeyId"] != first["AccessKeyId"]
-        assert made.state()["identity"] == ""
+        assert made.state() == {
+            "identity": "",
+            "projects": {"alpha": "", "beta": ""},
+            "ready": True,
+        }
         assert made.log.count("It gives credentials to alpha, beta.") == 1
