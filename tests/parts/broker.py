@@ -21,7 +21,7 @@ from typing import Any
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
 
 PROGRAM = CHECKOUT / "programs" / "broker" / "mlflow_broker.py"
-_START_SECONDS = 30
+_START_SECONDS = 120
 
 
 @dataclass

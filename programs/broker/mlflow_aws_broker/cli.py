@@ -13,7 +13,6 @@ The settings are described in settings.py.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -53,17 +52,15 @@ def serve(settings: Settings) -> int:
     os.environ.update(settings.environment)
     os.umask(0o077)
     _end_with_supervisor()
-    with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(_serve(settings))
+    asyncio.run(_serve(settings))
     return 0
 
 
 async def _serve(settings: Settings) -> None:
     """Listen on all sockets, and renew what is due."""
-    task = asyncio.current_task()
     for number in (signal.SIGTERM, signal.SIGINT):
-        if task:
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        # At once: a call that AWS has yet to answer would be waited for. Sockets are replaced at the next start.
+        asyncio.get_running_loop().add_signal_handler(number, os._exit, 0)
     identity = Identity(settings)
     keepers = {
         name: Keeper(name, project.role_arn, identity)
@@ -71,9 +68,8 @@ async def _serve(settings: Settings) -> None:
     }
 
     async def state() -> dict[str, Any]:
-        if identity.error:
-            # Somebody may have logged in since.
-            await asyncio.gather(*(keeper.renew() for keeper in keepers.values()))
+        # Somebody may have logged in since.
+        await asyncio.gather(*(keeper.renew() for keeper in keepers.values() if keeper.error))
         return {
             "identity": identity.error,
             "projects": {name: keeper.error for name, keeper in keepers.items()},

@@ -181,7 +181,11 @@ class Brokered:
     def converge(self, *projects: str, check: bool = False, **more: Any) -> dict[str, Any]:
         """Run mlflow_broker, which must succeed."""
         options = self.options(*projects, **more)
-        return self.host.modules.call("mlflow_broker", options, check=check, diff=True)
+        run = self.host.modules.start("mlflow_broker", options, check=check, diff=True)
+        # A process is installed the first time.
+        result = self.host.modules.finish(run, seconds=500)
+        assert not result.get("failed"), result
+        return result
 
     def change(self, *projects: str, **more: Any) -> dict[str, Any]:
         """Run mlflow_broker after check mode foretold the same, and once more without a change."""
@@ -424,7 +428,11 @@ def test_a_broker_that_is_a_process_serves_processes(
 
         def converge(*projects: str) -> dict[str, Any]:
             roles = {"projects": {name: cloud.roles[name] for name in projects}}
-            return modules.call("mlflow_broker", {**options, **roles, "state_dir": str(state)})
+            given = {**options, **roles, "state_dir": str(state)}
+            # It is installed the first time.
+            result = modules.finish(modules.start("mlflow_broker", given), seconds=500)
+            assert not result.get("failed"), result
+            return result
 
         try:
             assert converge(*PROJECTS)["changed"]
