@@ -114,6 +114,7 @@ kept:
       type: str
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -154,13 +155,22 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
     """Check the host."""
     params = module.params
     state = files.state_folder(params["state_dir"])
-    found = up_to_date.check(params, state)
+    # Hosts without a broker do not load what asks it.
+    lacking = _broker(params["broker_options"], state) if params["broker_options"] else ""
+    found = up_to_date.HostCheck(lacking) if lacking else up_to_date.check(params, state)
     return {
         "changed": False,
         "up_to_date": not found.reason,
         **found._asdict(),
         "kept": target.kept(params, state),
     }
+
+
+def _broker(given: dict[str, Any], state: Path) -> str:
+    """Return what the credential broker lacks."""
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import manager
+
+    return manager.fault(given, state)
 
 
 if __name__ == "__main__":

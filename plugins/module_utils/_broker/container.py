@@ -21,7 +21,6 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker.host impo
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker.settings import (
     BROKER,
     BROKER_PROJECT,
-    CONTAINER_SOCKETS,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
@@ -32,11 +31,15 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.transport import accepting
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import broker_sockets
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.broker_sockets import (
+    CONTAINER_SOCKETS,
+)
 
 # Where docker/Dockerfile puts them.
 _PROGRAM = ("/opt/mlflow/venv/bin/python", "-IBu", "/opt/mlflow/mlflow_broker.py")
 _STATE = "/run/mlflow/state.sock"
-_SOCKET = f"{CONTAINER_SOCKETS}/{{}}/{settings.OWN}/{settings.SOCKET}"
+_SOCKET = f"{CONTAINER_SOCKETS}/{{}}/{broker_sockets.OWN}/{broker_sockets.SOCKET}"
 _CONFIGURATION, _SETTINGS = f"{LABEL}configuration", f"{LABEL}settings"
 _STOP_SECONDS = 10
 _LOG_LINES = 20
@@ -103,7 +106,7 @@ class DockerBroker:
         self._engine.create_volume(self._name, {BROKER: self._instance})
         for project in wanted["projects"]:
             labels = {BROKER: self._instance, BROKER_PROJECT: project}
-            self._engine.create_volume(settings.volume_name(self._instance, project), labels)
+            self._engine.create_volume(broker_sockets.volume_name(self._instance, project), labels)
         self._engine.stop(self._name, _STOP_SECONDS)
         self._engine.remove(self._name)
         labels = {
@@ -159,7 +162,7 @@ class DockerBroker:
             self._folder and not self._params["container_user"] and self._engine.rootless
         )
         sockets = (
-            (settings.volume_name(self._instance, project), f"{CONTAINER_SOCKETS}/{project}")
+            (broker_sockets.volume_name(self._instance, project), f"{CONTAINER_SOCKETS}/{project}")
             for project in sorted(self._params["projects"])
         )
         return container_spec.Spec(
@@ -183,7 +186,7 @@ def _owned(user: str) -> bytes:
     """Return a tar archive with the folder for a socket, which is the container's user's alone."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
-        entry = tarfile.TarInfo(settings.OWN)
+        entry = tarfile.TarInfo(broker_sockets.OWN)
         entry.uid, entry.gid = map(int, user.split(":"))
         entry.type, entry.mode = tarfile.DIRTYPE, 0o700
         tar.addfile(entry)

@@ -9,13 +9,17 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import process, settings
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
+    options,
+    process,
+    settings,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker.host import (
     FoundBroker,
     Host,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import broker_sockets, files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
 
 Params = t.Mapping[str, t.Any]
@@ -84,9 +88,17 @@ def lacking(params: Params, state: Path) -> str:
     return ""
 
 
+def fault(given: t.Mapping[str, t.Any], state: Path) -> str:
+    """Return what the broker of these options lacks, or why that cannot be said; empty for nothing."""
+    try:
+        return lacking(options.validated(given), state)
+    except MlflowError as error:
+        return str(error)
+
+
 def _host(params: Params, state: Path, runtime: str) -> Host:
     """Return one way of running the broker."""
-    if runtime == settings.PROCESS:
+    if runtime == broker_sockets.PROCESS:
         return process.ProcessBroker(params, state)
     from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import container
 
@@ -104,11 +116,11 @@ def _plan(params: Params, state: Path, host: Host) -> _Plan:
 
 def _others(params: Params, state: Path) -> t.Iterator[Host]:
     """Return the way of running the broker that an earlier run may have chosen."""
-    if params["runtime"] == settings.DOCKER:
+    if params["runtime"] == broker_sockets.DOCKER:
         if process.folder(state).is_dir():
-            yield _host(params, state, settings.PROCESS)
-    elif params["server_runtime"] == settings.DOCKER:
-        yield _host(params, state, settings.DOCKER)
+            yield _host(params, state, broker_sockets.PROCESS)
+    elif params["server_runtime"] == broker_sockets.DOCKER:
+        yield _host(params, state, broker_sockets.DOCKER)
 
 
 def _apply(host: Host, planned: _Plan, timeout: float) -> None:

@@ -20,7 +20,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import se
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker.host import FoundBroker
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import broker_sockets, files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.crontab import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.program import Program
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
@@ -48,7 +48,7 @@ class ProcessBroker:
         """Take the options of mlflow_broker and the state folder."""
         self._params = params
         self._folder = folder(state)
-        self._sockets = settings.sockets_folder(state)
+        self._sockets = broker_sockets.sockets_folder(state)
         self._program = Program(
             what="the credential broker",
             parent=self._folder,
@@ -64,7 +64,7 @@ class ProcessBroker:
         given = {**params, "environment": {**_files(params), **params["environment"]}}
         self.wanted = settings.settings(
             given,
-            f"{self._sockets}/{{}}/{settings.SOCKET}",
+            f"{self._sockets}/{{}}/{broker_sockets.SOCKET}",
             str(self._folder / "state.sock"),
             place,
         )
@@ -155,7 +155,7 @@ class ProcessBroker:
     def _owner(self) -> tuple[int, int]:
         """Return user and group that the servers run as, as seen from here."""
         own = (os.geteuid(), os.getegid())
-        if self._params["server_runtime"] == settings.PROCESS:
+        if self._params["server_runtime"] == broker_sockets.PROCESS:
             return own
         user = container_spec.own_user(self._params["container_user"])
         uid, gid = map(int, user.split(":"))

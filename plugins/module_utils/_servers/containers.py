@@ -21,7 +21,6 @@ import socket
 import time
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import settings as brokers
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container_spec import (
@@ -31,6 +30,9 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.references import reference
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.transport import accepting
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
+    broker_sockets as brokers,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
     claims,

@@ -12,8 +12,10 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import local
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import settings as brokers
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
+    broker_sockets as brokers,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, paths
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.crontab import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.env_files import EnvFiles

@@ -76,10 +76,11 @@ def check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
 
 
 def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
-    """Check the tunnel, the credential broker and the MLflow first, then the servers."""
-    reason = _beside(params, state)
-    if reason:
-        return HostCheck(reason)
+    """Check the tunnel and the MLflow first, then the servers."""
+    if params["tunnel"]:
+        return HostCheck("its tunnel has to be checked")
+    if files.has_tunnel(state):
+        return HostCheck("it has a tunnel that nothing needs")
     python = entrypoint = ""
     # Ending servers needs no MLflow.
     if params["state"] == "present" and params["runtime"] == "docker":
@@ -95,21 +96,6 @@ def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
     search = RunSearch(params["experiment"])
     found = manager.check(target.target(params, state, python, entrypoint), search.ask)
     return judge(found, search, params["always"])
-
-
-def _beside(params: t.Mapping[str, t.Any], state: Path) -> str:
-    """Return what the programs beside the servers lack, empty for nothing."""
-    if params["tunnel"]:
-        return "its tunnel has to be checked"
-    if files.has_tunnel(state):
-        return "it has a tunnel that nothing needs"
-    if not params["broker_options"]:
-        return ""
-    # Hosts without one do not load this.
-    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import manager as brokers
-    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import options
-
-    return brokers.lacking(options.validated(params["broker_options"]), state)
 
 
 def judge(found: ServersResult, search: RunSearch, always: bool) -> HostCheck:

@@ -13,6 +13,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import op
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker.process import ProcessBroker
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import broker_sockets
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import target
 
 ROLE = "arn:aws:iam::123456789012:role/demo"
@@ -38,19 +39,19 @@ PARAMS: dict[str, Any] = {
 )
 def test_where_a_server_finds_its_socket(broker: str, runtime: str, path: str) -> None:
     """In its container it is the only one."""
-    assert settings.server_socket(broker, runtime, STATE, "demo") == path
+    assert broker_sockets.server_socket(broker, runtime, STATE, "demo") == path
 
 
 def test_a_process_cannot_reach_a_container() -> None:
     """Its socket is in a volume of the engine's."""
     with pytest.raises(MlflowError, match="set mlflow_server_broker to process"):
-        settings.server_socket("docker", "process", STATE, "demo")
+        broker_sockets.server_socket("docker", "process", STATE, "demo")
 
 
 def test_a_socket_has_a_short_path() -> None:
     """Which the kernel limits."""
     with pytest.raises(MlflowError, match="choose a path that is 3 characters shorter"):
-        settings.server_socket("process", "process", Path("/" + "s" * 83), "demo")
+        broker_sockets.server_socket("process", "process", Path("/" + "s" * 83), "demo")
 
 
 def test_settings_show_no_value() -> None:
