@@ -178,7 +178,10 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
     """Converge the broker, or in check mode say what that would do."""
     params = module.params
     state = files.state_folder(params["state_dir"])
-    return manager.converge(params, state, check_mode=module.check_mode)._asdict()
+    done = manager.converge(params, state, check_mode=module.check_mode)
+    # The contents are thousands of lines.
+    shown = {**params, "requirements": "...", "programs": "..."}
+    return {**done._asdict(), "invocation": {"module_args": shown}}
 
 
 if __name__ == "__main__":
