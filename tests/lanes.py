@@ -28,6 +28,7 @@ FIRST = (
     "tests/e2e",
     "tests/integration/test_modules.py",
     "tests/integration/aws/test_docker_runtime.py",
+    "tests/integration/aws/test_broker.py",
     "tests/integration/test_fleet.py",
     "tests/integration/aws/test_mysql_entry.py",
     "tests/integration/aws/test_stack.py",

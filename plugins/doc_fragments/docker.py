@@ -41,9 +41,10 @@ options:
     version_added: 0.2.0
   aws_config_dir:
     description:
-      - Path to the host's AWS config directory, absolute or C(~/.aws), which is mounted read-only into containers. They
-        do not use the EC2 metadata service then.
-      - If unset, containers have the identity of the EC2 instance.
+      - Path to the host's AWS config directory, absolute or C(~/.aws), which is mounted read-only into containers that
+        do not get their credentials from M(mlops.mlflow_aws.mlflow_broker). They do not use the EC2 metadata service
+        then.
+      - If unset, such containers have the identity of the EC2 instance.
       - A C(credential_process) in it runs inside the container, without the host's programs.
     type: path
     version_added: 0.2.0

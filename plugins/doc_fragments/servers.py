@@ -118,7 +118,8 @@ options:
             type: str
             default: ""
           role_arn:
-            description: ARN of the role to assume. If empty, the identity of the host or of O(aws_config_dir) is used.
+            description: ARN of the role whose credentials the server gets from the host's credential broker, which
+              O(broker) requires. If empty, the identity of the host or of O(aws_config_dir) is used.
             type: str
             default: ""
           profile:
@@ -198,6 +199,15 @@ options:
       - If V(false), the line of an earlier run is removed. The module fails if the crontab cannot be changed.
     type: bool
     default: false
+    version_added: 0.2.0
+  broker:
+    description:
+      - How the host's credential broker runs, as O(mlops.mlflow_aws.mlflow_broker#module:runtime). Each server with
+        O(servers[].aws) gets the socket of its project, and the credentials of O(servers[].aws.role_arn) through it.
+      - If V(none), servers have the identity of the host or of O(aws_config_dir), and can assume no role.
+    type: str
+    choices: [none, docker, process]
+    default: none
     version_added: 0.2.0
 """
 

@@ -28,6 +28,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
     venv,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.crontab import Boot
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.program import Program
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     KEEP,
     FoundServer,
@@ -43,8 +44,6 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
 NAME = files.TUNNEL
 HOST = "127.0.0.1"
 ENTRYPOINT = "mlflow_tunnel.py"
-_ENVIRONMENT = "environment-"
-_STAMP = "installed"
 _WHAT = "the tunnel's program"
 _IMPORTS = ("boto3", "supervisor.supervisord")
 # An agent of the user's, where ssh is to ask one for its key, and whom the session plugin trusts.
@@ -74,31 +73,34 @@ class TunnelResult(t.NamedTuple):
     diff: dict[str, dict[str, t.Any]]
 
 
-class Environment(t.NamedTuple):
-    """What the tunnel's program is installed from; requirements and programs are contents of files."""
-
-    requirements: t.Sequence[str]
-    programs: t.Mapping[str, str]
-    python: str | None
-
-    def folder(self, tunnel: Path) -> Path:
-        """Return where it is installed; the same contents give the same folder."""
-        digest = venv.files_digest(self.requirements, self.programs)
-        return tunnel / f"{_ENVIRONMENT}{digest}"
-
-
 class Tunnel:
     """The tunnel of one host, in its folder."""
 
-    def __init__(self, folder: Path, environment: Environment, *, start_at_boot: bool) -> None:
-        """Take the tunnel's folder in the state folder, and whether the host opens it at boot."""
+    def __init__(
+        self,
+        folder: Path,
+        requirements: str,
+        program: str,
+        python: str | None,
+        *,
+        start_at_boot: bool,
+    ) -> None:
+        """Take the tunnel's folder in the state folder, and whether the host opens it at boot.
+
+        requirements and program are the contents of the files that its program is installed from.
+        """
         self._folder = folder
-        self._environment = environment
-        self._place = environment.folder(folder)
-        self._entrypoint = self._place / ENTRYPOINT
-        self._python = venv.interpreter(self._place)
+        self._program = Program(
+            what=_WHAT,
+            parent=folder,
+            requirements=[requirements],
+            programs={ENTRYPOINT: program},
+            entrypoint=ENTRYPOINT,
+            imports=_IMPORTS,
+            python=python,
+        )
         self._runtime = ProcessRuntime(
-            folder, str(self._python), str(self._entrypoint), self._place.name, _PASSED_ON
+            folder, *self._program.command, self._program.folder.name, _PASSED_ON
         )
         self._boot = Boot(folder, self._runtime.command, start_at_boot)
 
@@ -106,12 +108,10 @@ class Tunnel:
         self, options: t.Mapping[str, t.Any], timeout: float, *, check_mode: bool
     ) -> TunnelResult:
         """Open the tunnel, and return when MySQL has answered through it."""
-        wanted = wanted_tunnel(options, self._place.name)
+        wanted = wanted_tunnel(options, self._program.folder.name)
         _require_carrier(str(options["kind"]))
         self._require_port(wanted)
-        if not self._is_installed():
-            # Before anything is touched.
-            venv.base_python(self._environment.python)
+        self._program.require_base()
         step, reboots = self._plan(wanted), self._boot.differs(True)
         if check_mode:
             return self._result(step, reboots)
@@ -138,7 +138,7 @@ class Tunnel:
                     self._boot.write(False)
                 self._runtime.apply([step], time.monotonic() + timeout)
                 self._end_left_behind(timeout)
-                self._drop_environments(keep=None)
+                self._program.drop()
         return self._result(step, reboots)
 
     def _plan(self, wanted: WantedServer | None) -> Step:
@@ -152,32 +152,17 @@ class Tunnel:
         """Install the tunnel's program, and let Supervisor start it."""
         if not step.changed:
             return
-        if not self._is_installed():
-            base, _version = venv.base_python(self._environment.python)
-            venv.install(
-                self._place,
-                base,
-                self._environment.requirements,
-                self._environment.programs,
-                timeout,
-                _WHAT,
-                _IMPORTS,
-            )
-            files.write_private(self._place / _STAMP, "")
+        self._program.install(timeout)
         if not step.found.running:
             self._end_left_behind(timeout)
         self._runtime.apply([step], deadline)
-        self._drop_environments(keep=self._place)
-
-    def _is_installed(self) -> bool:
-        """Return whether the tunnel's program was installed completely, and is still whole."""
-        return (self._place / _STAMP).is_file() and venv.is_whole(self._place)
+        self._program.drop_others()
 
     def _end_left_behind(self, timeout: float) -> None:
         """End what a killed program has left, so that the port is free."""
-        if (self._folder / NAME).is_dir() and self._is_installed():
+        if (self._folder / NAME).is_dir() and self._program.is_installed():
             place = str(self._folder / NAME)
-            command = interpreter.isolated(str(self._python), str(self._entrypoint), "end", place)
+            command = interpreter.isolated(*self._program.command, "end", place)
             venv.run(command, timeout, _WHAT)
 
     def _require_port(self, wanted: WantedServer) -> None:
@@ -226,12 +211,6 @@ class Tunnel:
                 Path(self._runtime.log_path(NAME)).read_bytes()[begin:].decode("utf-8", "replace")
             )
         return ""
-
-    def _drop_environments(self, keep: Path | None) -> None:
-        """Delete installations that nothing uses any more."""
-        for folder in self._folder.glob(f"{_ENVIRONMENT}*/"):
-            if folder != keep:
-                shutil.rmtree(folder)
 
     def _result(self, step: Step, reboots: bool) -> TunnelResult:
         """Return the record, and what changes: by the step, or of what the host starts at boot."""

@@ -200,12 +200,13 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     """Open or close the tunnel."""
     params = module.params
     folder = files.tunnel_folder(files.state_folder(params["state_dir"]))
-    environment = _tunnel.Environment(
-        [params["requirements"] or ""],
-        {_tunnel.ENTRYPOINT: params["program"] or ""},
+    tunnel = _tunnel.Tunnel(
+        folder,
+        params["requirements"] or "",
+        params["program"] or "",
         params["python"],
+        start_at_boot=params["start_at_boot"],
     )
-    tunnel = _tunnel.Tunnel(folder, environment, start_at_boot=params["start_at_boot"])
     if params["state"] == "present":
         outcome = tunnel.open(params, params["timeout"], check_mode=module.check_mode)
     else:

@@ -158,10 +158,6 @@ options:
         description: URL to use instead of AWS's endpoints.
         type: str
         default: ""
-      role_arn:
-        description: ARN of the role to assume. If empty, the identity of the host or of O(aws_config_dir).
-        type: str
-        default: ""
       profile:
         description: Profile of the AWS configuration. If empty, the default one.
         type: str
@@ -293,7 +289,6 @@ _MLFLOW: Spec = {
 _AWS: Spec = {
     "region": _REQUIRED,
     "endpoint_url": _TEXT,
-    "role_arn": _TEXT,
     "profile": _TEXT,
 }
 

@@ -12,14 +12,15 @@ module: mlflow_server_check
 short_description: Check whether a host's MLflow servers are up to date
 version_added: 0.2.0
 description:
-  - Checks in one call whether a host has everything that it needs. MLflow is installed, or the image is there; every
-    server has its wanted state and answers; and a verification run of M(mlops.mlflow_aws.mlflow_run) has verified its
-    configuration.
+  - Checks in one call whether a host has everything that it needs. MLflow is installed, or the image is there; its
+    credential broker is as wanted, and AWS accepts its identity; every server has its wanted state and answers; and a
+    verification run of M(mlops.mlflow_aws.mlflow_run) has verified its configuration.
   - Changes nothing. What would be an error of M(mlops.mlflow_aws.mlflow_server), such as a port that is in use, is
     returned as RV(reason).
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 seealso:
+  - module: mlops.mlflow_aws.mlflow_broker
   - module: mlops.mlflow_aws.mlflow_server
   - module: mlops.mlflow_aws.mlflow_run
 extends_documentation_fragment:
@@ -55,6 +56,11 @@ options:
       never up to date.
     type: bool
     default: false
+  broker_options:
+    description: Options of M(mlops.mlflow_aws.mlflow_broker) for this host, to check its credential broker by. If
+      empty, none is checked.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -108,10 +114,14 @@ kept:
       type: str
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
+    options as broker_options,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
     options,
@@ -130,12 +140,14 @@ def main() -> None:
             "experiment": {"type": "str", "default": "mlflow-aws-verify"},
             "always": {"type": "bool", "default": False},
             "tunnel": {"type": "bool", "default": False},
+            "broker_options": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
         # The invocation would go to the host's system log, environment values included.
         no_log=True,
     )
     _module.hide(module, options.secrets(module.params))
+    _module.hide(module, broker_options.secrets(module.params["broker_options"]))
     _module.run(module, _work)
 
 
@@ -143,13 +155,22 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
     """Check the host."""
     params = module.params
     state = files.state_folder(params["state_dir"])
-    found = up_to_date.check(params, state)
+    # Hosts without a broker do not load what asks it.
+    lacking = _broker(params["broker_options"], state) if params["broker_options"] else ""
+    found = up_to_date.HostCheck(lacking) if lacking else up_to_date.check(params, state)
     return {
         "changed": False,
         "up_to_date": not found.reason,
         **found._asdict(),
         "kept": target.kept(params, state),
     }
+
+
+def _broker(given: dict[str, Any], state: Path) -> str:
+    """Return what the credential broker lacks."""
+    from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import manager
+
+    return manager.fault(given, state)
 
 
 if __name__ == "__main__":

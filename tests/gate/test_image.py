@@ -228,7 +228,8 @@ print(json.dumps({
     assert len(told["services"]) < 10
     assert told["compiled"]
     assert told["writable"] == []
-    assert set(told["beside"]) == {PACKAGE, "mlflow.json", "mlflow_entry.py", "rds-ca.pem", "venv"}
+    programs = {PACKAGE, "mlflow_entry.py", "mlflow_aws_broker", "mlflow_broker.py"}
+    assert set(told["beside"]) == {*programs, "mlflow.json", "rds-ca.pem", "venv"}
     sources = {path.name for path in (SERVER / PACKAGE).glob("*.py")}
     assert set(told["package"]) == {*sources, "__pycache__"}
     assert told["places"] == [

@@ -205,9 +205,12 @@ def _remove_servers(made: Twin) -> None:
     if made.engine.pid:
         return
     ours = f"label={container_spec.LABEL}instance={made.instance}"
+    broker = f"label={container_spec.LABEL}broker={made.instance}"
     for kind, listed, removed in (
         ("container", ("ls", "--all", "--quiet", "--filter", ours), ("rm", "--force", "--volumes")),
+        ("container", ("ls", "--all", "--quiet", "--filter", broker), ("rm", "--force")),
         ("volume", ("ls", "--quiet", "--filter", ours), ("rm", "--force")),
+        ("volume", ("ls", "--quiet", "--filter", broker), ("rm", "--force")),
         ("image", ("ls", "--quiet", f"{made.registry}/*"), ("rm", "--force")),
     ):
         names = sorted(set(made.engine.docker(kind, *listed).split()))

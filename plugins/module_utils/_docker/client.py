@@ -105,6 +105,16 @@ class Engine(Transport):
             return None
         return int(code)
 
+    def execute(self, name: str, command: t.Sequence[str]) -> tuple[int, str]:
+        """Run a command in a running container; return its exit code and what it printed as output."""
+        action = f"run a command in container {name}"
+        body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)}
+        made = self.value("Id", action, "POST", f"/containers/{name}/exec", body=body)
+        data = self.call(action, "POST", f"/exec/{made}/start", body={"Detach": False})
+        output = b"".join(piece for kind, piece in _frames(data) if kind == 1)
+        code = self.value("ExitCode", action, "GET", f"/exec/{made}/json")
+        return int(code), output.decode("utf-8", "replace")
+
     def logs(self, name: str) -> tuple[str, str]:
         """Return what a container printed on standard output and on standard error."""
         frames = self._log(name, "all")

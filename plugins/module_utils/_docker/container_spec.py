@@ -30,6 +30,8 @@ _HOME = "/home/mlflow"
 _PRIVATE_BYTES = 16 << 20
 _LOG_OPTIONS = {"max-size": "10m", "max-file": "4"}
 _STOP_SECONDS = 60
+# In nanoseconds.
+_HEALTH = {"Interval": 30 * 10**9, "Timeout": 15 * 10**9, "Retries": 1}
 # Docker's own minimum.
 _LEAST_MEMORY = 6 << 20
 _UNITS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30}
@@ -38,8 +40,9 @@ _UNITS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30}
 class Spec(t.NamedTuple):
     """One container: image and command, its volume's name, user (UID:GID), network and limits.
 
-    binds: (source, target) of folders mounted read-only; memory: bytes, 0 for no limit; processes:
-    upper bound, threads included.
+    binds: (source, target) of folders mounted read-only; writable: the same, to be written; volumes:
+    (name, target) of more volumes, read-only if `shared`; memory: bytes, 0 for no limit; processes:
+    upper bound, threads included; entrypoint and health: commands in place of the image's own.
     """
 
     image: str
@@ -51,6 +54,11 @@ class Spec(t.NamedTuple):
     environment: tuple[tuple[str, str], ...] = ()
     memory: int = 0
     processes: int = 512
+    writable: tuple[tuple[str, str], ...] = ()
+    volumes: tuple[tuple[str, str], ...] = ()
+    shared: bool = False
+    entrypoint: tuple[str, ...] = ()
+    health: tuple[str, ...] = ()
 
 
 def creation(
@@ -83,6 +91,10 @@ def creation(
         "StopTimeout": _STOP_SECONDS,
         "HostConfig": host,
     }
+    if spec.entrypoint:
+        body["Entrypoint"] = list(spec.entrypoint)
+    if spec.health:
+        body["Healthcheck"] = {"Test": ["CMD", *spec.health], **_HEALTH}
     if publish:
         address, port = publish
         body["ExposedPorts"] = {f"{port}/tcp": {}}
@@ -112,10 +124,7 @@ def _host_config(spec: Spec, restart: bool) -> dict[str, t.Any]:
                 # The image's folder is for its own user alone, who may not be the container's.
                 "VolumeOptions": {"NoCopy": True},
             },
-            *(
-                {"Type": "bind", "Source": source, "Target": target, "ReadOnly": True}
-                for source, target in spec.binds
-            ),
+            *_mounts(spec),
         ],
         "LogConfig": {"Type": "json-file", "Config": _LOG_OPTIONS},
     }
@@ -123,6 +132,21 @@ def _host_config(spec: Spec, restart: bool) -> dict[str, t.Any]:
         # The same number for both means no swap on top.
         host.update(Memory=spec.memory, MemorySwap=spec.memory)
     return host
+
+
+def _mounts(spec: Spec) -> t.Iterator[dict[str, t.Any]]:
+    """Return what is mounted besides the container's own volume."""
+    for folders, read_only in ((spec.binds, True), (spec.writable, False)):
+        for source, target in folders:
+            yield {"Type": "bind", "Source": source, "Target": target, "ReadOnly": read_only}
+    for name, target in spec.volumes:
+        yield {
+            "Type": "volume",
+            "Source": name,
+            "Target": target,
+            "ReadOnly": spec.shared,
+            "VolumeOptions": {"NoCopy": True},
+        }
 
 
 def archive(files: t.Mapping[str, str], user: str) -> bytes:
@@ -185,6 +209,16 @@ def container_user(given: str, aws_config_dir: str, rootless: bool) -> str:
             "chown it to another user, or set container_user to one who can read it."
         )
     return IMAGE_USER
+
+
+def own_user(given: str) -> str:
+    """Return the user (UID:GID) of containers that share folders with this process: given, else its own.
+
+    Root's containers run as the image's user.
+    """
+    if given or os.geteuid() == 0:
+        return container_user(given, "", False)
+    return f"{os.geteuid()}:{os.getegid()}"
 
 
 def _folder(path: str) -> os.stat_result:

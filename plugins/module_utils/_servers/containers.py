@@ -28,7 +28,11 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.container
     VOLUME_PATH,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.references import reference
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.transport import accepting
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
+    broker_sockets as brokers,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import ports
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
     claims,
@@ -64,9 +68,10 @@ _THREADS, _THREADS_PER_WORKER = 256, 128
 
 
 class Placement(t.NamedTuple):
-    """How all servers of a host are placed: image, network, limits, and the AWS folder to read.
+    """How all servers of a host are placed: image, network, limits, and what gives them their identity.
 
-    memory: bytes, 0 for no limit; user: UID:GID, or empty for the fitting one.
+    memory: bytes, 0 for no limit; user: UID:GID, or empty for the fitting one; broker: how the host's
+    runs, with the folder of its sockets if it is a process. Servers without one read the AWS folder.
     """
 
     image: str
@@ -74,6 +79,8 @@ class Placement(t.NamedTuple):
     aws_config_dir: str = ""
     memory: int = 0
     user: str = ""
+    broker: str = brokers.NONE
+    sockets: str = ""
 
 
 class DockerRuntime:
@@ -182,8 +189,8 @@ class DockerRuntime:
         kept = {
             server.name for server in starting if _is_reusable(containers.get(server.name), server)
         }
-        gone = [step.name for step in changing if step.action == REMOVE]
-        gone += [server.name for server in starting if server.name not in kept]
+        removed = [step.name for step in changing if step.action == REMOVE]
+        gone = removed + [server.name for server in starting if server.name not in kept]
         wanted = {server.name: server for server in starting}
         failures: dict[str, MlflowError] = {}
 
@@ -195,6 +202,7 @@ class DockerRuntime:
         stop = functools.partial(self._stop, deadline=deadline)
         _each(stop, [step.name for step in changing if step.name in containers], failures)
         _each(self._remove, gone, failures)
+        _each(self._remove_socket, removed, failures)
         # Only now: a server may take the port that another one gives up.
         _each(launch, list(wanted), failures)
         if failures:
@@ -238,28 +246,42 @@ class DockerRuntime:
         found = self._engine.containers([f"{INSTANCE}={self._instance}", PROJECT])
         return {container["Labels"][PROJECT]: container for container in found}
 
-    def _spec(self, name: str, workers: int) -> container_spec.Spec:
-        """Return what the container of a server is made of."""
+    def _spec(self, project: str, workers: int) -> container_spec.Spec:
+        """Return what the container of a project's server is made of; without a project what all share."""
         place = self._placement
-        binds, environment = container_spec.aws_access(place.aws_config_dir)
+        binds, environment = container_spec.aws_access(
+            place.aws_config_dir if place.broker == brokers.NONE else ""
+        )
+        volumes: dict[str, str] = {}
+        if place.broker == brokers.PROCESS:
+            binds = {f"{place.sockets}/{project}": brokers.CONTAINER_SOCKETS}
+        elif place.broker == brokers.DOCKER:
+            volume = brokers.volume_name(self._instance, project)
+            volumes = {volume: brokers.CONTAINER_SOCKETS}
         return container_spec.Spec(
             image=place.image,
             command=("serve", container_spec.SETTINGS_PATH),
-            volume=name,
+            volume=self._name(project) if project else "",
             user=self._user,
             network=place.network,
             binds=tuple(binds.items()),
             environment=tuple(environment.items()),
             memory=place.memory,
             processes=_THREADS + _THREADS_PER_WORKER * workers,
+            volumes=tuple(volumes.items()),
+            shared=True,
         )
 
     @functools.cached_property
     def _user(self) -> str:
-        """Return the user of the containers; only a mounted folder makes the kind of engine matter."""
+        """Return the user of the containers, who owns the folder that they, or their broker, have mounted."""
         place = self._placement
-        rootless = bool(place.aws_config_dir and not place.user and self._engine.rootless)
-        return container_spec.container_user(place.user, place.aws_config_dir, rootless)
+        folder = place.aws_config_dir
+        shares = bool(folder) or place.broker == brokers.PROCESS
+        rootless = bool(shares and not place.user and self._engine.rootless)
+        if place.broker == brokers.PROCESS:
+            return "0:0" if rootless else container_spec.own_user(place.user)
+        return container_spec.container_user(place.user, folder, rootless)
 
     def _require_image(self) -> None:
         """Refuse an image that is not on the host, before anything is touched."""
@@ -281,6 +303,11 @@ class DockerRuntime:
         self._engine.remove(self._name(project))
         self._engine.remove_volume(self._name(project))
 
+    def _remove_socket(self, project: str) -> None:
+        """Remove the volume of a removed server's socket, unless its broker has yet to let go of it."""
+        with accepting(409):
+            self._engine.remove_volume(brokers.volume_name(self._instance, project))
+
     def _make(self, server: WantedServer) -> None:
         """Make a server's volume and container, and put its settings there."""
         name = self._name(server.name)
@@ -299,7 +326,7 @@ class DockerRuntime:
                 {**settings, "host": "0.0.0.0"},
                 (_address(server.host), server.port),
             )
-        spec = self._spec(name, int(settings["workers"]))
+        spec = self._spec(server.name, int(settings["workers"]))
         self._engine.create(name, container_spec.creation(spec, labels, publish, restart=True))
         text = json.dumps(settings, indent=2) + "\n"
         self._engine.put_archive(

@@ -76,6 +76,7 @@ SERVERS: Spec = {
     "memory": _TEXT,
     "container_user": _TEXT,
     "start_at_boot": {"type": "bool", "default": False},
+    "broker": {"type": "str", "choices": ["none", "docker", "process"], "default": "none"},
 }
 
 

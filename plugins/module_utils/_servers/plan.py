@@ -97,7 +97,7 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
     for key in ("database", "aws"):
         if options.get(key):
             given = {name: text for name, text in options[key].items() if text is not None}
-            settings[key] = given
+            settings[key] = _by_broker(given) if key == "aws" else given
     origins = addresses.accepted_origins(hosts, address)
     if origins:
         settings["allowed_origins"] = origins
@@ -109,6 +109,13 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
     settings["configuration"] = digest.hexdigest()[:16]
     state = min(options["state"], cap, key=_RANK.index)
     return WantedServer(str(options["name"]), state, settings)
+
+
+def _by_broker(aws: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return a server's identity as it is told of it: of a role only the socket that gives it."""
+    if not aws.get("broker"):
+        return aws
+    return {name: text for name, text in aws.items() if name not in ("profile", "role_arn")}
 
 
 def plan(

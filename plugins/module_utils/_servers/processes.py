@@ -210,6 +210,8 @@ class ProcessRuntime:
     def _await_free_ports(self, steps: t.Sequence[Step], deadline: float) -> None:
         """Wait until servers that lost their Supervisor have ended, as they do by themselves."""
         for server in _running(steps):
+            if "port" not in server.settings:
+                continue
             free = functools.partial(ports.is_free, server.host, server.port)
             wait_until(
                 free, deadline, f"Port {server.port} of project '{server.name}' did not become free"

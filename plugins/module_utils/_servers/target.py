@@ -12,6 +12,10 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import local
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
+    broker_sockets as brokers,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, paths
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.crontab import Boot
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.env_files import EnvFiles
@@ -59,11 +63,11 @@ def target(params: Params, state: Path, python: str = "", entrypoint: str = "") 
     if params["runtime"] == "process":
         runtime, identity = _processes(folder, python, entrypoint)
     else:
-        runtime, identity = _containers(params)
+        runtime, identity = _containers(params, state)
     return Target(
         runtime=runtime,
         servers=[
-            wanted_server(_placed(server, state), params["state"], identity)
+            wanted_server(_placed(server, state, params), params["state"], identity)
             for server in params["servers"]
         ],
         unlisted=_unlisted(params),
@@ -126,15 +130,30 @@ def _boot(runtime: Runtime, params: Params, folder: Path) -> Boot | None:
     return Boot(folder, command, params["start_at_boot"]) if command else None
 
 
-def _placed(server: dict[str, t.Any], state: Path) -> dict[str, t.Any]:
-    """Return a server's options with the state folder in place of {state_dir}."""
+def _placed(server: dict[str, t.Any], state: Path, params: Params) -> dict[str, t.Any]:
+    """Return a server's options with the state folder in place of {state_dir}, and its broker's socket."""
     places = ("backend_store_uri", "artifacts_destination", "key_file")
     placed = {key: server[key].replace(files.STATE_DIR, str(state)) for key in places}
     destination = placed["artifacts_destination"]
     # A project whose state is absent has no place.
     if destination and "://" not in destination:
         paths.host_path("artifacts_destination", destination)
-    return server | placed
+    return server | placed | _identity(server, state, params)
+
+
+def _identity(server: dict[str, t.Any], state: Path, params: Params) -> dict[str, t.Any]:
+    """Return a server's AWS options with the socket that gives its role; refuse a role without one."""
+    aws, broker = server.get("aws"), params["broker"]
+    runs = server["state"] == params["state"] == "present"
+    if not aws or not runs:
+        return {}
+    if broker == brokers.NONE and aws["role_arn"]:
+        raise MlflowError(
+            f"Project '{server['name']}': the credential broker of the host assumes role_arn; run "
+            "mlflow_broker, and set broker."
+        )
+    socket = brokers.server_socket(broker, params["runtime"], state, server["name"])
+    return {"aws": {**aws, "broker": socket}} if socket else {}
 
 
 # A host has one runtime, and loading both would take as long as what is done with one: so each is
@@ -149,7 +168,7 @@ def _processes(folder: Path, python: str, entrypoint: str) -> tuple[Runtime, str
     return processes.ProcessRuntime(folder, python, entrypoint, identity), identity
 
 
-def _containers(params: Params) -> tuple[Runtime, str]:
+def _containers(params: Params, state: Path) -> tuple[Runtime, str]:
     """Return the runtime of containers, and what identifies all that they share."""
     from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
     from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import containers
@@ -160,6 +179,8 @@ def _containers(params: Params) -> tuple[Runtime, str]:
         aws_config_dir=container_spec.aws_folder(params["aws_config_dir"]),
         memory=container_spec.memory_bytes(params["memory"]),
         user=params["container_user"],
+        broker=params["broker"],
+        sockets=str(brokers.sockets_folder(state)),
     )
     runtime = containers.DockerRuntime(_engine(params), placement, params["docker_instance"])
     # Ending servers needs neither the image nor the AWS folder.

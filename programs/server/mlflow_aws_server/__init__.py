@@ -10,6 +10,7 @@
     environment     the variables of a process: what it keeps, and what a server gets
     access          what settings name by reference, made ready in a private folder
     aws             the server's AWS identity, and the calls that it makes
+    broker          the credentials of the project's role, by the host's broker
     mysql           limits, waits and sentences for a MySQL database
     connections     what a process takes of the database's connections, and which request got none
     turns           requests wait for their turn at the database

@@ -29,7 +29,7 @@ def access(settings: dict[str, Any], settings_path: Path) -> Iterator[OptionFile
         return
     with private_folder(settings_path) as folder:
         os.environ[PRIVATE_VARIABLE] = str(folder)
-        aws.use_identity(identity, settings["environment"], settings_path, folder)
+        aws.use_identity(identity, settings_path, folder)
         yield option_file(settings)
 
 

@@ -3,12 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The server's AWS identity, and the calls that it makes with it.
 
-A server whose settings name a role acts as that role and nothing else. It writes an AWS
-configuration into its private folder, whose `credential_process` is this program's verb
-`credentials`: it assumes the role with the identity that the server was started with. So
-every AWS client in the server, MLflow's own for S3 included, gets new credentials before the
-old ones expire. What the server was started with is kept in a file beside the configuration,
-for that verb alone.
+A server whose settings name a socket of the host's credential broker acts as its project's role
+and nothing else. It writes an AWS configuration into its private folder, whose `credential_process`
+is this program's verb `credentials`, which asks the broker. So every AWS client in the server,
+MLflow's own for S3 included, gets new credentials before the old ones expire.
 """
 
 from __future__ import annotations
@@ -18,16 +16,13 @@ import os
 import re
 import shlex
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import installation
+from . import broker, installation
 from .errors import NAME, EntryError
 from .private import write_private
 
-BASE_VARIABLE = "MLFLOW_AWS_BASE"
 # What makes an AWS client choose an identity: see the documentation of botocore.
 IDENTITY = (
     "AWS_ACCESS_KEY_ID",
@@ -57,7 +52,6 @@ REACHED_BY = (
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
 )
-_SESSION_NAME = re.compile(r"[^\w+=,.@-]")
 _PROCESS_ERROR = re.compile(rf"custom-process: (?:{NAME}: )?(.*)", re.DOTALL)
 _UNKNOWN_KEY = (
     "InvalidClientTokenId",
@@ -69,16 +63,9 @@ _UNKNOWN_KEY = (
 _SKEWED = ("Signature expired", "Signature not yet current")
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
-# IAM is eventually consistent: a new role, or one whose trust changed, is refused for some seconds.
-_PROPAGATION_SECONDS = 60.0
-_PROPAGATION_PAUSE = 5.0
 # Clients by what they were made for. One session asks for credentials once an hour.
 _CLIENTS: dict[tuple[str, ...], Any] = {}
 _CLIENTS_LOCK = threading.Lock()
-
-
-class DeniedError(EntryError):
-    """AWS denies a call to the identity that made it."""
 
 
 class Secret(NamedTuple):
@@ -88,70 +75,31 @@ class Secret(NamedTuple):
     password: str
 
 
-def use_identity(
-    aws: dict[str, Any], environment: dict[str, str], settings_path: Path, folder: Path
-) -> None:
-    """Make the role or profile of the settings this process's AWS identity."""
+def use_identity(aws: dict[str, Any], settings_path: Path, folder: Path) -> None:
+    """Make the project's role, by the broker, or the profile this process's AWS identity."""
     region, endpoint = aws.get("region") or "", aws.get("endpoint_url") or ""
     variables = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, "AWS_ENDPOINT_URL": endpoint}
-    if aws.get("role_arn"):
-        base = {name: os.environ.pop(name) for name in IDENTITY if name in os.environ}
-        base |= {name: text for name, text in environment.items() if name in IDENTITY}
-        write_private(folder / "aws-base.json", json.dumps(base))
+    if aws.get("broker"):
+        for name in IDENTITY:
+            os.environ.pop(name, None)
         command = shlex.join(installation.command("credentials", settings_path))
         lines = ["[default]", f"credential_process = {command}"]
         write_private(folder / "aws-config", "\n".join(lines) + "\n")
-        variables[BASE_VARIABLE] = str(folder / "aws-base.json")
         variables["AWS_CONFIG_FILE"] = str(folder / "aws-config")
         # It does not exist: otherwise the one in the home folder would come first.
         variables["AWS_SHARED_CREDENTIALS_FILE"] = str(folder / "aws-credentials")
+        variables["AWS_EC2_METADATA_DISABLED"] = "true"
     elif aws.get("profile"):
         variables["AWS_PROFILE"] = aws["profile"]
     os.environ.update({name: value for name, value in variables.items() if value})
 
 
 def credentials(settings: dict[str, Any], settings_path: Path) -> str:
-    """Assume the role with the base identity; return what a credential_process prints."""
-    base = os.environ.pop(BASE_VARIABLE, "")
-    if base:
-        for name in IDENTITY:
-            os.environ.pop(name, None)
-        os.environ.update(json.loads(Path(base).read_text(encoding="utf-8")))
-    aws = settings.get("aws") or {}
-    role = aws.get("role_arn")
-    if not role:
-        raise EntryError(f"{settings_path} names no role; run the servers playbook.")
-    schema = settings.get("backend_store_uri", "migrations").rpartition("/")[2]
-
-    def assume() -> Any:
-        what = f"The role {role} cannot be assumed"
-        name = _SESSION_NAME.sub("-", f"mlflow-{schema}")[:64]
-        return _call(aws, "sts", "assume_role", what, RoleArn=role, RoleSessionName=name)
-
-    answer = _until_propagated(assume, Path(base).parent if base else None)["Credentials"]
-    part = {name: answer[name] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")}
-    return json.dumps({"Version": 1, **part, "Expiration": answer["Expiration"].isoformat()})
-
-
-def _until_propagated(assume: Callable[[], Any], folder: Path | None) -> Any:
-    """Return what assume() returns; a role that this server never had may be new, so retry a denial.
-
-    folder is the server's private one, in which it is noted that the role could be assumed.
-    """
-    noted = folder / "role-assumed" if folder else None
-    patience = 0.0 if noted and noted.exists() else _PROPAGATION_SECONDS
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            answer = assume()
-        except DeniedError:
-            if time.monotonic() + _PROPAGATION_PAUSE > deadline:
-                raise
-            time.sleep(_PROPAGATION_PAUSE)
-        else:
-            if noted:
-                noted.touch()
-            return answer
+    """Return the credentials of the project's role as a credential_process prints them."""
+    path = (settings.get("aws") or {}).get("broker")
+    if not path:
+        raise EntryError(f"{settings_path} names no credential broker; run the servers playbook.")
+    return json.dumps(broker.credentials(Path(path)))
 
 
 def read_secret(secret: str, aws: dict[str, Any]) -> Secret:
@@ -186,14 +134,13 @@ def _call(aws: dict[str, Any], service: str, method: str, what: str, **request: 
     try:
         return getattr(_client(service, aws), method)(**request)
     except ClientError as error:
-        failed, reason = error.response["Error"], _refusal(error.response["Error"], aws, request)
+        reason = _refusal(error.response["Error"], aws, request)
     except BotoCoreError as error:
-        failed, reason = {}, _failure(error, aws)
+        reason = _failure(error, aws)
     # It may hold credentials that have been replaced where they came from.
     with _CLIENTS_LOCK:
         _CLIENTS.clear()
-    kind = DeniedError if failed.get("Code") in _DENIED else EntryError
-    raise kind(f"{what}: {reason}") from None
+    raise EntryError(f"{what}: {reason}") from None
 
 
 def _client(service: str, aws: dict[str, Any]) -> Any:
@@ -201,8 +148,8 @@ def _client(service: str, aws: dict[str, Any]) -> Any:
     import boto3
     from botocore.config import Config
 
-    # A role's identity comes by the configuration that use_identity() wrote.
-    profile = "" if BASE_VARIABLE in os.environ else aws.get("profile") or ""
+    # The broker's comes by the configuration that use_identity() wrote.
+    profile = "" if aws.get("broker") else aws.get("profile") or ""
     region, endpoint = aws.get("region") or "", aws.get("endpoint_url") or ""
     limits = Config(
         connect_timeout=10, read_timeout=20, retries={"mode": "standard", "max_attempts": 4}
@@ -232,9 +179,10 @@ def _refusal(error: dict[str, str], aws: dict[str, Any], request: dict[str, str]
             f"--secret-id {request.get('SecretId')}`, or run the projects playbook."
         )
     if code in _DENIED:
-        # The stacks allow a project's role to read what belongs to it.
-        stacks = "" if "RoleArn" in request else "run the projects playbook, or "
-        return f"AWS denies it ({message}); {stacks}allow this action to the server's identity."
+        return (
+            f"AWS denies it ({message}); run the projects playbook, or allow this action to the server's "
+            "identity."
+        )
     if code in _EXPIRED:
         return "the AWS credentials have expired; log in again."
     if message.startswith(_SKEWED):
@@ -252,8 +200,8 @@ def _failure(error: Exception, aws: dict[str, Any]) -> str:
         return match.group(1) if match else message
     if kind in ("NoCredentialsError", "PartialCredentialsError"):
         return (
-            "there are no AWS credentials; mount an AWS configuration folder, or give the host "
-            "an instance profile that containers can reach (hop limit 2)."
+            "there are no AWS credentials; run the servers playbook, which starts the host's credential "
+            "broker, or mount an AWS configuration folder."
         )
     if kind == "ProfileNotFound":
         return f"the AWS configuration has no profile {aws.get('profile')}; add it or name another."

@@ -37,6 +37,7 @@ from pathlib import Path
 
 from . import (
     aws,
+    broker,
     environment,
     errors,
     health,
@@ -83,8 +84,9 @@ def _require_own_mlflow(verb: str) -> None:
 
 
 def _health(path: Path) -> int:
-    """Ask the running server for its database; returns 0 if all is well."""
-    return health.health(settings.read(path), path)
+    """Ask the running server for its database, and the broker for its credentials; 0 if all is well."""
+    given = settings.read(path)
+    return health.health(given, path) or broker.health(given)
 
 
 def _credentials(path: Path) -> None:

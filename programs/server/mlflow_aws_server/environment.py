@@ -67,8 +67,8 @@ def variables(settings: dict[str, Any]) -> dict[str, str]:
     given = dict(settings["environment"])
     if settings.get("database"):
         given = {**connections.POOL, **given}
-    if (settings.get("aws") or {}).get("role_arn"):
-        # The server's own identity is the role; these belong to the one that assumes it.
+    if (settings.get("aws") or {}).get("broker"):
+        # The server's own identity is the project's role, which the broker gives.
         given = {name: text for name, text in given.items() if name not in aws.IDENTITY}
     return {**keys.variables(settings, private()), **given}
 

@@ -53,7 +53,7 @@ _RECORD: dict[str, Any] = {
 def migrate_all(request: dict[str, Any], request_path: Path, folder: Path) -> None:
     """Migrate all schemas of the request and print a line for each."""
     deadline = time.time() + float(request["timeout"])
-    aws.use_identity(request.get("aws") or {}, {}, request_path, folder)
+    aws.use_identity(request.get("aws") or {}, request_path, folder)
     jobs = plan(request, folder, deadline)
     ready = []
     for job, error in zip(jobs, _write_secrets(jobs), strict=True):

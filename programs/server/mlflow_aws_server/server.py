@@ -13,7 +13,18 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from . import application, aws, environment, installation, keys, mysql, processes, refusal, settings
+from . import (
+    application,
+    aws,
+    broker,
+    environment,
+    installation,
+    keys,
+    mysql,
+    processes,
+    refusal,
+    settings,
+)
 from .access import access
 from .errors import DatabaseError, EntryError, LastingError
 from .option_file import OptionFile
@@ -77,7 +88,8 @@ def _make_ready(given: dict[str, Any], options: OptionFile | None, settings_path
 
 
 def _read(given: dict[str, Any], options: OptionFile | None) -> None:
-    """Read the password and the project's key."""
+    """Read the password and the project's key, for which there have to be credentials."""
+    broker.require(given)
     if options:
         options.refresh()
     keys.make_ready(given, environment.private())

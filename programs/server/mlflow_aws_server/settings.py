@@ -18,9 +18,11 @@
                            `secret` may be empty or missing; `user`; `ca`, the
                            text of the CA, empty for the RDS bundle beside this program;
                            `tunnel`, empty or HOST:PORT of the local end of a tunnel
-    aws                    null, or `region`, `endpoint_url`, `role_arn`, `profile`; for what is
-                           empty AWS's own defaults apply. `key_parameter`, the name of the
-                           SSM parameter that holds the project's root key
+    aws                    null, or `region`, `endpoint_url`, `profile`; for what is empty AWS's
+                           own defaults apply. `broker`, path of the socket on which the host's
+                           broker gives the credentials of the project's role, in place of a
+                           profile; `key_parameter`, the name of the SSM parameter that holds
+                           the project's root key
     key_file               if there is no such parameter, the file that holds that key; created
                            if it is missing, mode 0600
 

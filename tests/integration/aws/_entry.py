@@ -20,6 +20,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pymysql
+from ansible_collections.mlops.mlflow_aws.tests.parts.broker import Broker, broker
 from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import Ministack
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, ask, await_
 from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import (
@@ -105,6 +106,17 @@ class Place:
         self.run.mkdir(mode=0o700, exist_ok=True)
         own["XDG_RUNTIME_DIR"] = str(self.run)
         return clean_environment(self.home) | {"LC_ALL": "C.UTF-8"} | own | more
+
+    @contextmanager
+    def broker(self, role: str, **environment: str) -> Iterator[Broker]:
+        """Run a credential broker for the project `main` with the identity of this home."""
+        own = self.environment(**environment)
+        with broker(self.python, {"main": role}, self.aws.options(), own) as made:
+            yield made
+
+    def by_broker(self, made: Broker, **more: str) -> dict[str, str]:
+        """Return the settings' `aws` of a server whose role that broker gives."""
+        return {**self.aws.options(), "broker": made.socket("main"), **more}
 
     def make_secret(self, password: str, text: str | None = None) -> str:
         """Make a secret and return its name."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -524,20 +525,25 @@ def test_secrets_that_cannot_be_read(
     assert "there are no AWS credentials" in sentence
 
 
+ROLE = "arn:aws:iam::000000000000:role/mlflow/test/project"
+
+
 def test_acts_as_the_role(place: Place, schema: dict[str, Any], reader: dict[str, Any]) -> None:
-    """With a role, the server's AWS clients, MLflow's own included, take it on; nothing else."""
+    """The server's AWS clients, MLflow's own included, have what the broker gives, and nothing else."""
     place.aws.client("s3").create_bucket(
         Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": REGION}
     )
-    aws = {
-        **place.aws.options(),
-        "profile": "team",
-        "role_arn": "arn:aws:iam::000000000000:role/mlflow/test/project",
-    }
-    content = place.settings(
-        schema["name"], reader, aws=aws, artifacts_destination="s3://artifacts/projects/main"
-    )
-    with place.serve(content) as server:
+    with ExitStack() as stack:
+        broker = stack.enter_context(place.broker(ROLE))
+        content = place.settings(
+            schema["name"],
+            reader,
+            aws=place.by_broker(broker),
+            artifacts_destination="s3://artifacts/projects/main",
+        )
+        # It has no home with credentials.
+        home = {"HOME": str(place.folder / "nobody")}
+        server = stack.enter_context(place.serve(content, home))
         server.await_ready()
         url = f"{server.url}/api/2.0/mlflow-artifacts/artifacts/0/file.txt"
         with OPENER.open(Request(url, b"content", method="PUT"), timeout=60) as answer:
@@ -545,7 +551,10 @@ def test_acts_as_the_role(place: Place, schema: dict[str, Any], reader: dict[str
         (folder,) = place.run.iterdir()
         assert stat.S_IMODE((folder / "aws-config").stat().st_mode) == 0o400
         assert "aws_secret_access_key" not in (folder / "aws-config").read_text()
+        assert not (folder / "aws-credentials").exists()
         told = json.loads(place.call("credentials", server.settings).stdout)
+        assert told == broker.get("main")
+        assert place.call("health", server.settings).returncode == 0
     listed = place.aws.client("s3").list_objects_v2(Bucket="artifacts")["Contents"]
     assert [item["Key"] for item in listed] == ["projects/main/0/file.txt"]
     assert told["Version"] == 1
@@ -553,14 +562,22 @@ def test_acts_as_the_role(place: Place, schema: dict[str, Any], reader: dict[str
     assert told["Expiration"]
 
 
-def test_a_role_that_cannot_be_taken_on(
+def test_a_server_waits_for_the_login(
     place: Place, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:
-    """The sentence names secret and role, through the credentials process."""
-    role = "arn:aws:iam::000000000000:role/mlflow/test/project"
-    content = place.settings(schema["name"], reader, aws=place.aws.options() | {"role_arn": role})
-    sentence = place.refuse(content, {"HOME": str(place.folder / "nobody")})
-    assert f"The role {role} cannot be assumed: there are no AWS credentials" in sentence
+    """It says what to do, and starts by itself when somebody has logged in; so does the broker."""
+    home = place.folder / "later"
+    with place.broker(ROLE, HOME=str(home)) as broker:
+        assert broker.state()["identity"].startswith("This host has no AWS credentials; log in")
+        content = place.settings(schema["name"], reader, aws=place.by_broker(broker))
+        with place.serve(content) as server:
+            server.await_text("This host has no AWS credentials; log in")
+            health = place.call("health", server.settings)
+            assert (health.returncode, server.process.poll()) == (1, None)
+            shutil.copytree(place.home / ".aws", home / ".aws")
+            server.await_ready()
+            assert server.text().count("This host has no AWS credentials") == 1
+        assert broker.state() == {"identity": "", "projects": {"main": ""}, "ready": True}
 
 
 KEY = "/mlflow/test/main/key"
@@ -639,10 +656,11 @@ def test_a_key_that_the_role_may_not_read(
         RoleName="project", PolicyName="none", PolicyDocument=document
     )
     guarded.log_in()
-    aws = {**guarded.aws.options(), "role_arn": guarded.role, "key_parameter": KEY}
     secret = place.make_secret(AWKWARD)
-    content = place.settings(schema["name"], {**reader, "secret": secret}, aws=aws)
-    sentence = place.refuse(content)
+    with place.broker(guarded.role) as broker:
+        aws = place.by_broker(broker, key_parameter=KEY)
+        content = place.settings(schema["name"], {**reader, "secret": secret}, aws=aws)
+        sentence = place.refuse(content)
     assert sentence.startswith(f"The project's key {KEY} cannot be read: AWS denies it")
     assert "run the projects playbook" in sentence
 
@@ -704,20 +722,22 @@ def test_a_session_that_ends_is_renewed(guarded: Guarded, schema: dict[str, Any]
     """Artifacts fail with its reason and metrics go on; a new login heals it without a restart."""
     place, name = guarded.place, "mlflow_session"
     place.copy(schema["name"], name)
-    aws = {**guarded.aws.options(), "role_arn": guarded.role}
-    content = place.settings(
-        name, place.identity(name, RUNTIME), aws=aws, artifacts_destination="s3://artifacts/p"
-    )
     guarded.log_in()
-    with place.serve(content, guarded.clock.environment) as server:
+    with ExitStack() as stack:
+        broker = stack.enter_context(place.broker(guarded.role, **guarded.clock.environment))
+        content = place.settings(
+            name,
+            place.identity(name, RUNTIME),
+            aws=place.by_broker(broker),
+            artifacts_destination="s3://artifacts/p",
+        )
+        server = stack.enter_context(place.serve(content, guarded.clock.environment))
         server.await_ready()
         assert put(server.url, "before") == 200
         # Sessions last an hour: the host's and the server's own, which the server renews by it.
         guarded.clock.set(61)
         assert put(server.url, "between") >= 400
-        server.await_text(
-            f"The role {guarded.role} cannot be assumed: the AWS credentials have expired; log in "
-        )
+        server.await_text("The AWS credentials of this host have expired; log in there again.")
         assert experiments(server.url) == {"Default"}
         guarded.log_in()
         assert put(server.url, "after") == 200
@@ -742,18 +762,20 @@ def test_a_wrong_clock_is_told(
 ) -> None:
     """By a server that cannot start because of it; what is revoked is told as such."""
     place = guarded.place
-    content = place.settings(
-        schema["name"], reader, aws={**guarded.aws.options(), "role_arn": guarded.role}
-    )
     guarded.log_in()
     guarded.clock.set(60)
-    # The server goes by this machine's clock.
-    sentence = place.refuse(content)
-    assert f"The role {guarded.role} cannot be assumed: this machine's clock is wrong" in sentence
+    # The broker goes by this machine's clock.
+    with place.broker(guarded.role) as broker:
+        content = place.settings(schema["name"], reader, aws=place.by_broker(broker))
+        with place.serve(content) as server:
+            server.await_text("The clock of this host is wrong")
     guarded.clock.set(0)
     path = place.home / ".aws" / "credentials"
     path.write_text(path.read_text().replace("_key_id = ", "_key_id = A"))
-    assert "AWS does not accept the credentials (InvalidClientTokenId)" in place.refuse(content)
+    with place.broker(guarded.role) as broker:
+        assert broker.state()["identity"] == (
+            "AWS does not accept the credentials of this host (InvalidClientTokenId); correct them there."
+        )
 
 
 @pytest.mark.thorough("One schema at a time runs every time, and two runs at once with SQLite.")

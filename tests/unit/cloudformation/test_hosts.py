@@ -154,7 +154,7 @@ def test_metadata_wants_tokens_and_reaches_containers() -> None:
     assert data()["MetadataOptions"] == {
         "HttpEndpoint": "enabled",
         "HttpTokens": "required",
-        "HttpPutResponseHopLimit": 2,
+        "HttpPutResponseHopLimit": 1,
     }
 
 

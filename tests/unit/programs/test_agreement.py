@@ -148,3 +148,4 @@ def test_the_image_holds_the_program() -> None:
     assert {installation.KNOWN.name, installation.AUTHORITIES.name} < set(copied)
     assert f"programs/server/{installation.LAUNCHER.name}" in copied
     assert f"programs/server/{PROCESSES.parent.name}" in copied
+    assert {"programs/broker/mlflow_broker.py", "programs/broker/mlflow_aws_broker"} <= set(copied)

@@ -19,8 +19,7 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import aws, installation
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.errors import EntryError
 
-ROLE = "arn:aws:iam::123456789012:role/demo"
-OTHERS = (aws.BASE_VARIABLE, "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")
+OTHERS = ("AWS_EC2_METADATA_DISABLED", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")
 
 
 @pytest.fixture
@@ -32,16 +31,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_a_role_is_assumed_by_this_program(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With the identity that the server was started with, which the server itself no longer has."""
+def test_a_role_comes_by_this_program(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From the broker; what the server was started with is no identity of its own."""
     environment.setenv("AWS_ACCESS_KEY_ID", "AKIA0")
+    environment.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")
     settings = tmp_path / "a folder" / "settings.json"
-    given = {"AWS_SECRET_ACCESS_KEY": "s3cr3t", "MLFLOW_X": "1"}
-    aws.use_identity({"role_arn": ROLE, "region": "eu-west-1"}, given, settings, tmp_path)
-    assert "AWS_ACCESS_KEY_ID" not in os.environ
+    aws.use_identity({"broker": "/run/aws.sock", "region": "eu-west-1"}, settings, tmp_path)
+    assert not {"AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE"} & set(os.environ)
     assert os.environ["AWS_REGION"] == os.environ["AWS_DEFAULT_REGION"] == "eu-west-1"
-    base = json.loads(Path(os.environ[aws.BASE_VARIABLE]).read_text())
-    assert base == {"AWS_ACCESS_KEY_ID": "AKIA0", "AWS_SECRET_ACCESS_KEY": "s3cr3t"}
+    assert os.environ["AWS_EC2_METADATA_DISABLED"] == "true"
     head, line = Path(os.environ["AWS_CONFIG_FILE"]).read_text().splitlines()
     assert head == "[default]"
     words = shlex.split(line.removeprefix("credential_process = "))
@@ -49,24 +47,16 @@ def test_a_role_is_assumed_by_this_program(environment: pytest.MonkeyPatch, tmp_
     assert not Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).exists()
 
 
-def test_a_web_identity_is_the_base_as_well(
-    environment: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """As of a pod: left in the environment, it would come before the role of the settings."""
-    environment.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/var/run/token")
-    environment.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod")
-    aws.use_identity({"role_arn": ROLE}, {}, tmp_path / "settings.json", tmp_path)
-    assert "AWS_WEB_IDENTITY_TOKEN_FILE" not in os.environ
-    base = json.loads(Path(os.environ[aws.BASE_VARIABLE]).read_text())
-    assert base["AWS_WEB_IDENTITY_TOKEN_FILE"] == "/var/run/token"
+def test_without_a_broker_there_are_no_credentials(tmp_path: Path) -> None:
+    """Whoever asks for them is told."""
+    with pytest.raises(EntryError, match="names no credential broker; run the servers playbook"):
+        aws.credentials({"aws": {"region": "eu-west-1"}}, tmp_path / "settings.json")
 
 
 def test_a_profile_is_used_as_it_is(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing is written for it."""
     del environment
-    aws.use_identity(
-        {"profile": "team", "endpoint_url": "http://127.0.0.1:1"}, {}, tmp_path, tmp_path
-    )
+    aws.use_identity({"profile": "team", "endpoint_url": "http://127.0.0.1:1"}, tmp_path, tmp_path)
     assert os.environ["AWS_PROFILE"] == "team"
     assert os.environ["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert "AWS_REGION" not in os.environ
@@ -95,14 +85,6 @@ def test_what_aws_refuses(code: str, message: str, words: str) -> None:
     assert sentence.endswith(".")
 
 
-def test_who_may_assume_a_role_is_not_the_projects_playbooks() -> None:
-    """It cannot change the identity of the host."""
-    error = {"Code": "AccessDenied", "Message": "no"}
-    assert aws._refusal(error, {}, {"RoleArn": ROLE}) == (
-        "AWS denies it (no); allow this action to the server's identity."
-    )
-
-
 def failure(kind: str, message: str = "it failed") -> Exception:
     """Return an error of botocore's, by its name."""
     error: Exception = type(kind, (Exception,), {})(message)
@@ -112,7 +94,7 @@ def failure(kind: str, message: str = "it failed") -> Exception:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (failure("NoCredentialsError"), "there are no AWS credentials; mount an AWS configuration"),
+        (failure("NoCredentialsError"), "there are no AWS credentials; run the servers playbook"),
         (failure("ProfileNotFound"), "the AWS configuration has no profile team; add it"),
         (failure("NoRegionError"), "no AWS region is set;"),
         (failure("ConnectTimeoutError"), "AWS cannot be reached (it failed); check the network"),
@@ -160,17 +142,9 @@ def endpoint(*answers: tuple[int, str]) -> Iterator[tuple[str, list[str]]]:
 
 SECRET = json.dumps({"SecretString": json.dumps({"password": "p"}), "VersionId": "1"})
 EXPIRED = json.dumps({"__type": "ExpiredTokenException", "message": "The token is expired"})
-DENIED = (
-    "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>"
-)
-ASSUMED = (
-    "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>AKIA1</AccessKeyId>"
-    "<SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"
-    "<Expiration>2040-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
-)
 
 
-def test_polls_of_the_secret_assume_the_role_once(
+def test_polls_of_the_secret_ask_for_credentials_once(
     environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A session keeps its credentials until they end; after a failure they are fetched again."""
@@ -184,9 +158,8 @@ def test_polls_of_the_secret_assume_the_role_once(
     config.write_text(f"[default]\ncredential_process = {script}\n")
     environment.setenv("AWS_CONFIG_FILE", str(config))
     environment.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    environment.setenv(aws.BASE_VARIABLE, "x")
     with endpoint(*[(200, SECRET)] * 5, (400, EXPIRED), (200, SECRET)) as (url, asked):
-        options = {"region": "eu-west-1", "endpoint_url": url}
+        options = {"region": "eu-west-1", "endpoint_url": url, "broker": "x"}
         for _number in range(5):
             assert aws.read_secret("demo", options) == aws.Secret("1", "p")
         assert count.read_text() == "\n"
@@ -195,37 +168,3 @@ def test_polls_of_the_secret_assume_the_role_once(
         assert aws.read_secret("demo", options).password == "p"
         assert count.read_text() == "\n\n"
         assert len(asked) == 7
-
-
-def test_a_new_role_is_waited_for(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """IAM refuses it for some seconds; one that could be assumed before is not new."""
-    environment.setenv("AWS_ACCESS_KEY_ID", "AKIA0")
-    environment.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
-    environment.setattr(aws, "_PROPAGATION_PAUSE", 0.01)
-    path = tmp_path / "settings.json"
-    with endpoint((403, DENIED), (403, DENIED), (200, ASSUMED), (403, DENIED)) as (url, asked):
-        settings = {"aws": {"role_arn": ROLE, "region": "eu-west-1", "endpoint_url": url}}
-        aws.use_identity(settings["aws"], {}, path, tmp_path)
-        base = os.environ[aws.BASE_VARIABLE]
-        assert json.loads(aws.credentials(settings, path))["AccessKeyId"] == "AKIA1"
-        assert len(asked) == 3
-        environment.setenv(aws.BASE_VARIABLE, base)
-        with pytest.raises(EntryError, match="cannot be assumed: AWS denies it"):
-            aws.credentials(settings, path)
-        assert len(asked) == 4
-
-
-def test_the_wait_for_a_new_role_has_an_end(
-    environment: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """One that may not be assumed at all is told after it."""
-    environment.setenv("AWS_ACCESS_KEY_ID", "AKIA0")
-    environment.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
-    environment.setattr(aws, "_PROPAGATION_PAUSE", 0.05)
-    environment.setattr(aws, "_PROPAGATION_SECONDS", 1.5)
-    with endpoint((403, DENIED)) as (url, asked):
-        settings = {"aws": {"role_arn": ROLE, "region": "eu-west-1", "endpoint_url": url}}
-        aws.use_identity(settings["aws"], {}, tmp_path / "settings.json", tmp_path)
-        with pytest.raises(EntryError, match="cannot be assumed: AWS denies it"):
-            aws.credentials(settings, tmp_path / "settings.json")
-        assert len(asked) > 2

@@ -13,9 +13,12 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def calls(path: Path, name: str) -> Iterator[ast.Call]:
-    """Give every call of a function in a file."""
+    """Give every call of a function or method in a file."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+        if isinstance(node, ast.Call) and name in (
+            getattr(node.func, "id", ""),
+            getattr(node.func, "attr", ""),
+        ):
             yield node
 
 
@@ -33,6 +36,11 @@ def test_every_service_that_a_program_calls_is_kept() -> None:
         ast.literal_eval(call.args[1])
         for path in (ROOT / "programs" / "server").rglob("*.py")
         for call in calls(path, "_call")
+    }
+    called |= {
+        ast.literal_eval(call.args[0])
+        for path in (ROOT / "programs" / "broker").rglob("*.py")
+        for call in calls(path, "client")
     }
     assert {"secretsmanager", "ssm", "sts"} <= called
     assert called <= kept()
