@@ -94,6 +94,11 @@ def use_identity(aws: dict[str, Any], settings_path: Path, folder: Path) -> None
     os.environ.update({name: value for name, value in variables.items() if value})
 
 
+def profile_of(aws: dict[str, Any]) -> str:
+    """Return the profile to make a session of, empty for the usual one, which use_identity() may have made."""
+    return "" if aws.get("broker") else aws.get("profile") or ""
+
+
 def credentials(settings: dict[str, Any], settings_path: Path) -> str:
     """Return the credentials of the project's role as a credential_process prints them."""
     path = (settings.get("aws") or {}).get("broker")
@@ -148,8 +153,7 @@ def _client(service: str, aws: dict[str, Any]) -> Any:
     import boto3
     from botocore.config import Config
 
-    # The broker's comes by the configuration that use_identity() wrote.
-    profile = "" if aws.get("broker") else aws.get("profile") or ""
+    profile = profile_of(aws)
     region, endpoint = aws.get("region") or "", aws.get("endpoint_url") or ""
     limits = Config(
         connect_timeout=10, read_timeout=20, retries={"mode": "standard", "max_attempts": 4}

@@ -13,13 +13,12 @@ minutes at this database and user alone.
 from __future__ import annotations
 
 import functools
-import os
 import ssl
 import threading
 import time
 from typing import Any, NamedTuple
 
-from .aws import BASE_VARIABLE
+from .aws import profile_of
 
 # PyMySQL's number of an authentication that its client side could not carry out.
 FAILED = 2061
@@ -84,10 +83,8 @@ def token(host: str, port: int, user: str, aws: dict[str, Any]) -> str:
     from botocore.exceptions import BotoCoreError
     from pymysql.err import OperationalError
 
-    # A role's identity comes by the configuration that aws.use_identity() wrote.
-    profile = "" if BASE_VARIABLE in os.environ else aws.get("profile") or ""
     try:
-        session = _session(profile)
+        session = _session(profile_of(aws))
         credentials = session.get_credentials()
         frozen = credentials.get_frozen_credentials() if credentials else None
         region = aws.get("region") or session.get_config_variable("region")

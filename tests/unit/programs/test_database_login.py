@@ -28,7 +28,7 @@ KEYS = ("AKIAEXAMPLE", "wJalr/XUtnFEMI+K7MDENG", "session/token+with=signs")
 @pytest.fixture(autouse=True)
 def identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Give this process keys, and nothing of the machine's own."""
-    for name in (*aws.IDENTITY, aws.BASE_VARIABLE, "AWS_REGION", "AWS_DEFAULT_REGION"):
+    for name in (*aws.IDENTITY, "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
