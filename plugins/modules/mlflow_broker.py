@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mlflow_broker
 short_description: Manage the credential broker of a host
-version_added: 0.2.0
+version_added: 0.3.0
 description:
   - Runs one program on a host that alone acts with the host's own AWS identity. It assumes the role of each project,
     and gives the role's credentials to the project's server on a Unix socket of its own, and nothing else. So a server

@@ -50,7 +50,9 @@ class Turns:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        request = Request(probe=any(name == PROBE_HEADER.encode() for name, _ in scope["headers"]))
+        request = Request(
+            probe=any(name == PROBE_HEADER.encode() for name, _value in scope["headers"])
+        )
         begin(request)
         # A probe says whether the server works, not whether it is busy.
         if request.probe or not _takes_turn(scope["path"]):

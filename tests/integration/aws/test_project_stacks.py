@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import stack as stacks
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.series import Room
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.series_manager import (
@@ -23,6 +22,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.series_ma
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.series_model import (
     SeriesSpec,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import Stack
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.template_bucket import (
     TemplateBucket,
 )
@@ -82,12 +82,12 @@ class CountingApi(StackApi):
         super().__init__(params)
         self.calls: Counter[str] = Counter()
 
-    def describe(self, stack: str) -> stacks.Stack | None:
+    def describe(self, stack: str) -> Stack | None:
         """Count the reads of one stack."""
         self.calls["describe"] += 1
         return super().describe(stack)
 
-    def stacks(self) -> list[stacks.Stack]:
+    def stacks(self) -> list[Stack]:
         """Count the listings."""
         self.calls["list"] += 1
         return super().stacks()
