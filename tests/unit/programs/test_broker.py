@@ -81,7 +81,7 @@ def refusal(code: str, message: str = "no") -> Exception:
 def test_what_is_wrong_is_one_sentence(error: Exception, kind: type[Exception], words: str) -> None:
     """With what the person has to do."""
     found = reasons.explain(error, "team", ROLE)
-    assert type(found) is kind
+    assert found.__class__ is kind
     assert words in str(found)
     assert "\n" not in str(found)
     assert str(found).endswith(".")
