@@ -301,7 +301,7 @@ FAULTS = {
         "deploy", given(mlflow_stack_region="Frankfurt am Main"), "is not an AWS region"
     ),
     "foreign stack": Fault("deploy", foreign_stack, "Stack 'theirs'"),
-    "wrong password": Fault("projects", wrong_password, "refuses"),
+    "wrong password": Fault("projects", wrong_password, "rejected user"),
     "untrusted CA": Fault("projects", other_ca, "certificate"),
     "no database": Fault(
         "backend",

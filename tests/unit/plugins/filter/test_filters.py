@@ -233,8 +233,12 @@ def test_the_table_says_which_data_are_kept() -> None:
     assert len(fleet([ada | {"mlflow_backend_record": {"kind": "local"}}])) == 2
 
 
-def test_an_old_name_of_a_variable_is_warned_of(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_old_name_of_a_variable_is_warned_of(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the new one and the release that drops the old; what is not set says nothing."""
+    # ansible-test turns these warnings off.
+    monkeypatch.setenv("ANSIBLE_DEPRECATION_WARNINGS", "true")
     renamed = FILTERS["mlflow_renamed"]
     assert (renamed("", "old", "new"), renamed(None, "old", "new")) == ("", None)
     assert capfd.readouterr().err == ""
