@@ -87,7 +87,7 @@ def server(
 
 
 @pytest.fixture(scope="module")
-def fleet(
+def new_fleet(
     server: Sshd,
     installation: Installation,
     tmp_path_factory: pytest.TempPathFactory,
@@ -122,11 +122,20 @@ def fleet(
         fleet.stop()
 
 
-def test_one_bad_host_stops_no_other(fleet: Fleet) -> None:
+@pytest.fixture(scope="module")
+def fleet(new_fleet: Fleet) -> Fleet:
+    """Return the team once it has servers, also where the test that deploys first is left out."""
+    if not (new_fleet.states / "cy" / "ports").exists():
+        done = new_fleet.play("deploy", "--limit", "!dan")
+        assert done.code == 0, done.output
+    return new_fleet
+
+
+def test_one_bad_host_stops_no_other(new_fleet: Fleet) -> None:
     """A host whose port is taken and one that is away are named with their reason at the end."""
-    port = fleet.ports["cy"]
+    port = new_fleet.ports["cy"]
     with socket.create_server(("127.0.0.1", port)):
-        done = fleet.play("deploy")
+        done = new_fleet.play("deploy")
     assert done.code != 0
     lines = table(done)
     assert [line.split()[:2] for line in lines[1:6]] == [
@@ -147,7 +156,7 @@ def test_one_bad_host_stops_no_other(fleet: Fleet) -> None:
     }
 
     # One that was away is brought up to date by the next run, and the others stay as they are.
-    done = fleet.play("deploy", "--limit", "!dan")
+    done = new_fleet.play("deploy", "--limit", "!dan")
     assert done.code == 0, done.output
     assert [recap(done, host)["changed"] > 0 for host in HOSTS] == [False, False, True]
     assert len(table(done)) == 6

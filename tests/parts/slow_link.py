@@ -38,6 +38,7 @@ class Link:
     _drops: bool = False
     _awake_at: float = 0.0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
+    _ends: list[asyncio.StreamWriter] = field(default_factory=list, repr=False)
 
     def fall_asleep(self, seconds: float, *, drops: bool = False) -> None:
         """Let the database sleep until somebody connects, and wake up so many seconds later.
@@ -56,9 +57,14 @@ class Link:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for end in self._ends:
+            end.transport.abort()
+        # They close in the loop's next round.
+        await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection; where the other end is down it is refused, as without a link."""
+        self._ends.append(writer)
         if not await self._wake():
             self.dropped += 1
             writer.transport.abort()
@@ -68,6 +74,7 @@ class Link:
         except OSError:
             writer.transport.abort()
             return
+        self._ends.append(far_writer)
         for source, sink in ((reader, far_writer), (far_reader, writer)):
             self._start(self._carry(source, sink))
 
