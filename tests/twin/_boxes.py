@@ -272,6 +272,8 @@ def boxes(team: Team, new_ports: Callable[[int], list[int]]) -> Iterator[Boxes]:
                 "mlflow_base_port": ports[name],
                 "mlflow_state_dir": str(folder / name),
                 "mlflow_server_runtime": "docker" if name == "box" else "process",
+                # Not the twin's own, which only root may read.
+                "mlflow_server_aws_config_dir": str(home / ".aws"),
             }
         inventory = folder / "hosts.yml"
         shared = CHECKOUT / "inventories" / "aws" / "group_vars" / "mlflow_servers.yml"

@@ -237,6 +237,7 @@ def test_lets_the_database_sleep(
     with place.serve(place.settings(schema["name"], reader)) as server:
         server.await_ready()
         assert place.call("health", server.settings).returncode == 0
+        assert experiments(server.url) == {"Default"}
         assert place.sessions(reader["user"])
         old = time.time() - 100
         for path in place.run.glob("*/used"):
