@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed im
     expand,
     load,
     text,
+    walk,
 )
+from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._linked import VARIANTS, linked
 
 MINUTES = 60
 
@@ -41,6 +44,17 @@ for kind in sys.argv[1:]:
 print(json.dumps(found))
 """
 
+# The read-only properties of types.
+READ_ONLY = """
+import json, sys
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER as schemas
+found = {}
+for kind in sys.argv[1:]:
+    paths = schemas.get_resource_schema("us-east-1", kind).schema.get("readOnlyProperties", [])
+    found[kind] = [path.removeprefix("/properties/") for path in paths]
+print(json.dumps(found))
+"""
+
 
 class Tools:
     """Runs the tools in one folder, as a new user."""
@@ -56,6 +70,22 @@ class Tools:
     def cfn_lint(self, template: Path, *, check: bool = True) -> Done:
         """Lint a template, informational findings included."""
         return self._run("cfn-lint", "--include-checks", "I", "--", template, check=check)
+
+    def findings(self, templates: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
+        """Return what cfn-lint finds in templates, by their names: rule, resource and property."""
+        paths = {str(self.folder / f"{name}.linted.json"): name for name in templates}
+        for path, name in paths.items():
+            Path(path).write_text(as_json(templates[name]))
+        # Where the parameters are filled in, a zone or a partition is meant to be there.
+        ignored = ("--ignore-checks", "W3010", "--format", "json")
+        done = self._run("cfn-lint", *ignored, "--", *paths, check=False)
+        found: dict[str, set[str]] = {name: set() for name in templates}
+        for finding in json.loads(done.output):
+            place = [str(part) for part in finding["Location"]["Path"][1:]]
+            found[paths[finding["Filename"]]].add(
+                " ".join([finding["Rule"]["Id"], *[part for part in place if part != "Properties"]])
+            )
+        return found
 
     def python(self, code: str, *arguments: str) -> Done:
         """Run Python code with what the tools consist of."""
@@ -114,6 +144,101 @@ def test_cfn_lint_looks_into_loops(tools: Tools) -> None:
     done = tools.cfn_lint(path, check=False)
     assert done.code != 0
     assert "MigratorSecret" in done.output
+
+
+def test_what_templates_become_fits_the_schemas(tools: Tools) -> None:
+    """Every property that is there under some parameters, with its value, as AWS's schemas want it.
+
+    cfn-lint sees neither what the branches of a Fn::If become, nor both sides of a condition.
+    """
+    templates = {name: linked(base, **given) for name, (base, given) in VARIANTS.items()}
+    assert tools.findings(templates) == {name: set() for name in VARIANTS}
+
+
+def test_the_variants_make_everything() -> None:
+    """No resource, and no property of one, is left out of all of them."""
+    made: dict[str, set[str]] = {}
+    for base, given in VARIANTS.values():
+        made.setdefault(base, set()).update(names_in(linked(base, **given)["Resources"]))
+    for base, names in made.items():
+        resources = expand(load(base), {"Projects": ["demo", "churnXmodel"]})["Resources"]
+        assert names_in(resources) <= names
+
+
+def names_in(resources: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return the names of all properties at all depths, each with its type, without functions."""
+    found = set()
+    for entry in resources.values():
+        own = [
+            value[1] for key, value in walk(entry) if key == "Fn::Sub" and isinstance(value, list)
+        ]
+        names = {key for key, _ in walk(entry["Properties"])}.difference(*own)
+        found |= {
+            f"{entry['Type']} {name}" for name in names if not name.startswith(("Fn::", "Ref"))
+        }
+    return found
+
+
+def test_no_property_is_read_only(tools: Tools) -> None:
+    """What only AWS sets is not set, at no depth; cfn-lint's own rule does not find it."""
+    kinds: dict[str, set[str]] = {}
+    for base, given in VARIANTS.values():
+        for resource in linked(base, **given)["Resources"].values():
+            kinds.setdefault(resource["Type"], set()).update(paths_in(resource["Properties"]))
+    done = tools.python(READ_ONLY, *kinds)
+    read_only = json.loads(done.output)
+    assert "Arn" in read_only["AWS::KMS::Key"]
+    assert {kind: paths & set(read_only[kind]) for kind, paths in kinds.items()} == {
+        kind: set() for kind in kinds
+    }
+
+
+def paths_in(node: Any, above: str = "") -> Iterator[str]:
+    """Give the path of every property, as schemas write it: with an asterisk for any entry of a list."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield f"{above}{key}"
+            yield from paths_in(value, f"{above}{key}/")
+    elif isinstance(node, list):
+        for entry in node:
+            yield from paths_in(entry, f"{above}*/")
+
+
+def test_the_schemas_know_every_type(tools: Tools) -> None:
+    """A property that no type has is found in each resource, so none is passed over."""
+    templates = {name: linked(base, **given) for name, (base, given) in VARIANTS.items()}
+    for template in templates.values():
+        for resource in template["Resources"].values():
+            resource["Properties"]["Unheard"] = 1
+    assert tools.findings(templates) == {
+        name: {f"E3002 {key} Unheard" for key in template["Resources"]}
+        for name, template in templates.items()
+    }
+
+
+# What each rule of a schema is about, and a value that breaks it.
+BROKEN = {
+    "required": ("E3003", "PublicRouteA", None, None),
+    "type": ("E3012", "Vpc", "EnableDnsSupport", "perhaps"),
+    "enum": ("E3030", "CapacityAlarm", "ComparisonOperator", "Above"),
+    "pattern": ("E3031", "ServerRole", "Path", "mlflow"),
+    "range": ("E3034", "Key", "PendingWindowInDays", 3),
+}
+
+
+def test_the_schemas_see_a_mistake(tools: Tools) -> None:
+    """One of each kind."""
+    templates = {}
+    for kind, (_, resource, name, value) in BROKEN.items():
+        templates[kind] = template = linked("backend", **VARIANTS["backend"][1])
+        properties = template["Resources"][resource]["Properties"]
+        if name:
+            properties[name] = value
+        else:
+            properties.clear()
+    found = tools.findings(templates)
+    for kind, (rule, resource, *_) in BROKEN.items():
+        assert [one for one in found[kind] if one.startswith(f"{rule} {resource}")], found
 
 
 def test_what_replaces_a_resource_is_known_as_aws_tells_it(tools: Tools) -> None:

@@ -135,6 +135,13 @@ class Deployed:
 
 def deploy(name: str, **parameters: str) -> Deployed:
     """Return what a template becomes; raise Wrong with the first rule that the values break."""
+    stack = Stack(*prepared(name, parameters))
+    stack.check_rules()
+    return Deployed(stack.section("Resources"), stack.outputs())
+
+
+def prepared(name: str, parameters: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a template with its loops written out, and the value of each of its parameters."""
     template = load(name)
     definitions = template["Parameters"]
     if unknown := set(parameters) - set(definitions):
@@ -148,12 +155,15 @@ def deploy(name: str, **parameters: str) -> Deployed:
         for key, definition in definitions.items()
         if definition["Type"] == "CommaDelimitedList"
     }
-    stack = _Stack(expand(template, lists), values)
-    stack.check_rules()
-    return Deployed(stack.section("Resources"), stack.outputs())
+    return expand(template, lists), values
 
 
-class _Stack:
+def variables(words: str, one: Callable[[str], str]) -> str:
+    """Return the text of a Fn::Sub with each of its variables replaced by what one gives."""
+    return _VARIABLE.sub(lambda match: one(match[1]), words)
+
+
+class Stack:
     """Works out the functions of one template for one set of parameters."""
 
     def __init__(self, template: Mapping[str, Any], values: Mapping[str, str]) -> None:
@@ -269,14 +279,13 @@ class _Stack:
         """Return the text that a Fn::Sub gives."""
         words, own = argument if isinstance(argument, list) else (argument, {})
 
-        def one(match: re.Match[str]) -> str:
-            name = match[1]
+        def one(name: str) -> str:
             if name in own:
                 return str(self.value(own[name]))
             resource, dot, attribute = name.partition(".")
             return str(self._attribute([resource, attribute]) if dot else self._reference(resource))
 
-        return _VARIABLE.sub(one, words).replace("${!", "${")
+        return variables(words, one).replace("${!", "${")
 
 
 def accepted(name: str, definition: Mapping[str, Any], given: str | None) -> str:
