@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,12 +17,13 @@ COUNT = 250
 STACK = "many"
 
 
-def variables(team: Team, projects: list[dict[str, str]]) -> dict[str, Any]:
+def variables(team: Team, port: int, projects: list[dict[str, str]]) -> dict[str, Any]:
     """Return the inventory of a team with many projects, of which this host serves one."""
     return {
         "mlflow_stack_name": STACK,
         "mlflow_projects": projects,
         "mlflow_server_projects": ["p0"],
+        "mlflow_base_port": port,
         # Beside the servers of the twin's other tests.
         "mlflow_server_docker_instance": f"{team.twin.instance}-many",
         "mlflow_state_dir": str(team.twin.folder / "state-many"),
@@ -35,30 +37,31 @@ def stacks(places: dict[str, dict[str, str]]) -> Counter[str]:
 
 @pytest.mark.thorough("Stacks that take two projects each do the same on the emulator every time.")
 @pytest.mark.timeout(40 * MINUTES)
-def test_two_hundred_and_fifty_projects(team: Team) -> None:
+def test_two_hundred_and_fifty_projects(team: Team, free_ports: Callable[[int], list[int]]) -> None:
     """Deployed, one removed and one added, without a change of the others; then all removed."""
+    [port] = free_ports(1)
     entries = [{"name": f"p{number}"} for number in range(COUNT)]
-    team.play("deploy", variables=variables(team, entries[:1]))
+    team.play("deploy", variables=variables(team, port, entries[:1]))
     team.copy_schema("p0", (entry["name"] for entry in entries[1:]))
-    done = team.play("deploy", variables=variables(team, entries))
+    done = team.play("deploy", variables=variables(team, port, entries))
     assert set(table(done)) == {"p0"}
     before = team.places(STACK)
     first, *others = (f"{STACK}-projects", f"{STACK}-projects-2", f"{STACK}-projects-3")
     assert stacks(before) == {first: 100, others[0]: 100, others[1]: 50}
-    assert changes(team.play("deploy", variables=variables(team, entries))) == []
+    assert changes(team.play("deploy", variables=variables(team, port, entries))) == []
 
     entries[7] = {"name": "p7", "state": "absent"}
     entries.append({"name": "new"})
-    assert changes(team.play("deploy", variables=variables(team, entries))) != []
+    assert changes(team.play("deploy", variables=variables(team, port, entries))) != []
     after = team.places(STACK)
     assert after.pop("new")["stack"] == first
     assert after == {name: place for name, place in before.items() if name != "p7"}
-    assert changes(team.play("deploy", variables=variables(team, entries))) == []
+    assert changes(team.play("deploy", variables=variables(team, port, entries))) == []
 
     gone = [{"name": entry["name"], "state": "absent"} for entry in entries]
-    changes(team.play("deploy", variables=variables(team, gone)))
+    changes(team.play("deploy", variables=variables(team, port, gone)))
     assert team.places(STACK) == {}
-    assert changes(team.play("deploy", variables=variables(team, gone))) == []
+    assert changes(team.play("deploy", variables=variables(team, port, gone))) == []
     # What the documents say is kept.
     kept = {row[0] for row in team.twin.mysql.query("SHOW DATABASES")}
     assert kept >= {_names.schema_name(entry["name"]) for entry in entries}
