@@ -172,7 +172,7 @@ def names_in(resources: Mapping[str, Mapping[str, Any]]) -> set[str]:
         own = [
             value[1] for key, value in walk(entry) if key == "Fn::Sub" and isinstance(value, list)
         ]
-        names = {key for key, _ in walk(entry["Properties"])}.difference(*own)
+        names = {key for key, _value in walk(entry["Properties"])}.difference(*own)
         found |= {
             f"{entry['Type']} {name}" for name in names if not name.startswith(("Fn::", "Ref"))
         }
@@ -229,7 +229,7 @@ BROKEN = {
 def test_the_schemas_see_a_mistake(tools: Tools) -> None:
     """One of each kind."""
     templates = {}
-    for kind, (_, resource, name, value) in BROKEN.items():
+    for kind, (_rule, resource, name, value) in BROKEN.items():
         templates[kind] = template = linked("backend", **VARIANTS["backend"][1])
         properties = template["Resources"][resource]["Properties"]
         if name:
@@ -237,7 +237,7 @@ def test_the_schemas_see_a_mistake(tools: Tools) -> None:
         else:
             properties.clear()
     found = tools.findings(templates)
-    for kind, (rule, resource, *_) in BROKEN.items():
+    for kind, (rule, resource, *_more) in BROKEN.items():
         assert [one for one in found[kind] if one.startswith(f"{rule} {resource}")], found
 
 

@@ -38,7 +38,7 @@ Ask = Callable[..., dict[str, Any]]
 Probe = Callable[[Ask, str, dict[str, Any]], Any]
 
 
-def _key(ask: Ask, name: str, _: Any) -> Any:
+def _key(ask: Ask, name: str, _wanted: Any) -> Any:
     return [
         ask("kms", "describe_key", KeyId=name),
         ask("kms", "get_key_policy", KeyId=name, PolicyName="default"),
@@ -47,12 +47,12 @@ def _key(ask: Ask, name: str, _: Any) -> Any:
     ]
 
 
-def _alias(ask: Ask, name: str, _: Any) -> Any:
+def _alias(ask: Ask, name: str, _wanted: Any) -> Any:
     found = ask("kms", "list_aliases").get("Aliases", [])
     return [alias for alias in found if alias["AliasName"] == name]
 
 
-def _vpc(ask: Ask, name: str, _: Any) -> Any:
+def _vpc(ask: Ask, name: str, _wanted: Any) -> Any:
     attributes = ("enableDnsSupport", "enableDnsHostnames")
     return [
         ask("ec2", "describe_vpcs", VpcIds=[name]),
@@ -60,18 +60,18 @@ def _vpc(ask: Ask, name: str, _: Any) -> Any:
     ]
 
 
-def _association(ask: Ask, _: str, wanted: dict[str, Any]) -> Any:
+def _association(ask: Ask, _name: str, wanted: dict[str, Any]) -> Any:
     found = ask("ec2", "describe_route_tables", RouteTableIds=[wanted["RouteTableId"]])
     entries = [entry for table in found.get("RouteTables", []) for entry in table["Associations"]]
     return [entry for entry in entries if entry.get("SubnetId") == wanted["SubnetId"]]
 
 
-def _template(ask: Ask, name: str, _: Any) -> Any:
+def _template(ask: Ask, name: str, _wanted: Any) -> Any:
     operation = "describe_launch_template_versions"
     return ask("ec2", operation, LaunchTemplateId=name, Versions=["$Latest"])
 
 
-def _bucket(ask: Ask, name: str, _: Any) -> Any:
+def _bucket(ask: Ask, name: str, _wanted: Any) -> Any:
     parts = {
         "VersioningConfiguration": "get_bucket_versioning",
         "BucketEncryption": "get_bucket_encryption",
@@ -83,7 +83,7 @@ def _bucket(ask: Ask, name: str, _: Any) -> Any:
     return {part: ask("s3", operation, Bucket=name) for part, operation in parts.items()}
 
 
-def _bucket_policy(ask: Ask, _: str, wanted: dict[str, Any]) -> Any:
+def _bucket_policy(ask: Ask, _name: str, wanted: dict[str, Any]) -> Any:
     policy = ask("s3", "get_bucket_policy", Bucket=wanted["Bucket"]).get("Policy")
     return [{"Bucket": wanted["Bucket"], "Document": policy}] if policy else []
 
@@ -99,13 +99,13 @@ def _role(ask: Ask, name: str, wanted: dict[str, Any]) -> Any:
     return [found, {"Policies": _documents(inline), "ManagedPolicyArns": arns}] if found else []
 
 
-def _policy(ask: Ask, _: str, wanted: dict[str, Any]) -> Any:
+def _policy(ask: Ask, _name: str, wanted: dict[str, Any]) -> Any:
     role, name = wanted["Roles"][0], wanted["PolicyName"]
     found = ask("iam", "get_role_policy", RoleName=role, PolicyName=name)
     return [_documents([found]), {"Roles": role}] if found else []
 
 
-def _managed_policy(ask: Ask, name: str, _: Any) -> Any:
+def _managed_policy(ask: Ask, name: str, _wanted: Any) -> Any:
     policy = ask("iam", "get_policy", PolicyArn=name)
     version = policy.get("Policy", {}).get("DefaultVersionId", "")
     return [policy, ask("iam", "get_policy_version", PolicyArn=name, VersionId=version)]
@@ -119,7 +119,7 @@ def _documents(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _parameter_group(ask: Ask, name: str, _: Any) -> Any:
+def _parameter_group(ask: Ask, name: str, _wanted: Any) -> Any:
     groups = ask("rds", "describe_db_cluster_parameter_groups", DBClusterParameterGroupName=name)
     found = ask("rds", "describe_db_cluster_parameters", DBClusterParameterGroupName=name)
     values = {
@@ -128,26 +128,28 @@ def _parameter_group(ask: Ask, name: str, _: Any) -> Any:
     return [groups, {"Parameters": values}]
 
 
-def _profile(ask: Ask, name: str, _: Any) -> Any:
+def _profile(ask: Ask, name: str, _wanted: Any) -> Any:
     # On ministack its ID is an ARN.
     return ask("iam", "get_instance_profile", InstanceProfileName=name.rpartition("/")[2])
 
 
-def _topic(ask: Ask, name: str, _: Any) -> Any:
+def _topic(ask: Ask, name: str, _wanted: Any) -> Any:
     found = ask("sns", "get_topic_attributes", TopicArn=name)
     return [found, ask("sns", "list_subscriptions_by_topic", TopicArn=name)] if found else []
 
 
 def _by(service: str, operation: str, argument: str, *, plural: bool = True) -> Probe:
     """Return a probe of one call, which takes the physical ID, or a list of it."""
-    return lambda ask, name, _: ask(service, operation, **{argument: [name] if plural else name})
+    return lambda ask, name, _wanted: ask(
+        service, operation, **{argument: [name] if plural else name}
+    )
 
 
-def _route(ask: Ask, _: str, wanted: dict[str, Any]) -> Any:
+def _route(ask: Ask, _name: str, wanted: dict[str, Any]) -> Any:
     return ask("ec2", "describe_route_tables", RouteTableIds=[wanted["RouteTableId"]])
 
 
-def _attachment(ask: Ask, _: str, wanted: dict[str, Any]) -> Any:
+def _attachment(ask: Ask, _name: str, wanted: dict[str, Any]) -> Any:
     gateways = [wanted["InternetGatewayId"]]
     return ask("ec2", "describe_internet_gateways", InternetGatewayIds=gateways)
 
@@ -175,7 +177,7 @@ PROBES: dict[str, Probe] = {
     "AWS::KMS::Key": _key,
     "AWS::RDS::DBClusterParameterGroup": _parameter_group,
     # An emulator may not say its name, and makes only this one.
-    "AWS::RDS::DBSubnetGroup": lambda ask, *_: ask("rds", "describe_db_subnet_groups"),
+    "AWS::RDS::DBSubnetGroup": lambda ask, *_more: ask("rds", "describe_db_subnet_groups"),
     "AWS::S3::Bucket": _bucket,
     "AWS::S3::BucketPolicy": _bucket_policy,
     "AWS::SNS::Topic": _topic,

@@ -95,7 +95,7 @@ class Emulated:
         if fitting["Resources"]:
             outputs, self.ids[stack] = create(self.client("cloudformation"), stack, fitting)
         for logical, resource in template["Resources"].items():
-            names = {key for key, _ in parts(resource["Properties"])}
+            names = {key for key, _value in parts(resource["Properties"])}
             made = fitting["Resources"].get(logical, {"Type": "", "Properties": {}})
             ids = self.ids.get(stack, {})
             lost = names - kept(asking(self.client), made, ids.get(logical, ""), ids)
@@ -253,7 +253,7 @@ def test_the_page_tells_what_is_shown(on_ministack: Emulated, on_moto: Emulated)
     page = PAGE.read_text(encoding="utf-8")
     written = table(on_ministack, on_moto)
     if os.environ.get(WRITE):
-        page = TABLE.sub(lambda _: written, page)
+        page = TABLE.sub(lambda _found: written, page)
         PAGE.write_text(page, encoding="utf-8")
     found = TABLE.search(page)
     assert found

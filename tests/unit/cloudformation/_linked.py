@@ -112,7 +112,7 @@ class _Linked(Stack):
         """Return the first blocks of a range, as Fn::Cidr cuts it."""
         block, count, bits = ipaddress.ip_network(self.value(parts[0])), parts[1], parts[2]
         subnets = block.subnets(new_prefix=32 - bits)
-        return [str(next(subnets)) for _ in range(count)]
+        return [str(next(subnets)) for _number in range(count)]
 
     def _reference(self, name: Any) -> Any:
         """Return a value, or the reference where it is one to a resource."""
