@@ -192,6 +192,9 @@ def test_an_impostor_gets_no_token(twin: Twin) -> None:
     assert twin.reasons("mlflow_rt_shy") == set()
 
 
+@pytest.mark.thorough(
+    "Logins by password and by IAM run every time; this one moves a server under load."
+)
 def test_a_move_to_iam_and_back(twin: Twin) -> None:
     """A server follows its user from one connection to the next: no request fails, nothing is lost."""
     user, place = "mlflow_rt_moved", twin.place
