@@ -48,8 +48,8 @@ ASK = (
 OWNER = """
 import sys
 from pathlib import Path
-from ansible_collections.mlops.mlflow_aws.tests.twin import _engine
-print(_engine.launch(Path(sys.argv[1])).run, flush=True)
+from ansible_collections.mlops.mlflow_aws.tests.parts import docker_engine
+print(docker_engine.launch(Path(sys.argv[1])).run, flush=True)
 sys.stdin.read()
 """
 

@@ -90,7 +90,7 @@ def test_deploy_without_a_path_to_the_database(
         assert experiments(table(done)["over-https"]) == {"Default", "mlflow-aws-verify"}
         assert sessions(port) > 0
         ended = team.play("servers", variables={**variables, "mlflow_server_state": "absent"})
-        # The server, and the tunnel that nobody needs any more.
-        assert len(changes(ended)) == 2
+        # The server, and what nobody needs any more: its credential broker, and the tunnel.
+        assert len(changes(ended)) == 3
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), 5)

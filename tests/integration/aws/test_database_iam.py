@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Twin:
     place: Place
     logins: iam_login.Logins
     modules: Modules
+    # Held by a request: a session that is killed in the middle of one fails it, whatever it logged in with.
+    using: threading.Lock = field(default_factory=threading.Lock)
 
     def project(self, name: str, login: str, secrets: Mapping[str, str] | None = None) -> list[str]:
         """Have the module make a project's users; return its actions, of which a rerun has none."""
@@ -63,10 +65,11 @@ class Twin:
         assert done["projects"][0]["actions"] == foretold["projects"][0]["actions"]
         assert self.modules.call("mlflow_project_schema", options, **how)["changed"] is False
         # Sessions that are open would go on without another login.
-        for prefix in KINDS.values():
-            for (number,) in self.place.sessions(f"{prefix}{name}"):
-                with suppress(pymysql.err.OperationalError):
-                    database.query(f"KILL {number}")
+        with self.using:
+            for prefix in KINDS.values():
+                for (number,) in self.place.sessions(f"{prefix}{name}"):
+                    with suppress(pymysql.err.OperationalError):
+                        database.query(f"KILL {number}")
         actions: list[str] = done["projects"][0]["actions"]
         return actions
 
@@ -88,6 +91,27 @@ class Twin:
             }
         )
         return record
+
+    @contextmanager
+    def asked(self, url: str) -> Iterator[list[int]]:
+        """Ask a server again and again while the block runs, and give the statuses of its answers."""
+        ended, statuses = threading.Event(), list[int]()
+
+        def repeat() -> None:
+            while not ended.wait(0.05):
+                with self.using:
+                    statuses.append(ask(url, SEARCH, {"max_results": 1})[0])
+
+        thread = threading.Thread(target=repeat)
+        thread.start()
+        try:
+            yield statuses
+            enough = len(statuses) + 10
+            while len(statuses) < enough:
+                time.sleep(0.05)
+        finally:
+            ended.set()
+            thread.join()
 
     def reasons(self, user: str) -> set[str]:
         """Return what became of the tries of a user since the last question."""
@@ -122,27 +146,6 @@ def twin(
         folder_of_place = tmp_path_factory.mktemp("place")
         place = Place(Path(runtime["python"]), entry, database, aws, folder_of_place, free_ports)
         yield Twin(place, logins, modules)
-
-
-@contextmanager
-def asked(url: str) -> Iterator[list[int]]:
-    """Ask a server again and again while the block runs, and give the statuses of its answers."""
-    ended, statuses = threading.Event(), list[int]()
-
-    def repeat() -> None:
-        while not ended.wait(0.05):
-            statuses.append(ask(url, SEARCH, {"max_results": 1})[0])
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield statuses
-        enough = len(statuses) + 10
-        while len(statuses) < enough:
-            time.sleep(0.05)
-    finally:
-        ended.set()
-        thread.join()
 
 
 def test_from_nothing_without_any_password(twin: Twin) -> None:
@@ -210,12 +213,12 @@ def test_a_move_to_iam_and_back(twin: Twin) -> None:
         server.await_ready()
         created = ask(server.url, "/api/2.0/mlflow/experiments/create", {"name": "kept"})
         assert created[0] == 200
-        with asked(server.url) as statuses:
+        with twin.asked(server.url) as statuses:
             moved = twin.project("moved", "iam")
         assert moved == [f"let user {name}moved log in with IAM" for name in sorted(KINDS.values())]
         assert set(statuses) == {200}
         assert twin.reasons(user) == {""}
-        with asked(server.url) as statuses:
+        with twin.asked(server.url) as statuses:
             back = twin.project("moved", "password", secrets)
         assert back == [f"set the password of user {name}moved" for name in sorted(KINDS.values())]
         assert set(statuses) == {200}
