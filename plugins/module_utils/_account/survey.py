@@ -88,10 +88,11 @@ def _databases(api: AccountApi) -> dict[str, Reading]:
     found, why = _known(api.databases)
     if found is None:
         return dict.fromkeys(names, Reading(None, None, why))
-    return {
-        kind: Reading(*found.get(name, (None, None)), "RDS does not report it")
-        for kind, name in names.items()
-    }
+    readings = {}
+    for kind, name in names.items():
+        used, limit = found.get(name, (None, None))
+        readings[kind] = Reading(used, limit, "RDS does not report it")
+    return readings
 
 
 def _stacks(api: AccountApi) -> dict[str, Reading]:

@@ -56,7 +56,8 @@ def enforced(
 def asked(modules: Modules, url: str, keys: dict[str, str], **options: Any) -> dict[str, Any]:
     """Run the module in check mode, as a playbook's first dry run does, and return its result."""
     given = {"region": REGION, "endpoint_url": url, **options}
-    process = modules.start("mlflow_account_info", given, check=True, python=sys.executable, **keys)
+    how: dict[str, Any] = {"python": sys.executable, **keys}
+    process = modules.start("mlflow_account_info", given, check=True, **how)
     said = modules.finish(process)
     assert not said.get("changed")
     return said
