@@ -220,6 +220,7 @@ identity:
   description: ARN of the identity of the credentials.
   returned: success
   type: str
+  version_added: 0.3.0
 region:
   description: The AWS region.
   returned: success

@@ -80,17 +80,20 @@ class AccountApi:
     ) -> list[dict[str, t.Any]]:
         """Return IAM's evaluation of each action of a principal on a resource."""
         client = self._clients["iam"]
-        region = {
-            "ContextKeyName": "aws:RequestedRegion",
-            "ContextKeyValues": [self.region],
-            "ContextKeyType": "string",
-        }
+        # CloudFormation makes most calls in the operator's name.
+        context = [
+            ("aws:RequestedRegion", "string", self.region),
+            ("aws:CalledVia", "stringList", "cloudformation.amazonaws.com"),
+        ]
         with _aws.explained("simulate policies", client):
             pages = client.get_paginator("simulate_principal_policy").paginate(
                 PolicySourceArn=principal,
                 ActionNames=list(actions),
                 ResourceArns=[resource],
-                ContextEntries=[region],
+                ContextEntries=[
+                    {"ContextKeyName": name, "ContextKeyType": kind, "ContextKeyValues": [value]}
+                    for name, kind, value in context
+                ],
             )
             return [result for page in pages for result in page["EvaluationResults"]]
 

@@ -5,8 +5,8 @@
 
 This is the one list of them that the preflight knows. It has the form of a policy's statements, so
 that those of a ready-made policy can take its place: actions, and one resource that each of them is
-simulated for. An action that the operator's policy allows by a narrower name would be simulated as
-denied, so a resource here is as narrow as names allow.
+simulated for. That is an example of what a deployment creates: a pattern would be simulated as denied
+by a policy that allows a narrower one.
 """
 
 from __future__ import annotations
@@ -33,6 +33,12 @@ class Decisions(t.NamedTuple):
     undecided: list[str]
 
 
+_BUCKET = "arn:{partition}:s3:::mlflow-aws-cloudformation-{account}-{region}"
+_IAM = "arn:{partition}:iam::{account}"
+_RDS = "arn:{partition}:rds:{region}:{account}"
+_EC2 = "arn:{partition}:ec2:{region}:{account}"
+
+
 def _of(service: str, resource: str, words: str) -> Statement:
     """Return the statement of a service's actions."""
     return Statement(resource, tuple(f"{service}:{word}" for word in words.split()))
@@ -42,62 +48,71 @@ STATEMENTS = (
     _of("cloudformation", "*", "DescribeStacks ListStacks"),
     _of(
         "cloudformation",
-        "arn:{partition}:cloudformation:{region}:{account}:stack/{stack}*/*",
-        "CreateChangeSet DeleteChangeSet DescribeChangeSet ExecuteChangeSet DescribeStackEvents GetTemplate "
+        "arn:{partition}:cloudformation:{region}:{account}:stack/{stack}/example",
+        "CreateChangeSet DeleteChangeSet DescribeChangeSet DescribeStackEvents ExecuteChangeSet GetTemplate "
         "UpdateTerminationProtection",
     ),
-    _of(
-        "ec2",
-        "*",
-        "DescribeAvailabilityZones DescribeInstanceTypeOfferings DescribeVpcs DescribeSubnets "
-        "DescribeSecurityGroups DescribeRouteTables DescribeInternetGateways DescribeVpcEndpoints",
-    ),
-    _of(
-        "ec2",
-        "arn:{partition}:ec2:{region}:{account}:*/*",
-        "CreateVpc ModifyVpcAttribute CreateSubnet CreateInternetGateway AttachInternetGateway CreateRouteTable "
-        "CreateRoute AssociateRouteTable CreateVpcEndpoint CreateSecurityGroup AuthorizeSecurityGroupIngress "
-        "CreateLaunchTemplate CreateTags",
-    ),
+    _of("s3", _BUCKET, "CreateBucket ListBucket PutBucketPublicAccessBlock"),
+    _of("s3", f"{_BUCKET}/example", "GetObject PutObject"),
     _of("rds", "*", "DescribeDBEngineVersions DescribeOrderableDBInstanceOptions"),
+    _of("ec2", "*", "DescribeInstanceTypeOfferings"),
+    _of(
+        "ec2",
+        f"{_EC2}:vpc/vpc-00000000",
+        "CreateVpc ModifyVpcAttribute CreateSubnet CreateRouteTable CreateSecurityGroup CreateVpcEndpoint "
+        "AttachInternetGateway CreateTags",
+    ),
+    _of("ec2", f"{_EC2}:internet-gateway/igw-00000000", "CreateInternetGateway"),
+    _of("ec2", f"{_EC2}:launch-template/lt-00000000", "CreateLaunchTemplate"),
+    _of(
+        "autoscaling",
+        "arn:{partition}:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{stack}-RelayGroup-example",
+        "CreateAutoScalingGroup",
+    ),
     _of(
         "rds",
-        "arn:{partition}:rds:{region}:{account}:*:{stack}-*",
-        "CreateDBCluster CreateDBInstance CreateDBSubnetGroup CreateDBClusterParameterGroup "
-        "ModifyDBClusterParameterGroup DescribeDBClusters DescribeDBInstances ModifyDBCluster AddTagsToResource",
+        f"{_RDS}:cluster:{{stack}}-database-example",
+        "CreateDBCluster DescribeDBClusters ModifyDBCluster AddTagsToResource",
     ),
-    _of("rds-data", "arn:{partition}:rds:{region}:{account}:cluster:{stack}-*", "ExecuteStatement"),
+    _of("rds", f"{_RDS}:db:{{stack}}-databaseinstance-example", "CreateDBInstance"),
+    _of("rds", f"{_RDS}:subgrp:{{stack}}-databasesubnetgroup-example", "CreateDBSubnetGroup"),
     _of(
-        "iam",
-        "arn:{partition}:iam::{account}:role/{stack}-*",
-        "CreateRole GetRole PutRolePolicy AttachRolePolicy PassRole TagRole",
+        "rds",
+        f"{_RDS}:cluster-pg:{{stack}}-databaseparameters-example",
+        "CreateDBClusterParameterGroup ModifyDBClusterParameterGroup",
     ),
-    _of(
-        "iam",
-        "arn:{partition}:iam::{account}:role/mlflow/{stack}/*",
-        "CreateRole GetRole PutRolePolicy AttachRolePolicy TagRole",
-    ),
-    _of(
-        "iam", "arn:{partition}:iam::{account}:instance-profile/{stack}-*", "CreateInstanceProfile"
-    ),
+    _of("rds-data", f"{_RDS}:cluster:{{stack}}-database-example", "ExecuteStatement"),
     _of(
         "s3",
-        "arn:{partition}:s3:::{stack}-*",
-        "CreateBucket PutBucketPolicy PutEncryptionConfiguration PutLifecycleConfiguration "
-        "PutBucketPublicAccessBlock PutBucketVersioning",
+        "arn:{partition}:s3:::{stack}-artifactbucket-example",
+        "CreateBucket PutBucketPolicy PutBucketPublicAccessBlock PutBucketVersioning PutEncryptionConfiguration "
+        "PutLifecycleConfiguration",
     ),
+    _of("iam", f"{_IAM}:role/{{stack}}-ServerRole-example", "CreateRole PutRolePolicy PassRole"),
+    _of("iam", f"{_IAM}:role/mlflow/{{stack}}/example", "CreateRole AttachRolePolicy"),
+    _of("iam", f"{_IAM}:policy/mlflow/{{stack}}/example", "CreatePolicy"),
     _of(
-        "s3",
-        "arn:{partition}:s3:::mlflow-aws-cloudformation-{account}-{region}/*",
-        "PutObject GetObject",
+        "iam",
+        f"{_IAM}:instance-profile/{{stack}}-ServerInstanceProfile-example",
+        "CreateInstanceProfile AddRoleToInstanceProfile",
     ),
     _of("kms", "*", "CreateKey"),
     _of(
         "secretsmanager",
-        "arn:{partition}:secretsmanager:{region}:{account}:secret:*",
+        "arn:{partition}:secretsmanager:{region}:{account}:secret:rds!cluster-example",
         "CreateSecret GetSecretValue",
     ),
-    _of("ssm", "arn:{partition}:ssm:{region}:{account}:parameter/mlflow/{stack}/*", "PutParameter"),
+    _of("ssm", "*", "DescribeParameters"),
+    _of(
+        "ssm",
+        "arn:{partition}:ssm:{region}:{account}:parameter/mlflow/{stack}/example/key",
+        "PutParameter",
+    ),
+    _of(
+        "logs",
+        "arn:{partition}:logs:{region}:{account}:log-group:/aws/rds/cluster/{stack}-database-example",
+        "CreateLogGroup PutRetentionPolicy",
+    ),
     _of("ecr", "*", "GetAuthorizationToken"),
     _of(
         "ecr",

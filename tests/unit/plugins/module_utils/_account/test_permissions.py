@@ -64,7 +64,7 @@ def test_the_actions_have_their_names() -> None:
     """Every placeholder is filled in, and no statement comes twice."""
     found = permissions.filled(NAMES)
     resources = [statement.resource for statement in found]
-    assert "arn:aws:iam::123456789012:role/mlflow/team/*" in resources
+    assert "arn:aws:iam::123456789012:role/mlflow/team/example" in resources
     assert "arn:aws:ecr:eu-central-1:123456789012:repository/images/mlflow" in resources
     assert not [resource for resource in resources if "{" in resource]
     pairs = [(one.resource, action) for one in found for action in one.actions]
