@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +16,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._account.quotas i
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 _AT_ONCE = 8
+_HALF_LINE = 80
 _DENIED = re.compile(r"AWS denied [\w-]+:\w+")
 _T = t.TypeVar("_T")
 
@@ -59,7 +61,7 @@ def _known(read: t.Callable[[], _T]) -> tuple[_T | None, str]:
     except MlflowError as error:
         said = str(error).partition(": ")[2].partition("; ")[0].rstrip(".")
         denied = _DENIED.match(said)
-        return None, denied[0] if denied else said
+        return None, denied[0] if denied else textwrap.shorten(said, _HALF_LINE, placeholder="...")
     except KeyError as error:
         return None, f"the answer has no {error}"
 

