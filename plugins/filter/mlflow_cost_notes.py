@@ -19,7 +19,9 @@ def mlflow_cost_notes(
 ) -> list[str]:
     """Return the lines of what the planned stacks cost."""
     values = {name: str(parameter["value"]) for name, parameter in parameters.items()}
-    return planned.cost_notes(projects, values, login, templates)
+    # The parser of YAML takes no tagged strings of Ansible.
+    texts = {name: str(text) for name, text in templates.items()}
+    return planned.cost_notes(projects, values, login, texts)
 
 
 class FilterModule:

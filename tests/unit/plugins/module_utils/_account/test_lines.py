@@ -23,8 +23,14 @@ from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
 IDENTITY = "arn:aws:sts::123456789012:assumed-role/Admin/ada"
 WHERE = {"account": "123456789012", "region": "eu-central-1", "identity": IDENTITY}
 FIRST = f"Account 123456789012, region eu-central-1, as {IDENTITY}"
+
+
+class Tagged(str):
+    """A text as Ansible hands it over, which PyYAML's parser does not take."""
+
+
 TEMPLATES = {
-    name: (CHECKOUT / "cloudformation" / f"{name}.yml").read_text(encoding="utf-8")
+    name: Tagged((CHECKOUT / "cloudformation" / f"{name}.yml").read_text(encoding="utf-8"))
     for name in ("backend", "projects")
 }
 # Those of the template's parameters that its conditions read, with their defaults.
