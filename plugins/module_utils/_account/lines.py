@@ -24,14 +24,7 @@ def account_lines(record: Record) -> list[str]:
     lines = [f"Account {record['account']}, region {record['region']}, as {record['identity']}"]
     if record.get("permissions"):
         lines.append(f"Permissions: {_permissions(record['permissions'])}")
-    if record.get("quotas"):
-        lines.append(f"Quotas: {', '.join(map(_quota, record['quotas']))}")
-    close = [
-        entry["name"] for entry in record.get("quotas") or () if entry["status"] == quotas.CLOSE
-    ]
-    if close:
-        lines.append(f"Close to its quota after this run: {', '.join(close)}")
-    return lines
+    return lines + _quotas(record.get("quotas") or ())
 
 
 def cost_lines(
@@ -97,11 +90,27 @@ def _permissions(record: Record) -> str:
     return f"none of {total} actions denied in a simulation{open_}"
 
 
-def _quota(record: Record) -> str:
-    """Return one quota: how many there are, how many more are needed, how many there may be."""
-    if record["status"] == quotas.UNKNOWN:
-        return f"{record['name']} unknown ({record['reason']})"
-    return f"{record['name']} {record['used']:,} + {record['needed']:,} of {record['limit']:,}"
+def _quotas(records: t.Sequence[Record]) -> list[str]:
+    """Return the lines of quotas: those that are known, those that are close, and the others by reason."""
+    known = [record for record in records if record["status"] != quotas.UNKNOWN]
+    close = [record["name"] for record in known if record["status"] == quotas.CLOSE]
+    unknown: dict[str, list[str]] = {}
+    for record in records:
+        if record["status"] == quotas.UNKNOWN:
+            unknown.setdefault(record["reason"], []).append(record["name"])
+    lines = []
+    if known:
+        counts = [
+            f"{record['name']} {record['used']:,} + {record['needed']:,} of {record['limit']:,}"
+            for record in known
+        ]
+        lines.append(f"Quotas: {', '.join(counts)}")
+    if close:
+        lines.append(f"Close to its quota after this run: {', '.join(close)}")
+    if unknown:
+        reasons = [f"{', '.join(names)} ({reason})" for reason, names in unknown.items()]
+        lines.append(f"Unknown quotas: {'; '.join(reasons)}")
+    return lines
 
 
 def _listed(names: t.Sequence[str]) -> str:

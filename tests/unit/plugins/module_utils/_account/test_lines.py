@@ -88,17 +88,20 @@ def test_permissions_are_a_line(record: dict[str, Any], line: str) -> None:
 
 
 def test_quotas_are_a_line() -> None:
-    """What is there, what is added, and what may be; what is close has a line of its own."""
+    """What is there, what is added, and what may be; what is close or unknown has its own."""
     readings = {
         quotas.VPC: Reading(4, 5),
         quotas.STACK: Reading(1300, 2000),
         quotas.CLUSTER: Reading(None, None, "no answer"),
+        quotas.INSTANCE: Reading(None, None, "no answer"),
+        quotas.GATEWAY: Reading(1, None, "AWS denied it"),
     }
-    records = quotas.judged({quotas.VPC: 1, quotas.STACK: 2, quotas.CLUSTER: 1}, readings)
+    records = quotas.judged(dict.fromkeys(readings, 1) | {quotas.STACK: 2}, readings)
     assert mlflow_account_notes({**WHERE, "quotas": records}) == [
         FIRST,
-        "Quotas: VPCs 4 + 1 of 5, CloudFormation stacks 1,300 + 2 of 2,000, DB clusters unknown (no answer)",
+        "Quotas: VPCs 4 + 1 of 5, CloudFormation stacks 1,300 + 2 of 2,000",
         "Close to its quota after this run: VPCs",
+        "Unknown quotas: DB clusters, DB instances (no answer); internet gateways (AWS denied it)",
     ]
 
 
