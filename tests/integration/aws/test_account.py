@@ -83,6 +83,7 @@ def test_the_vpcs_of_an_account_are_counted_until_there_is_no_room(
     while len(ec2.describe_vpcs()["Vpcs"]) < USUAL - 1:
         ec2.create_vpc(CidrBlock="10.0.0.0/24")
     said = asked(modules, known.url, KEYS, adds=BACKEND)
+    assert not said.get("failed"), said
     assert (said["account"], said["region"]) == (moto_server.ACCOUNT, REGION)
     assert len(said["quotas"]) == len(BACKEND) - 1
     vpcs = of_type(said, "AWS::EC2::VPC")
