@@ -1,31 +1,35 @@
 """Compute what a backend costs in a month, or write that into docs/aws.md.
 
-The templates are evaluated as their tests do it; scripts/prices.yml says what an idle resource of
-each type is billed for. Runs in the environment of requirements/test.txt; scripts/prices prepares it.
+The templates are evaluated as their tests do it; plugins/module_utils/_account/prices.py says what
+an idle resource of each type is billed for. Runs in the environment of requirements/test.txt, which
+scripts/prices prepares.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed import (
-    Deployed,
-    deploy,
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._account import costs as account
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._account.costs import (
+    HOURS,
+    SMALLEST,
+    Amounts,
+    Costs,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._account.prices import (
+    LIST,
+    PriceList,
+)
+from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed import deploy
 from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation.test_hosts import hosts
 from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation.test_templates import projects
 
 ROOT = Path(__file__).resolve().parent.parent
-LIST = ROOT / "scripts" / "prices.yml"
 PAGE = ROOT / "docs" / "aws.md"
 BEGIN, END = "<!-- Written by scripts/prices --docs. -->\n", "<!-- End of what it writes. -->\n"
-HOURS = 730
 USUAL = 10
 IAM, PASSWORD = "iam", "password"
 _ADDRESS = "team@example.com"
@@ -38,84 +42,37 @@ _NAMES = {
     "object_gb": "Artifacts, GB",
     "image_gb": "Image in ECR, GB",
 }
-Amounts = Counter[str]
 
 
-class UnpricedError(Exception):
-    """A resource that the list of prices does not know."""
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What is billed in a month, by price: once, for each project, and with AlarmEmail."""
-
-    prices: Mapping[str, float]
-    fixed: Amounts
-    project: Amounts
-    alarms: Amounts
-
-    def dollars(self, amounts: Amounts) -> float:
-        """Return what amounts cost in a month."""
-        return sum(self.prices[name] * amount for name, amount in amounts.items())
-
-    def idle(self, count: int) -> float:
-        """Return what a backend with so many idle projects costs in a month."""
-        return self.dollars(self.fixed) + count * self.dollars(self.project)
-
-
-def read_list() -> dict[str, Any]:
-    """Return the list of prices."""
-    content: dict[str, Any] = yaml.safe_load(LIST.read_text(encoding="utf-8"))
-    return content
-
-
-def amounts(stack: Deployed, resources: Mapping[str, Mapping[str, float]]) -> Amounts:
-    """Return what a stack is billed for; raise UnpricedError for a type that is not in the list."""
-    found: Amounts = Counter()
-    for name, resource in stack.resources.items():
-        kind = resource["Type"]
-        if kind not in resources:
-            raise UnpricedError(
-                f"Resource {name} has the type {kind}, which has no price; add it to {LIST.name}."
-            )
-        found.update(resources[kind])
-    return found
-
-
-def costs(content: Mapping[str, Any], login: str = IAM) -> Costs:
+def costs(prices: PriceList = LIST, login: str = IAM) -> Costs:
     """Return what is billed for the backend with its defaults and for projects that log in so."""
-    resources = content["resources"]
-    one, two = (
-        amounts(projects(*names, DatabaseLogin=login), resources) for names in (("a",), ("a", "b"))
-    )
-    project = two - one
-    backend = amounts(deploy("backend"), resources)
-    told = amounts(deploy("backend", AlarmEmail=_ADDRESS), resources)
-    told += amounts(deploy("budget", AlarmEmail=_ADDRESS), resources)
-    return Costs(
-        prices={name: entry["price"] for name, entry in content["prices"].items()},
-        fixed=backend + (one - project) + Counter(content["elsewhere"]),
-        project=project,
-        alarms=told - backend,
-    )
+    one, two = (projects(*names, DatabaseLogin=login).resources for names in (("a",), ("a", "b")))
+    return account.costs(deploy("backend").resources, one, two, prices)
 
 
-def table(content: Mapping[str, Any], count: int = USUAL) -> str:
+def alarms(prices: PriceList = LIST) -> Amounts:
+    """Return what AlarmEmail adds."""
+    more = account.amounts(deploy("backend", AlarmEmail=_ADDRESS).resources, prices)
+    more += account.amounts(deploy("budget", AlarmEmail=_ADDRESS).resources, prices)
+    return more - account.amounts(deploy("backend").resources, prices)
+
+
+def table(prices: PriceList = LIST, count: int = USUAL) -> str:
     """Return the terms and their sum for so many idle projects, as a Markdown table."""
-    found, by_password = costs(content), costs(content, PASSWORD)
+    found, by_password, extra = costs(prices), costs(prices, PASSWORD), alarms(prices)
     price, fixed = found.prices, found.dollars(found.fixed)
     rows = [
         *_terms(found, found.fixed),
         ("**Backend**", f"**{fixed:.2f}**"),
         *_projects(found, "IAM", count),
         *_projects(by_password, "passwords", count),
-        (f"`AlarmEmail` ({_listed(found.alarms)})", f"{found.dollars(found.alarms):.2f}"),
+        (f"`AlarmEmail` ({_listed(extra)})", f"{found.dollars(extra):.2f}"),
         (
             "KMS key, after its first and again after its second yearly rotation",
             f"{price['key']:.2f}",
         ),
-        ("Database, for each hour awake at 0.5 ACU", f"{price['acu_hour'] / 2:.2f}"),
-        ("Database that never pauses, at 0.5 ACU", f"{HOURS * price['acu_hour'] / 2:.2f}"),
+        ("Database, for each hour awake at 0.5 ACU", f"{price['acu_hour'] * SMALLEST:.2f}"),
+        ("Database that never pauses, at 0.5 ACU", f"{HOURS * price['acu_hour'] * SMALLEST:.2f}"),
         ("Relay, for each hour that it runs", f"{_relay(price):.3f}"),
         _host(price),
     ]
@@ -166,29 +123,28 @@ def _listed(what: Amounts) -> str:
     return ", ".join(f"{amount:g} {_NAMES[name].lower()}" for name, amount in sorted(what.items()))
 
 
-def page(text: str, content: Mapping[str, Any]) -> str:
+def page(text: str, prices: PriceList = LIST) -> str:
     """Return the page with the table of now."""
     before, begin, rest = text.partition(BEGIN)
     _old, end, after = rest.partition(END)
     if not (begin and end):
         raise SystemExit(f"{PAGE} lacks the lines that mark its table of costs.")
-    return f"{before}{BEGIN}\n{table(content)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{table(prices)}\n{END}{after}"
 
 
 def main(arguments: list[str]) -> None:
     """Print the formula, write the page or check it."""
-    content = read_list()
     if arguments[:1] in (["--docs"], ["--check"]):
         old = PAGE.read_text(encoding="utf-8")
-        new = page(old, content)
+        new = page(old)
         if arguments == ["--docs"]:
             PAGE.write_text(new, encoding="utf-8")
         elif new != old:
             raise SystemExit("The costs in docs/aws.md are out of date; run scripts/prices --docs.")
         return
     count = int(arguments[0]) if arguments else USUAL
-    print(f"List prices of {content['region']}, read in {content['read']}:\n")
-    print(table(content, count), end="")
+    print(f"List prices of {LIST.region}, read in {LIST.read}:\n")
+    print(table(count=count), end="")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ try:
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     HAS_BOTO3 = True
     BOTO3_ERROR = None
@@ -110,4 +111,4 @@ def _session(profile: str | None, region: str | None) -> t.Any:
 
 def _errors() -> tuple[type[Exception], ...]:
     """Return the exceptions that boto3 raises."""
-    return (BotoCoreError, ClientError) if HAS_BOTO3 else ()
+    return (BotoCoreError, ClientError, ResponseParserError) if HAS_BOTO3 else ()

@@ -84,6 +84,10 @@ _LOCAL = {
     "SSLError": (
         "its certificate is not trusted ({error}); set AWS_CA_BUNDLE if your own proxy signs it"
     ),
+    # A proxy's page, for example.
+    "ResponseParserError": (
+        "the answer is not one of AWS ({error}); check the endpoint and HTTPS_PROXY"
+    ),
     "ProxyConnectionError": "the proxy is not reachable ({error}); check HTTPS_PROXY and NO_PROXY",
 }
 _UNREACHED = {

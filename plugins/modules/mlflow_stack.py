@@ -216,6 +216,11 @@ account:
   description: ID of the AWS account.
   returned: success
   type: str
+identity:
+  description: ARN of the identity of the credentials.
+  returned: success
+  type: str
+  version_added: 0.3.0
 region:
   description: The AWS region.
   returned: success
@@ -273,7 +278,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     )
     api = StackApi(params)
     # Also the simplest check of the credentials: it needs no permission.
-    account = api.account()
+    account, identity = api.caller()
     bucket = functools.partial(TemplateBucket, params, params["template_bucket"] or "", account)
     with progress_file(params["progress_path"]) as progress:
         result = converge(
@@ -287,7 +292,12 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     if result.retained:
         names = ", ".join(f"{entry['type']} {entry['physical_id']}" for entry in result.retained)
         module.warn(f"A failed create of stack '{wanted.name}' left these in the account: {names}.")
-    return {**result.as_dict(), "account": account, "region": api.region}
+    return {
+        **result.as_dict(),
+        "account": account,
+        "identity": identity,
+        "region": api.region,
+    }
 
 
 if __name__ == "__main__":

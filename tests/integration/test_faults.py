@@ -58,6 +58,7 @@ class Ran:
         result, *last = map(json.loads, lines)
         for told in last:
             first = result["msg"].splitlines()[0].rpartition(" failed: ")[2]
+            first = "; ".join(result.get("argument_errors") or [first])
             assert told["msg"].endswith(first.removeprefix("Task failed: ")), self.output
             assert "The filter plugin" not in told["msg"], self.output
         found: dict[str, Any] = result

@@ -126,8 +126,11 @@ class Region:
 
 
 @contextmanager
-def serving(region: Region, emulator: str = "") -> Iterator[str]:
-    """Serve a region on loopback and give its URL; what it does not know goes to the emulator."""
+def serving(region: Region, emulator: str = "", quotas: str = "") -> Iterator[str]:
+    """Serve a region on loopback and give its URL; what it does not know goes to the emulator.
+
+    quotas: URL of the emulator for Service Quotas, if that is another one.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -141,7 +144,9 @@ def serving(region: Region, emulator: str = "") -> Iterator[str]:
 
         def _forwarded(self, body: bytes) -> tuple[int, bytes]:
             headers = {key: value for key, value in self.headers.items() if key != "Host"}
-            request = Request(emulator + self.path, body, headers)
+            target = self.headers.get("X-Amz-Target", "")
+            url = quotas if quotas and target.startswith("ServiceQuotas") else emulator
+            request = Request(url + self.path, body, headers)
             try:
                 with _OPENER.open(request, timeout=60) as answer:
                     return answer.status, answer.read()

@@ -40,9 +40,14 @@ class StackApi:
 
     def account(self) -> str:
         """Return the ID of the account that the credentials belong to."""
+        return self.caller()[0]
+
+    def caller(self) -> tuple[str, str]:
+        """Return the account that the credentials belong to, and the ARN of their identity."""
         client = _aws.client(self._params, "sts")
         with _aws.explained("look up the AWS account of these credentials", client):
-            return str(client.get_caller_identity()["Account"])
+            answer = client.get_caller_identity()
+        return str(answer["Account"]), str(answer["Arn"])
 
     def describe(self, stack: str) -> Stack | None:
         """Return a stack, or None where there is none."""

@@ -20,6 +20,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import (
     Ministack,
     ministack,
 )
+from ansible_collections.mlops.mlflow_aws.tests.parts.moto_server import moto
 from ansible_collections.mlops.mlflow_aws.tests.parts.region import Region, Version, serving
 from ansible_collections.mlops.mlflow_aws.tests.support import run
 
@@ -114,6 +115,35 @@ def test_a_new_backend_takes_what_the_region_has(role: Role, region: Region) -> 
     }
     assert f"Region {REGION} has no RDS Data API for this database" in said
     assert role.stacks() == {}
+    # The emulator knows no quotas, and its root user has no policies.
+    assert f"Account {ACCOUNT}, region {REGION}, as arn:aws:iam::{ACCOUNT}:root" in said
+    assert "Permissions: not simulated (this identity has no policies to simulate)" in said
+    assert "Quotas: IAM roles 0 + 3 of 1,000, customer managed policies" in said
+    assert "Unknown quotas: VPCs, internet gateways (AWS answered 400" in said
+    assert "1.59 idle = backend 1.59 + 1 project with IAM login x 0.00" in said
+    assert "0.06 (0.5 ACU) to 0.96 (8 ACU, MaxCapacity) an hour" in said
+
+
+def test_an_account_without_room_is_refused_first(
+    role: Role, region: Region, free_ports: Callable[[int], list[int]], tmp_path: Path
+) -> None:
+    """All VPCs that another emulator's quota allows; nothing is made, in a dry run or not."""
+    ec2 = role.aws.client("ec2")
+    with moto(free_ports(1)[0], tmp_path) as known:
+        quotas = known.client("service-quotas")
+        answer = quotas.get_service_quota(ServiceCode="vpc", QuotaCode="L-F678F1CE")
+        limit = int(answer["Quota"]["Value"])
+        while len(ec2.describe_vpcs()["Vpcs"]) < limit:
+            ec2.create_vpc(CidrBlock="10.0.0.0/24")
+        with serving(region, role.aws.url, known.url) as url:
+            said = role.run("preflight", "main", check=False, mlflow_stack_endpoint_url=url)
+            assert f"has {limit} of {limit} VPCs and needs 1 more; request a higher quota" in said
+            assert "set VpcId in mlflow_stack_parameters to a VPC of your own." in said
+            assert re.search(r"changed=0 .*failed=1", said), said
+            assert role.stacks() == {}
+            own = EXISTING | {"VpcId": ec2.describe_vpcs()["Vpcs"][0]["VpcId"]}
+            said = role.run("preflight", mlflow_stack_endpoint_url=url, mlflow_stack_parameters=own)
+            assert "VPCs" not in said
 
 
 @pytest.mark.thorough("The sentences are unit tests; a good answer takes the same way every time.")
@@ -154,3 +184,7 @@ def test_a_refused_budget_fails_nothing(role: Role, region: Region) -> None:
     said = role.run("preflight", "main", **given)
     assert re.search(r"changed=0 .*failed=0 .*rescued=0", said), said
     assert "MonthlyBudget was renamed; set mlflow_stack_budget instead" in said
+    # What exists needs nothing more, so that nothing is asked.
+    assert f"Account {ACCOUNT}, region {REGION}, as" in said
+    assert "Quotas:" not in said
+    assert "Permissions:" not in said

@@ -10,14 +10,14 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from types import ModuleType
-from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._account.costs import amounts
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._account.prices import LIST, Price
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed import (
     FOLDER,
-    Deployed,
     deploy,
     load,
     walk,
@@ -40,13 +40,6 @@ def prices() -> Iterator[ModuleType]:
     del sys.modules["_prices"]
 
 
-@pytest.fixture
-def content(prices: ModuleType) -> dict[str, Any]:
-    """Return the list of prices."""
-    read: dict[str, Any] = prices.read_list()
-    return read
-
-
 def types() -> set[str]:
     """Return the types of all resources in all templates, those of loops and conditions too."""
     found = set()
@@ -57,64 +50,60 @@ def types() -> set[str]:
     return found
 
 
-def test_every_type_is_priced(content: dict[str, Any]) -> None:
+def test_every_type_is_priced() -> None:
     """A new resource cannot be overlooked, nor stay in the list when it is gone."""
-    assert set(content["resources"]) == types()
-    named = {name for billed in content["resources"].values() for name in billed}
-    assert named | set(content["elsewhere"]) <= set(content["prices"])
+    assert set(LIST.resources) == types()
+    named = {name for billed in LIST.resources.values() for name in billed}
+    assert named | set(LIST.elsewhere) <= set(LIST.prices)
 
 
-def test_each_price_says_where_it_is_from(content: dict[str, Any]) -> None:
+def test_each_price_says_where_it_is_from() -> None:
     """So that the next reader can check it."""
-    for entry in content["prices"].values():
-        assert set(entry) == {"price", "for", "source"}
+    for price in LIST.prices.values():
         assert re.fullmatch(
-            r"https://aws\.amazon\.com/[a-z0-9/-]+/pricing/(on-demand/)?", entry["source"]
+            r"https://aws\.amazon\.com/[a-z0-9/-]+/pricing/(on-demand/)?", price.source
         )
-        assert entry["price"] > 0
+        assert price.dollars > 0
+        assert price.unit
 
 
-def test_an_unknown_type_fails(prices: ModuleType, content: dict[str, Any]) -> None:
+def test_an_unknown_type_fails() -> None:
     """It is no zero."""
-    stack = deploy("backend")
     gateway = {"Nat": {"Type": "AWS::EC2::NatGateway", "Properties": {}}}
-    more = replace(stack, resources=stack.resources | gateway)
-    with pytest.raises(prices.UnpricedError, match="Nat has the type AWS::EC2::NatGateway, which"):
-        prices.amounts(more, content["resources"])
+    with pytest.raises(MlflowError, match="Nat has the type AWS::EC2::NatGateway, which"):
+        amounts(deploy("backend").resources | gateway)
 
 
-def test_resources_are_counted(prices: ModuleType, content: dict[str, Any]) -> None:
+def test_resources_are_counted() -> None:
     """Each as often as it is there."""
-    secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {}}
-    stack = Deployed({"A": secret, "B": secret, "C": {"Type": "AWS::IAM::Role"}}, {})
-    assert prices.amounts(stack, content["resources"]) == Counter(secret=2)
+    secret = {"Type": "AWS::SecretsManager::Secret"}
+    stack = {"A": secret, "B": secret, "C": {"Type": "AWS::IAM::Role"}}
+    assert amounts(stack) == Counter(secret=2)
 
 
-def test_the_sum_is_the_formula(prices: ModuleType, content: dict[str, Any]) -> None:
+def test_the_sum_is_the_formula(prices: ModuleType) -> None:
     """What is there once, and what each project adds; only what is asked for costs more."""
-    found = prices.costs(content, prices.PASSWORD)
+    found = prices.costs(login=prices.PASSWORD)
     fixed, project = found.dollars(found.fixed), found.dollars(found.project)
     assert found.idle(0) == pytest.approx(fixed)
     assert found.idle(10) == pytest.approx(fixed + 10 * project)
     assert found.fixed["key"] == 1, "one key for all projects"
     assert found.fixed["secret"] == 1, "the administrator's"
-    assert set(found.alarms) == {"alarm"}
-    assert f"{found.idle(10):.2f}" in prices.table(content)
-    assert f"{found.idle(3):.2f}" in prices.table(content, 3)
+    assert set(prices.alarms()) == {"alarm"}
+    assert f"{found.idle(10):.2f}" in prices.table()
+    assert f"{found.idle(3):.2f}" in prices.table(count=3)
 
 
-def test_ten_idle_projects_cost_little(prices: ModuleType, content: dict[str, Any]) -> None:
+def test_ten_idle_projects_cost_little(prices: ModuleType) -> None:
     """One that logs in with IAM adds nothing while it is idle; with passwords it adds two secrets."""
-    found = prices.costs(content)
+    found = prices.costs()
     assert found.idle(10) == found.idle(11) <= 8
-    assert prices.costs(content, prices.PASSWORD).project == Counter(secret=2)
+    assert prices.costs(login=prices.PASSWORD).project == Counter(secret=2)
 
 
-def test_the_documents_say_what_the_script_prints(
-    prices: ModuleType, content: dict[str, Any]
-) -> None:
+def test_the_documents_say_what_the_script_prints(prices: ModuleType) -> None:
     """Run scripts/prices --docs if this fails."""
     text = prices.PAGE.read_text()
-    assert prices.page(text, content) == text
-    cheaper = content | {"prices": content["prices"] | {"secret": {"price": 0.1}}}
+    assert prices.page(text) == text
+    cheaper = LIST._replace(prices={**LIST.prices, "secret": Price(0.1, "", "")})
     assert prices.page(text, cheaper) != text
