@@ -6,6 +6,7 @@
     cli             the verbs of mlflow_entry.py
     server          serve: from the settings file to uvicorn
     confinement     what a server keeps that runs beside those of other projects
+    kept            the list of that
     landlock        the kernel's part of that: files, ports and signals
     seccomp         and ways around
     application     MLflow's ASGI application, made ready in each worker

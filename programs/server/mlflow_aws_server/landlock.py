@@ -33,7 +33,7 @@ _RIGHTS = {1: (1 << 13) - 1, 2: REFER, 3: TRUNCATE, 5: IOCTL, 9: CONNECT_SOCKET}
 _OF_FILES = EXECUTE | WRITE | READ | TRUNCATE | IOCTL
 NETWORK_VERSION, SCOPE_VERSION = 4, 6
 _LAST_PORT = 65535
-_LIBRARY = ctypes.CDLL(None, use_errno=True)
+LIBRARY = ctypes.CDLL(None, use_errno=True)
 
 
 class _Ruleset(ctypes.Structure):
@@ -75,7 +75,7 @@ def version() -> int:
     """Return the version of the kernel's interface, 0 if it has none or does not let us use it."""
     if not sys.platform.startswith("linux"):
         return 0
-    return max(0, int(_LIBRARY.syscall(_CREATE, None, 0, _VERSION)))
+    return max(0, int(LIBRARY.syscall(*words(_CREATE, None, 0, _VERSION))))
 
 
 def restrict(rules: Iterable[tuple[Path, int]], closed_ports: Iterable[int]) -> None:
@@ -105,8 +105,8 @@ def restrict(rules: Iterable[tuple[Path, int]], closed_ports: Iterable[int]) -> 
 
 def forbid_new_privileges() -> None:
     """Let no program that is started from now on gain rights by its file's owner or capabilities."""
-    if _LIBRARY.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
-        raise _error()
+    if LIBRARY.prctl(*words(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)):
+        raise failure()
 
 
 def drop_capabilities() -> None:
@@ -116,12 +116,12 @@ def drop_capabilities() -> None:
     brings it back, as new privileges are forbidden.
     """
     which, held = _CapabilitiesOf(_CAPABILITIES_VERSION, 0), _Capabilities()
-    if _LIBRARY.capget(ctypes.byref(which), ctypes.byref(held)):
-        raise _error()
+    if LIBRARY.capget(ctypes.byref(which), ctypes.byref(held)):
+        raise failure()
     # Effective, permitted and inheritable ones, the first 32 of each and then the others.
     held.words[:] = [*(word & _KEPT_CAPABILITIES for word in held.words[:3]), 0, 0, 0]
-    if _LIBRARY.capset(ctypes.byref(which), ctypes.byref(held)):
-        raise _error()
+    if LIBRARY.capset(ctypes.byref(which), ctypes.byref(held)):
+        raise failure()
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:
@@ -143,23 +143,28 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
 def _allow_ports(ruleset: int, closed: set[int]) -> None:
     """Allow all ports but the closed ones: there is no rule for a range."""
     rule = _Port(_CONNECT, 0)
-    reference, call = ctypes.byref(rule), _LIBRARY.syscall
+    arguments, call = words(_ADD, ruleset, _PORT, ctypes.byref(rule), 0), LIBRARY.syscall
     for port in range(_LAST_PORT + 1):
         if port not in closed:
             rule.port = port
-            if call(_ADD, ruleset, _PORT, reference, 0):
-                raise _error()
+            if call(*arguments):
+                raise failure()
 
 
 def _system_call(*arguments: object) -> int:
     """Make a system call."""
-    result = int(_LIBRARY.syscall(*arguments))
+    result = int(LIBRARY.syscall(*words(*arguments)))
     if result < 0:
-        raise _error()
+        raise failure()
     return result
 
 
-def _error() -> OSError:
-    """Return the error of the last call."""
+def words(*arguments: object) -> list[object]:
+    """Return arguments as the kernel reads them: numbers in whole words, of which C would fill the half."""
+    return [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
+
+
+def failure() -> OSError:
+    """Return the error of the last call of the library."""
     number = ctypes.get_errno()
     return OSError(number, os.strerror(number))

@@ -3,28 +3,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A filter of system calls that closes the ways around Landlock's rules of TCP ports.
 
-Those rules are about connect() of TCP. Multipath TCP, data that is sent with the opening of a connection
-(MSG_FASTOPEN), and io_uring, by which either can be had, reach the same servers and are refused. So are
-system calls of another architecture than this one's, which have other numbers.
+Those rules are about connect() of TCP. Multipath TCP, SMC, data that is sent with the opening of a
+connection (MSG_FASTOPEN), and io_uring, by which each of them can be had, reach the same servers and are
+refused. So are system calls of another architecture than this one's, which have other numbers.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import platform
 import struct
+import sys
 from typing import NamedTuple
 
-from .landlock import forbid_new_privileges
+from .landlock import LIBRARY, forbid_new_privileges, words
 
 _SECCOMP, _FILTER = 22, 2
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000
 _LOAD, _EQUAL, _BITS, _AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
 # Where struct seccomp_data has them; the lower half of an argument, on machines that begin with it.
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
-_MPTCP, _FASTOPEN = 262, 0x20000000
+# A family of sockets, a protocol and a flag.
+_SMC, _MPTCP, _FASTOPEN = 43, 262, 0x20000000
 # x86_64 has a second set of numbers that begins there.
 _SECOND_SET = 0x40000000
 
@@ -52,26 +53,23 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def is_known() -> bool:
-    """Return whether the system calls of this machine are known."""
-    return platform.machine() in _MACHINES
-
-
-def close_ways_around() -> None:
-    """Refuse them to this thread and to what it starts from now on; raises OSError."""
-    code = _code(_MACHINES[platform.machine()])
+def close_ways_around() -> bool:
+    """Refuse them to this thread and to what it starts from now on; returns whether that is possible."""
+    calls = _MACHINES.get(platform.machine())
+    # The calls of 32 bits have other numbers.
+    if calls is None or sys.maxsize < 2**32:
+        return False
+    code = _code(calls)
     program = _Program(len(code) // 8, code)
     forbid_new_privileges()
-    library = ctypes.CDLL(None, use_errno=True)
-    if library.prctl(_SECCOMP, _FILTER, ctypes.byref(program), 0, 0):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    return not LIBRARY.prctl(*words(_SECCOMP, _FILTER, ctypes.byref(program), 0, 0))
 
 
 def _code(calls: _Calls) -> bytes:
     """Return the filter's program, which refuses in its last line and allows in the one before."""
     blocks = [
         # (number, argument, kind of comparison, value): refuse the call where it holds
+        (calls.socket, 0, _EQUAL, _SMC),
         (calls.socket, 2, _EQUAL, _MPTCP),
         (calls.sendto, 3, _BITS, _FASTOPEN),
         (calls.sendmsg, 2, _BITS, _FASTOPEN),
@@ -90,7 +88,7 @@ def _code(calls: _Calls) -> bytes:
             (_EQUAL, 0, 3, number),
             (_LOAD, 0, 0, _ARGUMENTS + 8 * argument),
             (kind, None, 0, value),
-            (_RETURN, 0, 0, _ALLOW),
+            (_LOAD, 0, 0, _NUMBER),
         ]
     lines += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _REFUSE | errno.EACCES)]
     last = len(lines) - 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -17,11 +18,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
-    confinement,
     installation,
     landlock,
     seccomp,
 )
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import kept as keeping
 
 LANDLOCK = landlock.version()
 BROKER = {"broker": "/s/sockets/demo/aws.sock", "region": "eu-west-1", "endpoint_url": ""}
@@ -39,25 +40,23 @@ def given(state: Path, name: str = "demo", **more: Any) -> dict[str, Any]:
     }
 
 
-def where(state: Path, home: Path, **environment: str) -> confinement.Place:
+def where(state: Path, home: Path, **environment: str) -> keeping.Place:
     """Return where a server runs."""
     own = state / "servers" / "demo" / "own"
     settings = state / "servers" / "demo" / "settings-0.json"
-    return confinement.Place(
-        settings, Path("/dev/shm/mlflow-aws-0-0"), own / "tmp", home, environment
-    )
+    return keeping.Place(settings, Path("/dev/shm/mlflow-aws-0-0"), own / "tmp", home, environment)
 
 
-def kept(made: confinement.Plan | str, right: int) -> set[str]:
+def kept(made: keeping.Plan | str, right: int) -> set[str]:
     """Return the paths on which a plan keeps a right."""
-    assert isinstance(made, confinement.Plan), made
+    assert isinstance(made, keeping.Plan), made
     return {str(path) for path, rights in made.rules if rights & right}
 
 
 def test_a_server_changes_its_own_folders_only(tmp_path: Path) -> None:
     """Besides devices that keep nothing; empty folders beside its private one are of no use to it."""
     state = tmp_path / "s"
-    made = confinement.plan(given(state), where(state, tmp_path))
+    made = keeping.plan(given(state), where(state, tmp_path))
     assert kept(made, landlock.WRITE) == {
         f"{state}/projects/demo",
         f"{state}/servers/demo/own",
@@ -66,13 +65,14 @@ def test_a_server_changes_its_own_folders_only(tmp_path: Path) -> None:
     }
     assert kept(made, landlock.REMOVE_DIR) >= {"/dev/shm"}
     assert not {"/dev/shm"} & kept(made, landlock.WRITE | landlock.READ | landlock.LIST)
+    assert isinstance(made, keeping.Plan)
     assert made.closed_ports == ()
 
 
 def test_a_server_reads_nothing_of_its_user_s(tmp_path: Path) -> None:
     """Its program, its settings, its Python; not its home, nor the state folder with all projects."""
     state = tmp_path / "home" / "s"
-    read = kept(confinement.plan(given(state), where(state, tmp_path / "home")), landlock.READ)
+    read = kept(keeping.plan(given(state), where(state, tmp_path / "home")), landlock.READ)
     assert {"/usr", "/etc", "/proc", f"{state}/servers/demo", str(installation.FOLDER)} <= read
     assert f"{sys.base_prefix}/lib" in read
     for path in (state, state.parent, state / "servers", state / "projects", tmp_path, Path("/")):
@@ -87,21 +87,22 @@ def test_what_contains_the_user_s_own_is_taken_apart(
     state = tmp_path / "system" / "opt" / "s"
     for folder in (home / "lib", home / ".aws", state, tmp_path / "system" / "opt" / "other"):
         folder.mkdir(parents=True)
-    monkeypatch.setattr(confinement, "_SYSTEM", (str(tmp_path / "system"),))
+    monkeypatch.setattr(keeping, "_SYSTEM", (str(tmp_path / "system"),))
     monkeypatch.setattr(sys, "base_prefix", str(home))
-    read = kept(confinement.plan(given(state), where(state, home)), landlock.READ)
+    read = kept(keeping.plan(given(state), where(state, home)), landlock.READ)
     ours = {path for path in read if path.startswith(str(tmp_path))}
-    assert ours - {f"{home}/{name}" for name in confinement._PREFIX} == {
+    assert ours - {f"{home}/{name}" for name in keeping._PREFIX} == {
         str(tmp_path / "system" / "opt" / "other"),
         str(state / "servers" / "demo"),
-        *kept(confinement.plan(given(state), where(state, home)), landlock.WRITE) & ours,
+        *kept(keeping.plan(given(state), where(state, home)), landlock.WRITE) & ours,
     }
 
 
 def test_what_the_settings_name_is_read(tmp_path: Path) -> None:
     """CA bundles, a driver's option file, credentials of another cloud; nothing with all of the home."""
     home, state = tmp_path / "home", tmp_path / "s"
-    home.mkdir()
+    for folder in (home, tmp_path / "another"):
+        folder.mkdir()
     named = [tmp_path / name for name in ("ca.pem", "my.cnf", "key.json", "proxy.pem")]
     for path in named:
         path.touch()
@@ -110,14 +111,16 @@ def test_what_the_settings_name_is_read(tmp_path: Path) -> None:
         backend_store_uri=f"mysql+pymysql://h/x?read_default_file={named[1]}",
         environment={
             "GOOGLE_APPLICATION_CREDENTIALS": str(named[2]),
-            "HOME": str(home),
+            "HOME": str(tmp_path / "another"),
+            "TMPDIR": str(tmp_path),
+            "PLACE": str(home),
             "N": "/no/where",
         },
     )
     place = where(state, home, SSL_CERT_FILE=str(named[0]), OTHER=str(named[3]))
-    read = kept(confinement.plan(settings, place), landlock.READ)
+    read = kept(keeping.plan(settings, place), landlock.READ)
     assert set(map(str, named[:3])) <= read
-    assert not {str(named[3]), str(home), "/no/where"} & read
+    assert not {str(named[3]), str(home), str(tmp_path), f"{tmp_path}/another", "/no/where"} & read
 
 
 @pytest.mark.parametrize("folder", ["", "home", "home/s"])
@@ -125,7 +128,7 @@ def test_data_around_the_user_s_own_cannot_be_kept_apart(folder: str, tmp_path: 
     """A database makes files beside it, so its folder is the server's."""
     home = tmp_path / "home"
     settings = given(home / "s", backend_store_uri=f"sqlite:///{tmp_path / folder}/mlflow.db")
-    made = confinement.plan(settings, where(home / "s", home))
+    made = keeping.plan(settings, where(home / "s", home))
     assert made == f"{tmp_path / folder}, which it changes, contains {home} or {home / 's'}"
 
 
@@ -142,7 +145,7 @@ def test_data_around_the_user_s_own_cannot_be_kept_apart(folder: str, tmp_path: 
 )
 def test_who_acts_as_the_user_is_not_confined(more: dict[str, Any], reason: str) -> None:
     """There is nothing to keep from it."""
-    found = confinement.unconfined(given(Path("/s"), **more))
+    found = keeping.unconfined(given(Path("/s"), **more))
     assert found.startswith(reason)
     assert bool(found) == bool(reason)
 
@@ -167,7 +170,7 @@ def test_the_port_of_the_metadata_services(
 ) -> None:
     """Is closed where the host's identity is another one than the server's, unless an address needs it."""
     settings = given(Path("/s"), aws=aws, environment=environment)
-    assert confinement.closed_ports(settings, variables) == closed
+    assert keeping.closed_ports(settings, variables) == closed
 
 
 # With the kernel.
@@ -179,7 +182,7 @@ PROGRAM = """
 import json, os, signal, socket, sys
 from pathlib import Path
 sys.path.append(sys.argv[1])
-from mlflow_aws_server import confinement
+from mlflow_aws_server import confinement, environment, kept
 given, place, tries = json.loads(sys.argv[2])
 assert confinement.confine(given, Path(place), None)
 found = {}
@@ -254,6 +257,7 @@ def test_files_of_others_are_refused(tmp_path: Path, neighbour: subprocess.Popen
         moved=f"os.replace({str(own / 'x')!r}, {str(own / 'artifacts/x')!r})",
         temporary="os.environ['TMPDIR'], open(os.environ['TMPDIR'] + '/x', 'w').write('x')",
         own_home="os.environ['HOME']",
+        variables="environment.variables({'environment': {'HOME': '/x', 'TMPDIR': '/tmp'}})",
         program="os.system('true')",
         null="open('/dev/null', 'w').write('x')",
         names="bool(socket.getaddrinfo('localhost', 1))",
@@ -277,6 +281,7 @@ def test_files_of_others_are_refused(tmp_path: Path, neighbour: subprocess.Popen
         "moved": "None",
         "temporary": f"('{folder}/tmp', 1)",
         "own_home": str(folder),
+        "variables": str({"HOME": str(folder), "TMPDIR": f"{folder}/tmp"}),
         "program": "0",
         "null": "1",
         "names": "True",
@@ -285,7 +290,7 @@ def test_files_of_others_are_refused(tmp_path: Path, neighbour: subprocess.Popen
 
 @needs_landlock
 @pytest.mark.skipif(
-    LANDLOCK < landlock.NETWORK_VERSION or not seccomp.is_known(),
+    LANDLOCK < landlock.NETWORK_VERSION or platform.machine() not in seccomp._MACHINES,
     reason="This kernel knows no ports.",
 )
 def test_the_metadata_service_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,13 +304,12 @@ def test_the_metadata_service_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
             "tcp": "socket.create_connection(('127.0.0.1', {}), 5) and 'reached'",
             "fast": "socket.socket().sendto(b'x', 0x20000000, ('127.0.0.1', {}))",
             "message": "socket.socket().sendmsg([b'x'], [], 0x20000000, ('127.0.0.1', {}))",
+            "memory": "socket.socket(43, 1, 0).connect(('127.0.0.1', {}))",
             "multipath": "socket.socket(2, 1, 262).connect(('127.0.0.1', {}))",
         }
         tries = {name: way.format(port) for name, way in ways.items()}
         tries["other"] = ways["tcp"].format(other)
-        program = PROGRAM.replace(
-            "given, place", f"confinement.METADATA_PORT = {port}\ngiven, place"
-        )
+        program = PROGRAM.replace("given, place", f"kept.METADATA_PORT = {port}\ngiven, place")
         monkeypatch.setattr(sys.modules[__name__], "PROGRAM", program)
         settings = given(state, aws={**BROKER, "broker": str(state / "sockets" / "aws.sock")})
         found = attempt(settings, state / "servers" / "demo" / "settings.json", tmp_path, **tries)
@@ -313,6 +317,7 @@ def test_the_metadata_service_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         "tcp": "PermissionError",
         "fast": "PermissionError",
         "message": "PermissionError",
+        "memory": "PermissionError",
         "multipath": "PermissionError",
         "other": "reached",
     }
