@@ -490,13 +490,14 @@ assert confinement.confine(
     settings.read(place), place, private.private_base() / private.private_name(place)
 )
 
-def talk(path, sent):
+def talk(path, sent, end=True):
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(20)
         client.connect(path)
         with contextlib.suppress(BrokenPipeError):
             client.sendall(sent)
-            client.shutdown(socket.SHUT_WR)
+            if end:
+                client.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionResetError):
             return client.makefile().read()
         return ""
@@ -620,7 +621,10 @@ def require_confined(host: Host, cloud: Cloud, home: Path) -> None:
             silence=f"talk({str(keys / 'beta' / 'aws.sock')!r}, b'')",
             state=f"talk({str(host.state / 'broker' / 'state.sock')!r}, b'0' * 64)",
             own=f"broker.credentials(Path({str(keys / 'alpha' / 'aws.sock')!r}))",
-            **{name: f"talk({str(path)!r}, {sent!r})[9:12]" for name, path in sockets.items()},
+            **{
+                name: f"talk({str(path)!r}, {sent!r}, False)[9:12]"
+                for name, path in sockets.items()
+            },
         )
     own = found.pop("own")
     require_own(cloud, own, "alpha", "beta")
