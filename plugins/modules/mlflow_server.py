@@ -142,6 +142,11 @@ servers:
     refused:
       description: Whether the server runs but refuses to serve, for RV(servers[].reason).
       type: bool
+    confined:
+      description: Whether a server that is a process is kept from what is not its project's, by Linux's Landlock.
+        Null for a container, and for a server that does not answer.
+      type: bool
+      version_added: 0.3.0
     log_path:
       description: Path to the log, or the command that shows it if the server is a container.
       type: str

@@ -28,6 +28,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import venv
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import landlock
 from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     OPENER,
@@ -99,6 +100,7 @@ def test_servers_answer_from_their_databases(fleet: Host) -> None:
     for name, record in records.items():
         assert record["url"] == f"http://127.0.0.1:{fleet.server(name)['port']}"
         assert (record["state"], record["healthy"], record["listed"]) == ("running", True, True)
+        assert record["confined"] is (landlock.version() > 0)
         assert (record["pid"], record["reason"]) == (pids[name], "")
         assert ask(record["url"], "/version") == (200, record["version"])
         assert record["version"] == fleet.runtime["version"]

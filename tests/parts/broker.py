@@ -83,10 +83,11 @@ class Broker:
 
 
 def ask(path: str) -> dict[str, Any]:
-    """Return what a socket of a broker gives to whoever connects."""
+    """Return what a socket of a broker gives to whoever sends the key in the file beside it."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(60)
         connection.connect(path)
+        connection.sendall(Path(path).with_suffix(".key").read_bytes())
         with connection.makefile("rb") as stream:
             answer: dict[str, Any] = json.loads(stream.read())
             return answer

@@ -17,6 +17,9 @@ import typing as t
 # its database: a probe of all servers at once must not leave one for each.
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
 _REFUSAL_HEADER = "mlflow-aws-refusal"
+# Sent by a server that Supervisor started: whether it has given up what is not its project's.
+_CONFINED_HEADER = "mlflow-aws-confined"
+_CONFINED = {"true": True, "false": False}
 _PROBE_HEADERS = {"mlflow-aws-probe": "look"}
 # Servers to ask at once: each needs a connection to the one database.
 AT_ONCE = 16
@@ -37,7 +40,8 @@ class Answer(t.NamedTuple):
 
     configuration is the hash of the settings it runs with, empty where it sent none;
     reason says in a phrase why it is not healthy; refused is true when the server has looked
-    again and still refuses to serve for that reason, so that waiting is no use.
+    again and still refuses to serve for that reason, so that waiting is no use; confined is whether
+    a process is kept from what is not its project's, None of a container or where it was not told.
     """
 
     healthy: bool
@@ -45,6 +49,7 @@ class Answer(t.NamedTuple):
     version: str
     reason: str
     refused: bool = False
+    confined: bool | None = None
 
 
 def probe(host: str, port: int, timeout: float) -> Answer:
@@ -57,8 +62,9 @@ def probe(host: str, port: int, timeout: float) -> Answer:
         try:
             reason = talk.trouble()
             if reason:
-                return Answer(False, talk.configuration, "", reason, bool(talk.refusal))
-            return Answer(True, talk.configuration, talk.version(), "")
+                refused = bool(talk.refusal)
+                return Answer(False, talk.configuration, "", reason, refused, talk.confined)
+            return Answer(True, talk.configuration, talk.version(), "", confined=talk.confined)
         except (OSError, http.client.HTTPException) as error:
             return Answer(False, "", "", cause(error))
 
@@ -66,13 +72,15 @@ def probe(host: str, port: int, timeout: float) -> Answer:
 class Conversation:
     """Several questions to a server over one connection.
 
-    configuration is what its last answer said, as in Answer; refusal why it refuses to serve, or "".
+    configuration and confined are what its last answer said, as in Answer; refusal why it refuses to
+    serve, or "".
     """
 
     def __init__(self, connection: http.client.HTTPConnection, timeout: float) -> None:
         """Take the connection, and the seconds that each answer may take."""
         self._connection, self._timeout = connection, timeout
         self.configuration = self.refusal = ""
+        self.confined: bool | None = None
 
     def ask(self, path: str, body: t.Mapping[str, t.Any] | None) -> tuple[int, bytes]:
         """Return status and text of the answer; with a body it is a POST."""
@@ -85,6 +93,7 @@ class Conversation:
         response = self._connection.getresponse()
         text = read_answer(response, self._timeout)
         self.configuration = response.getheader(CONFIGURATION_HEADER, "") or ""
+        self.confined = _CONFINED.get(response.getheader(_CONFINED_HEADER, ""))
         self.refusal = _first_line(text) if response.getheader(_REFUSAL_HEADER) else ""
         return response.status, text
 

@@ -106,6 +106,7 @@ class ProcessRuntime:
             host_files.write_private(
                 self._settings_path(server), json.dumps(server.settings, indent=2) + "\n"
             )
+        self._supervisor.make_key()
         host_files.write_private(self._configuration_path, self._configuration(commands))
         alive = self._supervisor.alive()
         # Another runtime brings its own Supervisor.
@@ -204,7 +205,11 @@ class ProcessRuntime:
     def _configuration(self, commands: t.Mapping[str, str]) -> str:
         """Return Supervisor's configuration for these servers."""
         return supervisor_config.configuration(
-            self._folder, self._supervisor.path, self._identifier, commands
+            self._folder,
+            self._supervisor.path,
+            self._supervisor.key,
+            self._identifier,
+            commands,
         )
 
     def _await_free_ports(self, steps: t.Sequence[Step], deadline: float) -> None:

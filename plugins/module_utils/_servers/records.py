@@ -142,6 +142,7 @@ def _record(
         "configuration": settings.get("configuration", ""),
         "reason": answer.reason,
         "refused": answer.refused,
+        "confined": answer.confined,
         "log_path": runtime.log_path(step.name),
         "listed": step.wanted is not None or step.action == KEEP,
     }

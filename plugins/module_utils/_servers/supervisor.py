@@ -1,15 +1,21 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: speaks to Supervisor over its socket, by XML-RPC."""
+"""Private to mlops.mlflow_aws: speaks to Supervisor over its socket, by XML-RPC.
+
+It asks for a key, in a file beside the socket: the kernel keeps confined servers from each other's files,
+but not from sockets of their user's, by which one could stop the others.
+"""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import http.client
 import os
 import resource
+import secrets
 import socket
 import time
 import typing as t
@@ -18,11 +24,12 @@ import xmlrpc.client
 from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import commands
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import commands, files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.process_table import exists
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.unix_http import UnixConnection
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.supervisor_config import (
     STOP_SECONDS,
+    USER,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
 
@@ -30,6 +37,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
 _SOCKET_LENGTH = 104 - len(".4194304") - 1
 _RPC_SECONDS = 10.0
 _POLL_SECONDS = 0.1
+_KEY_BYTES = 32
 UP = ("STARTING", "RUNNING", "BACKOFF")
 # EXITED is not among them: Supervisor starts such a server again at once.
 DEAD = ("FATAL", "UNKNOWN")
@@ -52,6 +60,16 @@ class Supervisor:
         self.path = path
         transport = _UnixTransport(str(path))
         self._rpc = xmlrpc.client.ServerProxy("http://supervisor", transport=transport).supervisor
+
+    @property
+    def key(self) -> str:
+        """Return the key that it asks for, empty if there is none yet."""
+        return _key(self.path)
+
+    def make_key(self) -> None:
+        """Make a key, which stays the same, for a Supervisor that is started."""
+        if not self.key:
+            files.write_private(_key_path(self.path), secrets.token_hex(_KEY_BYTES))
 
     def alive(self) -> bool:
         """Return whether it answers."""
@@ -202,7 +220,24 @@ class _UnixTransport(xmlrpc.client.Transport):
     def make_connection(self, host: t.Any) -> http.client.HTTPConnection:
         """Return a connection to the socket; there is but one host behind it."""
         del host
+        key = _key(Path(self._path))
+        given = base64.b64encode(f"{USER}:{key}".encode()).decode("ascii")
+        # One that is older than its key does not ask for it.
+        self._extra_headers = [("Authorization", f"Basic {given}")] if key else []
         return UnixConnection(self._path, _RPC_SECONDS)
+
+
+def _key_path(socket_path: Path) -> Path:
+    """Return the file with the key of a Supervisor."""
+    return socket_path.with_suffix(".key")
+
+
+def _key(socket_path: Path) -> str:
+    """Return the key of a Supervisor, empty if there is none."""
+    try:
+        return _key_path(socket_path).read_text(encoding="ascii")
+    except FileNotFoundError:
+        return ""
 
 
 def _require_fitting(path: Path) -> None:

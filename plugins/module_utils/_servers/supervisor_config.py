@@ -16,18 +16,22 @@ STOP_SECONDS = 30
 _LOG_BYTES = "10MB"
 _LOG_BACKUPS = 3
 
+# Who its key belongs to, as it asks for a name too.
+USER = "mlflow"
+
 Options = dict[str, t.Any]
 
 
 def configuration(
-    folder: Path, socket: Path, identifier: str, commands: t.Mapping[str, str]
+    folder: Path, socket: Path, key: str, identifier: str, commands: t.Mapping[str, str]
 ) -> str:
     """Return the text of the file for servers with these command lines, by name.
 
-    folder: the servers' folder; identifier: of the MLflow that they run.
+    folder: the servers' folder; key: what Supervisor asks for on its socket; identifier: of the MLflow
+    that they run.
     """
     pidfile = folder / "supervisord.pid"
-    sections = _supervisor(folder, socket, identifier, pidfile)
+    sections = _supervisor(folder, socket, key, identifier, pidfile)
     for name, command in sorted(commands.items()):
         sections[f"program:{name}"] = _program(folder / name, command, pidfile)
     lines = ["; Written by the module mlflow_server, which overwrites changes."]
@@ -42,10 +46,17 @@ def log_path(folder: Path, name: str) -> Path:
     return folder / name / "server.log"
 
 
-def _supervisor(folder: Path, socket: Path, identifier: str, pidfile: Path) -> dict[str, Options]:
+def _supervisor(
+    folder: Path, socket: Path, key: str, identifier: str, pidfile: Path
+) -> dict[str, Options]:
     """Return the sections about Supervisor itself."""
     return {
-        "unix_http_server": {"file": socket, "chmod": "0700"},
+        "unix_http_server": {
+            "file": socket,
+            "chmod": "0700",
+            "username": USER,
+            "password": key,
+        },
         "rpcinterface:supervisor": {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
         },

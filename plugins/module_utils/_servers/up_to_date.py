@@ -52,9 +52,14 @@ class RunSearch:
                 )
                 if run is None:
                     reason = talk.refusal or "its configuration is not verified by a run"
-                    return probe.Answer(False, talk.configuration, "", reason, bool(talk.refusal))
+                    refused = bool(talk.refusal)
+                    return probe.Answer(
+                        False, talk.configuration, "", reason, refused, talk.confined
+                    )
                 self._found[probe.server_url(host, port)] = run
-                return probe.Answer(True, talk.configuration, talk.version(), "")
+                return probe.Answer(
+                    True, talk.configuration, talk.version(), "", confined=talk.confined
+                )
             except probe.FAILURES as error:
                 return probe.Answer(False, "", "", str(error) or type(error).__name__)
 

@@ -11,9 +11,9 @@
     listener    one socket for each project, and one for the broker's state
     errors      BrokerError, and the log
 
-Each project has a socket of its own. Whoever can connect to it gets that project's credentials and
-nothing else: nothing is read from a client, so it can ask for nothing. The answer is one JSON object
-and the end of the connection, either what a credential_process prints, or
+Each project has a socket of its own, and beside it a file with a key. Whoever sends that key gets the
+project's credentials and nothing else: nothing more is read from a client, so it can ask for nothing. The
+answer is one JSON object and the end of the connection, either what a credential_process prints, or
 
     error       one sentence: why there are no credentials, and what to do
     login       whether that is up to whoever has to log in on this host, so that waiting helps

@@ -27,7 +27,7 @@ from . import settings as settings_file
 from .errors import BrokerError, say
 from .identity import Identity
 from .keeper import Keeper
-from .listener import Listener
+from .listener import Listener, key_path
 from .settings import Settings
 
 # Path of the pid file of the supervisor that the broker is not to outlive.
@@ -103,6 +103,7 @@ def _ask(path: Path) -> dict[str, Any]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_ASK_SECONDS)
             connection.connect(str(path))
+            connection.sendall(key_path(path).read_bytes())
             with connection.makefile("rb") as stream:
                 answer: dict[str, Any] = json.loads(stream.read())
                 return answer

@@ -5,6 +5,10 @@
 
     cli             the verbs of mlflow_entry.py
     server          serve: from the settings file to uvicorn
+    confinement     what a server keeps that runs beside those of other projects
+    kept            the list of that
+    landlock        the kernel's part of that: files, ports and signals
+    seccomp         and ways around
     application     MLflow's ASGI application, made ready in each worker
     settings        the settings file
     environment     the variables of a process: what it keeps, and what a server gets

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ask the host's credential broker for the credentials of the project's role.
 
-The settings name a socket that is this server's alone. Whoever connects gets one JSON object: the
-credentials, or why there are none: see programs/broker.
+The settings name a socket that is this server's alone. A client that sends the key in the file beside it
+gets one JSON object: the credentials, or why there are none: see programs/broker.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ def _ask(path: Path, deadline: float) -> dict[str, Any]:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(ANSWER_SECONDS)
                 connection.connect(str(path))
+                connection.sendall(path.with_suffix(".key").read_bytes())
                 with connection.makefile("rb") as stream:
                     answer: dict[str, Any] = json.loads(stream.read())
                     return answer

@@ -10,7 +10,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from . import aws, connections, keys
+from . import aws, confinement, connections, kept, keys
 
 ORIGINS_VARIABLE = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"
 HOSTS_VARIABLE = "MLFLOW_SERVER_ALLOWED_HOSTS"
@@ -70,6 +70,8 @@ def variables(settings: dict[str, Any]) -> dict[str, str]:
     if (settings.get("aws") or {}).get("broker"):
         # The server's own identity is the project's role, which the broker gives.
         given = {name: text for name, text in given.items() if name not in aws.IDENTITY}
+    if confinement.VARIABLE in os.environ:
+        given |= {name: os.environ[name] for name in kept.SHARED}
     return {**keys.variables(settings, private()), **given}
 
 

@@ -31,6 +31,8 @@ from .errors import EntryError, say
 
 # Sent with each answer of a server: see settings.py.
 CONFIGURATION_HEADER = "mlflow-aws-configuration"
+# Sent likewise by a server that Supervisor started: whether it is confined, see confinement.py.
+CONFINED_HEADER = "mlflow-aws-confined"
 # Sent with each answer of a server that does not serve and is not about to.
 REFUSAL_HEADER = "mlflow-aws-refusal"
 # Sent with a request that is a probe, not use: `health` sends 1, the modules what makes it look again.
@@ -41,6 +43,14 @@ _LOOK_SECONDS = 3.0
 _BODY_BYTES = 1 << 20
 _CLIENT_SECONDS = 10
 _API = ("/api/", "/ajax-api/", "/graphql", "/v1/")
+
+
+def headers(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what a server sends with each answer."""
+    found = [(CONFIGURATION_HEADER, str(settings["configuration"]))]
+    if settings.get("confined") is not None:
+        found.append((CONFINED_HEADER, "true" if settings["confined"] else "false"))
+    return found
 
 
 class Reply(NamedTuple):
@@ -151,7 +161,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, settings: dict[str, Any], door: Door) -> None:
         """Take the settings, and what to answer; raises OSError if the address is taken."""
-        self.door, self.configuration = door, str(settings["configuration"])
+        self.door, self.headers = door, headers(settings)
         self.address_family = socket.AF_INET6 if ":" in settings["host"] else socket.AF_INET
         super().__init__((settings["host"], settings["port"]), _Handler)
 
@@ -183,7 +193,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(503)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header(CONFIGURATION_HEADER, self.server.configuration)
+        for name, text in self.server.headers:
+            self.send_header(name, text)
         if stands:
             self.send_header(REFUSAL_HEADER, "1")
         self.end_headers()

@@ -17,6 +17,7 @@ from . import (
     application,
     aws,
     broker,
+    confinement,
     environment,
     installation,
     keys,
@@ -28,7 +29,6 @@ from . import (
 from .access import access
 from .errors import DatabaseError, EntryError, LastingError
 from .option_file import OptionFile
-from .refusal import CONFIGURATION_HEADER
 from .schema_check import require_current_schema
 
 # By how `check` ends its caller knows what may heal the schema.
@@ -63,8 +63,12 @@ def serve(settings_path: Path) -> None:
     os.environ.update({k: v for k, v in given["environment"].items() if k in first})
     # As the first process of a container it would not end by the signal alone.
     signal.signal(signal.SIGTERM, processes.stop)
-    processes.end_with(processes.supervisor())
+    supervisor = processes.supervisor()
     with access(given, settings_path) as options:
+        if supervisor is not None:
+            # Beside servers of other projects. What follows starts threads, and loads MLflow.
+            given["confined"] = confinement.confine(given, settings_path, environment.private())
+            processes.end_with(supervisor)
         made = refusal.until_ready(given, lambda: _make_ready(given, options, settings_path))
         if options:
             options.refresh_in_background()
@@ -152,7 +156,7 @@ def _run_uvicorn(given: dict[str, Any], made: Any) -> None:
         host=given["host"],
         port=given["port"],
         workers=given["workers"],
-        headers=[(CONFIGURATION_HEADER, given["configuration"])],
+        headers=refusal.headers(given),
         log_config=LOG_CONFIG,
         # Idle connections of a browser must not delay a restart.
         timeout_graceful_shutdown=20,

@@ -12,14 +12,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
+import socket
 import stat
+import subprocess
 import sys
 import threading
 import time
 import uuid
+import xmlrpc.client
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +32,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import broker as client
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
+    broker as client,
+)
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
+    landlock,
+)
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.errors import EntryError
 from ansible_collections.mlops.mlflow_aws.tests import support
 from ansible_collections.mlops.mlflow_aws.tests.parts.broker import PROGRAM, ask, broker
@@ -42,7 +52,13 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import (
     Ministack,
     ministack,
 )
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import Modules, actions, await_, traces
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
+    Host,
+    Modules,
+    actions,
+    await_,
+    traces,
+)
 from botocore.exceptions import ClientError
 
 # The first test may have to build an image.
@@ -115,11 +131,16 @@ def make_project(cloud: Cloud, name: str) -> None:
     cloud.secrets[name] = manager.create_secret(Name=name, SecretString=f"of {name}")["ARN"]
     cloud.aws.client("s3").put_object(Bucket=BUCKET, Key=f"projects/{name}/x", Body=name.encode())
     trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ACCOUNT}}
-    own = [
+    own: list[tuple[str | list[str], str]] = [
         ("secretsmanager:GetSecretValue", cloud.secrets[name]),
-        ("s3:GetObject", f"arn:aws:s3:::{BUCKET}/projects/{name}/*"),
+        (["s3:GetObject", "s3:PutObject"], f"arn:aws:s3:::{BUCKET}/projects/{name}/*"),
     ]
-    allow = [{"Effect": "Allow", "Action": action, "Resource": place} for action, place in own]
+    allow: list[dict[str, Any]] = [
+        {"Effect": "Allow", "Action": action, "Resource": place} for action, place in own
+    ]
+    listed = {"StringLike": {"s3:prefix": [f"projects/{name}", f"projects/{name}/*"]}}
+    place = {"Resource": f"arn:aws:s3:::{BUCKET}", "Condition": listed}
+    allow.append({"Effect": "Allow", "Action": "s3:ListBucket", **place})
     iam.create_role(RoleName=name, Path="/mlflow/test/", AssumeRolePolicyDocument=policy([trust]))
     iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy(allow))
 
@@ -223,9 +244,11 @@ class Brokered:
 
 
 CREDENTIALS = """
-import socket
+import pathlib, socket
+path = pathlib.Path("%s")
 with socket.socket(socket.AF_UNIX) as s:
-    s.connect("%s")
+    s.connect(str(path))
+    s.sendall(path.with_suffix(".key").read_bytes())
     print(s.makefile().read())
 """
 # Every socket of the file system that this user sees, and every file that could hold a login.
@@ -454,6 +477,174 @@ def test_a_broker_that_is_a_process_serves_processes(
             assert converge()["broker"]["state"] == "absent"
         assert not [place for place in ("broker", "sockets") if (state / place).exists()]
         assert running(state) == []
+
+
+# Becomes what a server became, by its own settings, and is a shell there.
+SHELL = """
+import base64, contextlib, io, json, os, signal, socket, sys
+from pathlib import Path
+sys.path.append(os.path.dirname(sys.argv[1]))
+from mlflow_aws_server import broker, confinement, private, settings
+place = Path(sys.argv[2])
+assert confinement.confine(
+    settings.read(place), place, private.private_base() / private.private_name(place)
+)
+
+def talk(path, sent, end=True):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(path)
+        with contextlib.suppress(BrokenPipeError):
+            client.sendall(sent)
+            if end:
+                client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            return client.makefile().read()
+        return ""
+
+found = {}
+for name, attempt in json.loads(sys.argv[3]).items():
+    try:
+        found[name] = eval(attempt)
+    except OSError as error:
+        found[name] = type(error).__name__
+print(json.dumps(found))
+"""
+
+
+@dataclass
+class Shell:
+    """A shell in a server that is a process."""
+
+    host: Host
+    project: str
+
+    @property
+    def settings(self) -> Path:
+        """Return the server's settings file."""
+        (path,) = (self.host.folder / self.project).glob("settings-*.json")
+        return path
+
+    def __call__(self, **attempts: str) -> dict[str, Any]:
+        """Return what comes of expressions of Python, or the name of the error that they end with."""
+        runtime = self.host.runtime
+        command = [runtime["python"], "-I", "-c", SHELL, runtime["entrypoint"]]
+        done = subprocess.run(
+            [*command, str(self.settings), json.dumps(attempts)],
+            env={"HOME": str(self.host.modules.home), "PATH": os.defpath},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+
+@contextmanager
+def metadata_service() -> Iterator[str]:
+    """Listen on port 80 of an address as the metadata services do; only root can."""
+    address = "127.0.80.80"
+    with socket.socket() as listener:
+        with suppress(PermissionError):
+            listener.bind((address, 80))
+            listener.listen()
+            # It is there.
+            socket.create_connection((address, 80), 5).close()
+        yield address
+
+
+@pytest.mark.skipif(landlock.version() < 6, reason="This kernel confines no signals and no ports.")
+def test_a_server_that_is_a_process_has_one_projects_keys(
+    new_host: Callable[..., Host], programs: dict[str, Any], cloud: Cloud
+) -> None:
+    """A shell in it reaches nothing of the host's login and of its neighbour, and its clients do their work."""
+    host = new_host(*PROJECTS)
+    home = cloud.log_in(host.modules.home / ".aws")
+    options = {
+        **cloud.aws.options(), **programs, "state_dir": str(host.state), "runtime": "process",
+        "server_runtime": "process", "aws_config_dir": str(home),
+    }  # fmt: skip
+    made = host.modules.start("mlflow_broker", {**options, "projects": cloud.roles})
+    assert not host.modules.finish(made, seconds=500).get("failed")
+    try:
+        servers = [
+            host.server(
+                name,
+                artifacts_destination=f"s3://{BUCKET}/projects/{name}",
+                aws={**cloud.aws.options(), "role_arn": cloud.roles[name]},
+            )
+            for name in PROJECTS
+        ]
+        result = host.converge(*servers, broker="process", how={"verbosity": 1})
+        assert [record["confined"] for record in result["servers"]] == [True, True]
+        assert [record["confined"] for record in host.info().values()] == [True, True]
+        runs = [{"name": r["name"], "url": r["url"], "key": "k"} for r in result["servers"]]
+        asked = {"servers": runs, **host.program}
+        assert len(host.modules.call("mlflow_run", asked)["runs"]) == 2
+        require_confined(host, cloud, home)
+        assert not host.converge(*servers, broker="process")["changed"]
+    finally:
+        shutil.rmtree(home)
+        host.converge(state="absent", stop_unlisted=True, broker="process")
+        host.modules.call("mlflow_broker", {**options, "projects": {}})
+
+
+def require_confined(host: Host, cloud: Cloud, home: Path) -> None:
+    """Fail if a shell in alpha's server reaches anything but alpha's."""
+    shell, beta = Shell(host, "alpha"), Shell(host, "beta")
+    pids = host.pids()
+    supervisor = b"POST /RPC2 HTTP/1.0\r\nContent-Type: text/xml\r\nContent-Length: "
+    call = xmlrpc.client.dumps(("beta",), "supervisor.stopProcess").encode()
+    sent = supervisor + str(len(call)).encode() + b"\r\n\r\n" + call
+    sockets = {
+        "supervisor": host.folder / "supervisor.sock",
+        "broker_supervisor": host.state / "broker" / "supervisor.sock",
+    }
+    keys = host.state / "sockets"
+    with metadata_service() as address:
+        found = shell(
+            login=f"Path({str(home / 'credentials')!r}).read_text()",
+            logins=f"os.listdir({str(home)!r})",
+            settings=f"Path({str(beta.settings)!r}).read_text()",
+            database=f"open({str(host.database('beta'))!r}, 'rb').read(1)",
+            projects=f"os.listdir({str(host.state / 'projects')!r})",
+            environment=f"Path('/proc/{pids['beta']}/environ').read_text()",
+            memory=f"open('/proc/{pids['beta']}/mem', 'rb').read(1)",
+            kill=f"os.kill({pids['beta']}, signal.SIGTERM)",
+            key=f"Path({str(keys / 'beta' / 'aws.key')!r}).read_text()",
+            broker_key=f"Path({str(host.state / 'broker' / 'state.key')!r}).read_text()",
+            supervisor_key=f"Path({str(host.folder / 'supervisor.key')!r}).read_text()",
+            metadata=f"bool(socket.create_connection(({address!r}, 80), 5))",
+            answer=f"talk({str(keys / 'beta' / 'aws.sock')!r}, b'0' * 64)",
+            silence=f"talk({str(keys / 'beta' / 'aws.sock')!r}, b'')",
+            state=f"talk({str(host.state / 'broker' / 'state.sock')!r}, b'0' * 64)",
+            own=f"broker.credentials(Path({str(keys / 'alpha' / 'aws.sock')!r}))",
+            **{
+                name: f"talk({str(path)!r}, {sent!r}, False)[9:12]"
+                for name, path in sockets.items()
+            },
+        )
+    own = found.pop("own")
+    require_own(cloud, own, "alpha", "beta")
+    assert found == {
+        **dict.fromkeys(
+            (
+                "login", "logins", "settings", "database", "projects", "environment", "memory", "kill",
+                "key", "broker_key", "supervisor_key", "metadata",
+            ),
+            "PermissionError",
+        ),
+        **dict.fromkeys(("answer", "silence", "state"), ""),
+        **dict.fromkeys(sockets, "401"),
+    }  # fmt: skip
+    assert host.pids() == pids
+    for pid in pids.values():
+        status = Path(f"/proc/{pid}/status").read_text()
+        # As the shell: no new privileges, and the filter of system calls.
+        assert re.search(r"^NoNewPrivs:\t1$", status, re.MULTILINE)
+        assert re.search(r"^Seccomp:\t2$", status, re.MULTILINE)
 
 
 def running(place: Path) -> list[int]:

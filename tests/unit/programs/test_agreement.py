@@ -46,6 +46,7 @@ DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
     [
         # Headers, tags, variables and lines by which the plugins know a server.
         f'"{refusal.CONFIGURATION_HEADER}"',
+        f'"{refusal.CONFINED_HEADER}"',
         f'"{refusal.REFUSAL_HEADER}"',
         f'{{"{refusal.PROBE_HEADER}": "{refusal.LOOK}"}}',
         f'"{verification.KEY_TAG}"',

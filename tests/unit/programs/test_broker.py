@@ -12,7 +12,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -261,19 +261,68 @@ def listening(path: Path, *answers: dict[str, Any]) -> Iterator[list[int]]:
 GOOD = {"Version": 1, "AccessKeyId": "A"}
 
 
+def talk(path: Path, sent: bytes) -> bytes:
+    """Return what a socket gives to a client that sends this, and no more."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(str(path))
+        # It may have hung up already.
+        with suppress(BrokenPipeError):
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            return client.recv(65536)
+    return b""
+
+
 def test_a_socket_is_for_its_user_alone(tmp_path: Path) -> None:
-    """One that a killed broker left is replaced, and what a client sends is not read."""
+    """One that a killed broker left is replaced, and so is its key."""
     path = tmp_path / "aws.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    with listening(path, GOOD):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
-            # It may have answered and hung up already.
-            with suppress(BrokenPipeError):
-                client.sendall(b'{"role_arn": "another"}\n')
-            assert json.loads(client.recv(65536)) == GOOD
+    keys = set()
+    for _number in range(2):
+        with listening(path, GOOD):
+            key = path.with_suffix(".key")
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert stat.S_IMODE(key.stat().st_mode) == 0o400
+            assert json.loads(talk(path, key.read_bytes())) == GOOD
+            keys.add(key.read_bytes())
+    assert len(keys) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["aws.key", "aws.sock"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"{}",
+        b"0" * 64,
+        b'{"role_arn": "another"}' + b" " * 100_000,
+    ],
+)
+def test_a_client_without_the_key_gets_no_answer(
+    sent: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And is none of those that the project's own clients would wait for; the log tells of it once."""
+    path = tmp_path / "aws.sock"
+    with listening(path, GOOD) as seen:
+        assert [talk(path, sent), talk(path, sent)] == [b"", b""]
+        assert seen == []
+        assert broker.credentials(path) == GOOD
+    assert capsys.readouterr().err.count("did not send its key") == 1
+
+
+def test_clients_without_the_key_keep_out_nobody(tmp_path: Path) -> None:
+    """As many as are served at once say nothing, and one with the key gets its answer."""
+    path = tmp_path / "aws.sock"
+    with listening(path, GOOD), ExitStack() as stack:
+        for _number in range(70):
+            silent = stack.enter_context(socket.socket(socket.AF_UNIX))
+            silent.connect(str(path))
+        started = time.monotonic()
+        assert broker.credentials(path, wait=0) == GOOD
+        assert time.monotonic() - started < 4
 
 
 def test_a_server_asks_its_socket(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import contextlib
 import http.server
 import json
 import os
+import re
 import shlex
 import socketserver
+import stat
 import subprocess
 import sys
 import tempfile
@@ -104,12 +106,21 @@ def test_servers_are_restarted_and_ended_whole(tmp_path: Path) -> None:
 
 
 def test_nobody_but_this_user_reaches_the_supervisor(tmp_path: Path) -> None:
-    """A socket of mode 0700 and no network port."""
-    sections = configuration(process_runtime(tmp_path), wanted("demo"))
+    """A socket of mode 0700 and no network port, and a key that stays the same."""
+    runtime = process_runtime(tmp_path)
+    runtime._supervisor.make_key()
+    sections = configuration(runtime, wanted("demo"))
+    key = tmp_path / "supervisor.key"
     assert sections["unix_http_server"] == {
         "file": str(tmp_path / "supervisor.sock"),
         "chmod": "0700",
+        "username": "mlflow",
+        "password": key.read_text(),
     }
+    assert re.fullmatch("[0-9a-f]{64}", key.read_text())
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    runtime._supervisor.make_key()
+    assert configuration(process_runtime(tmp_path), wanted("demo")) == sections
     assert "inet_http_server" not in sections
     assert sections["supervisord"]["umask"] == "077"
 
