@@ -580,6 +580,35 @@ def test_hosts_may_pull_and_become_projects(backend: Deployed) -> None:
     assert len(allowed) == 3
 
 
+def test_whoever_runs_servers_may_pull_and_no_more(backend: Deployed) -> None:
+    """As a role that is where the projects' roles are, and trusted as they are."""
+    role = backend.properties("PullRole")
+    assert role["Path"] == projects("a", BackendStackName="team").properties("Rolea")["Path"]
+    (policy,) = role["Policies"]
+    assert "ManagedPolicyArns" not in role
+    allowed = {
+        entry["Sid"]: (entry["Action"], entry["Resource"])
+        for entry in policy["PolicyDocument"]["Statement"]
+    }
+    actions = ["BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"]
+    assert allowed == {
+        "SignInToTheRegistry": ("ecr:GetAuthorizationToken", "*"),
+        "PullTheImage": (
+            [f"ecr:{action}" for action in actions],
+            f"arn:aws:ecr:eu-central-1:{ACCOUNT}:repository/mlflow*",
+        ),
+    }
+    assert principals(role) == ["<ServerRole.Arn>", ROOT]
+    named = [f"arn:aws:iam::{ACCOUNT}:role/ml", f"arn:aws:iam::{ACCOUNT}:user/ada"]
+    given = {"TrustedPrincipals": ",".join(named), "ImageRepository": "team/mlflow"}
+    stack = deploy("backend", **given)
+    assert principals(stack.properties("PullRole")) == ["<ServerRole.Arn>", named]
+    (policy,) = stack.properties("PullRole")["Policies"]
+    pulled = policy["PolicyDocument"]["Statement"][1]["Resource"]
+    assert pulled.endswith(":repository/team/mlflow")
+    assert stack.outputs["PullRoleArn"] == "<PullRole.Arn>"
+
+
 def test_hosts_metadata_wants_tokens_and_reaches_no_container(backend: Deployed) -> None:
     """IMDSv2, and one hop, which a container on a bridge is further away than."""
     data = backend.properties("ServerLaunchTemplate")["LaunchTemplateData"]
