@@ -60,11 +60,14 @@ _READ_SECONDS = 60
 _ATTEMPTS = 5
 
 
-def client(params: t.Mapping[str, t.Any], service: str) -> t.Any:
+def client(
+    params: t.Mapping[str, t.Any], service: str, keys: t.Mapping[str, str] | None = None
+) -> t.Any:
     """Return a boto3 client for a service from the options of ARGUMENTS.
 
-    Each of its calls has a timeout. Raises MlflowError if region, profile or configuration
-    cannot be used; credentials are looked up by the first call.
+    Each of its calls has a timeout. keys: credentials of an assumed role (see _aws_roles.py), instead
+    of the profile's. Raises MlflowError if region, profile or configuration cannot be used;
+    credentials are looked up by the first call.
     """
     endpoint = params.get("endpoint_url") or None
     settings: dict[str, t.Any] = {
@@ -81,7 +84,9 @@ def client(params: t.Mapping[str, t.Any], service: str) -> t.Any:
         region = params.get("region") or os.environ.get("AWS_REGION") or None
         session = _session(params.get("profile") or None, region)
         require_region(session.region_name or "", service)
-        return session.client(service, endpoint_url=endpoint, config=Config(**settings))
+        return session.client(
+            service, endpoint_url=endpoint, config=Config(**settings), **(keys or {})
+        )
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ short_description: Get a token for the Amazon ECR registry
 version_added: 0.2.0
 description:
   - Gets a user and password with which Docker can log in to the account's ECR registry for twelve hours. They carry
-    all rights on registries of the profile that asks.
+    all rights on registries of the identity that asks. Give hosts those of a role that may only pull (O(role_arn)).
   - Give the task C(no_log), because the result contains the password.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
@@ -23,12 +23,20 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.attributes.info
   - mlops.mlflow_aws.aws
+options:
+  role_arn:
+    description: ARN of a role to assume for the token, such as the output C(PullRoleArn) of the backend's stack. If
+      empty, the identity of O(profile) asks.
+    type: str
+    default: ""
+    version_added: 0.3.0
 """
 
 EXAMPLES = r"""
 - name: Get a token for the registry
   mlops.mlflow_aws.mlflow_ecr_token:
     region: eu-central-1
+    role_arn: "{{ mlflow_stack_outputs.PullRoleArn }}"
   register: token
   no_log: true
 
@@ -64,13 +72,20 @@ expires:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
+    _aws,
+    _aws_roles,
+    _module,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import ecr
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec={**_aws.ARGUMENTS}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={**_aws.ARGUMENTS, "role_arn": {"type": "str", "default": ""}},
+        supports_check_mode=True,
+    )
     if not _aws.HAS_BOTO3:
         module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.BOTO3_ERROR)
     _module.run(module, _work)
@@ -78,7 +93,10 @@ def main() -> None:
 
 def _work(module: AnsibleModule) -> dict[str, t.Any]:
     """Get the token."""
-    token = ecr.fetch_token(_aws.client(module.params, "ecr"))
+    params = module.params
+    role = params["role_arn"]
+    keys = _aws_roles.assume(params, role, "mlflow-pull") if role else None
+    token = ecr.fetch_token(_aws.client(params, "ecr", keys))
     return {
         "changed": False,
         "username": token.username,

@@ -39,8 +39,9 @@ options:
     type: str
     default: AWS
   registry_password:
-    description: Password for the registry, such as a token from M(mlops.mlflow_aws.mlflow_ecr_token). If unset, pulls
-      anonymously.
+    description: Password for the registry, such as a token from M(mlops.mlflow_aws.mlflow_ecr_token). If unset,
+      the module logs in with the credential helper that the connecting user's Docker configuration names for the
+      registry, or pulls anonymously if it names none.
     type: str
     default: ""
   timeout:
@@ -72,12 +73,17 @@ image:
     present:
       description: Whether the image is on the host; false only in check mode.
       type: bool
+    login:
+      description: Whether the host needs no password for a missing image, since its own credential helper gives one.
+      type: bool
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import images
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.references import reference
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import docker_config
 
 
 def main() -> None:
@@ -102,8 +108,12 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     name = params["image"]
     found = engine.image(name)
     missing = found is None
+    given = images.Login(params["registry_username"], params["registry_password"])
+    own = None
+    if missing and not given.password:
+        own = docker_config.helper_login(reference(name).registry)
     if missing and not module.check_mode:
-        login = images.Login(params["registry_username"], params["registry_password"])
+        login = own or given
         images.pull(engine, name, login, params["timeout"])
         found = engine.image(name)
     return {
@@ -112,6 +122,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
             "reference": name,
             "id": found["Id"] if found else "",
             "present": found is not None,
+            "login": own is not None,
         },
     }
 

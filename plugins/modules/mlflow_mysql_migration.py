@@ -162,6 +162,15 @@ options:
         description: Profile of the AWS configuration. If empty, the default one.
         type: str
         default: ""
+  broker_options:
+    description:
+      - Options of M(mlops.mlflow_aws.mlflow_broker), of which C(projects) holds the ARN of the migrators' role by the
+        name C(migrations). While migrations run, and no longer, a broker with these options gives them its credentials,
+        on a socket. They have no others.
+      - If empty, migrations use the identity of the host that O(aws) names, and a container mounts O(aws_config_dir).
+    type: dict
+    default: {}
+    version_added: 0.3.0
   workers:
     description: Number of schemas to migrate at once.
     type: int
@@ -231,11 +240,15 @@ schemas:
       type: str
 """
 
+import contextlib
 import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
+    options as broker_options,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
@@ -247,6 +260,10 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
     mysql_migration,
     mysql_runners,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.migration_broker import (
+    MigrationBroker,
+)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql_runners import Access
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.revisions import (
     revisions_of,
 )
@@ -302,6 +319,7 @@ def main() -> None:
             "mlflow": {"type": "dict", "options": _MLFLOW},
             "repair": _TEXTS,
             "aws": {"type": "dict", "options": _AWS},
+            "broker_options": {"type": "dict", "default": {}},
             "workers": {"type": "int", "default": 4},
             "runtime": {"type": "str", "choices": ["docker", "process"], "default": "process"},
             "python": {"type": "path"},
@@ -319,6 +337,7 @@ def main() -> None:
         ],
         supports_check_mode=True,
     )
+    _module.hide(module, broker_options.secrets(module.params["broker_options"]))
     _module.run(module, _work)
 
 
@@ -330,17 +349,26 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         stamp = Path(params["entrypoint"]).with_name(STAMP)
         described = read_stamp(stamp, check_mode=module.check_mode)
 
+    broker = None
+    if params["broker_options"]:
+        broker = MigrationBroker(params["broker_options"])
+        if not module.check_mode:
+            broker.clear()
+
     def migrate_all(
         schemas: t.Sequence[mysql_migration.MysqlSchema],
     ) -> dict[str, dict[str, t.Any]]:
-        return mysql_migration.migrate(
-            _runner(params),
-            schemas,
-            params["aws"] or {},
-            repair=params["repair"],
-            workers=params["workers"],
-            timeout=params["timeout"],
-        )
+        timeout = params["timeout"]
+        lent = broker.running(timeout) if broker else contextlib.nullcontext(Access())
+        with lent as access:
+            return mysql_migration.migrate(
+                _runner(params, access),
+                schemas,
+                access.of(params["aws"] or {}),
+                repair=params["repair"],
+                workers=params["workers"],
+                timeout=timeout,
+            )
 
     return mysql_migration.run(
         params["schemas"],
@@ -352,13 +380,14 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     )
 
 
-def _runner(params: dict[str, t.Any]) -> mysql_runners.MigrationRunner:
+def _runner(params: dict[str, t.Any], access: Access) -> mysql_runners.MigrationRunner:
     """Return what runs MLflow's migration."""
     if params["runtime"] == "process":
-        return mysql_runners.ProcessRunner(*paths.runtime_paths(params))
+        return mysql_runners.ProcessRunner(*paths.runtime_paths(params), access)
     return mysql_runners.DockerRunner(
         Engine(params["docker_host"]),
         params["image"],
+        access,
         network=params["docker_network"],
         aws_config_dir=container_spec.aws_folder(params["aws_config_dir"]),
         user=params["container_user"],

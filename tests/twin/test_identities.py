@@ -195,7 +195,12 @@ def read(aws: Ministack, master: str) -> Cloud:
         bucket=backend["ArtifactBucket"],
         key=backend["KmsKeyArn"],
         policies={project["name"]: project["policy"] for project in projects},
-        roles=roles | {"server": backend["ServerRoleArn"]},
+        roles=roles
+        | {
+            "server": backend["ServerRoleArn"],
+            "pull": backend["PullRoleArn"],
+            "migrations": backend["MigrationRoleArn"],
+        },
         secrets=secrets | {"master": master},
     )
 
@@ -671,6 +676,9 @@ def test_who_becomes_a_project(cloud: Cloud, who: str, project: str) -> None:
         ("demo", "server"),
         ("neighbour", "demo"),
         ("colleague", "server"),
+        ("colleague", "migrations"),
+        ("neighbour", "pull"),
+        ("demo", "pull"),
         ("colleague", "admin"),
         ("colleague", "of-another-stack"),
     ],
@@ -678,6 +686,26 @@ def test_who_becomes_a_project(cloud: Cloud, who: str, project: str) -> None:
 def test_who_becomes_nobody_else(cloud: Cloud, who: str, role: str) -> None:
     """No project becomes another, and no colleague more than a project."""
     refused(partial(cloud.become, who, role), "sts:AssumeRole")
+
+
+def test_a_colleague_pulls_the_image(cloud: Cloud) -> None:
+    """By the role whose token hosts get, which reaches nothing of a project."""
+    keys = cloud.become("colleague", "pull")
+    assert cloud.aws.client("ecr", *keys).get_authorization_token()["authorizationData"]
+    s3 = cloud.aws.client("s3", *keys)
+    refused(partial(list_, s3, cloud.bucket, "projects/demo/"), "s3:ListBucket")
+
+
+def test_migrations_read_the_migrators_secrets(cloud: Cloud) -> None:
+    """Of all projects, found by their tags; and no server's, and not the administrator's."""
+    keys = cloud.become("climber", "migrations")
+    manager = cloud.aws.client("secretsmanager", *keys)
+    for name, secret in cloud.secrets.items():
+        call = partial(manager.get_secret_value, SecretId=secret)
+        if name.endswith(" migrator"):
+            assert json.loads(call()["SecretString"])["password"]
+        else:
+            refused(call, "secretsmanager:GetSecretValue")
 
 
 def test_nobody_becomes_a_server_host(cloud: Cloud) -> None:

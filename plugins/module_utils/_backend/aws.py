@@ -20,6 +20,8 @@ The record names secrets and never holds one. Its keys:
                   stack, but no entry
     root_keys     list: name and parameter (name of the SSM parameter) of each project's root key; empty
                   if an older release deployed the stack, whose servers then run without one
+    migration_role  text; ARN of the role by which migrations log in to the database; empty if an older
+                  release deployed the stack
     kms_key       text; ARN of the key that encrypts them
     identities    list: name, state, schema, runtime (the server user) and migrator (each user,
                   secret and login), of projects in the state absent too
@@ -92,6 +94,7 @@ def record(
         "root_keys": [
             {"name": name, "parameter": place.get("key", "")} for name, place in places.items()
         ],
+        "migration_role": backend.get("MigrationRoleArn", ""),
         "kms_key": backend.get("KmsKeyArn", ""),
         "identities": [
             _identities(name, state, places.get(name, _NOTHING)) for name, state in states.items()

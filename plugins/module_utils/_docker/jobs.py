@@ -48,12 +48,14 @@ def run_once(
     user: str,
     environment: t.Mapping[str, str],
     timeout: float,
+    volumes: t.Mapping[str, str] | None = None,
 ) -> Ran:
     """Run a command of an image to its end, in a container and a volume that are thrown away.
 
     files: texts by their names below /var/lib/mlflow, which only the container's user can
-    read; binds: folders of the host by the paths at which the container reads them; user:
-    UID:GID, or empty for the image's. What a killed run left behind is removed by the next.
+    read; binds: folders of the host by the paths at which the container reads them; volumes:
+    more volumes, likewise; user: UID:GID, or empty for the image's. What a killed run left behind
+    is removed by the next.
     """
     _sweep(engine)
     name = f"mlflow-job-{uuid.uuid4().hex[:12]}"
@@ -65,6 +67,8 @@ def run_once(
         user=user or container_spec.IMAGE_USER,
         network=network,
         binds=tuple(binds.items()),
+        volumes=tuple((volumes or {}).items()),
+        shared=True,
         environment=tuple(environment.items()),
     )
     try:

@@ -17,7 +17,7 @@ _KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "TMPDIR", "TZ"
 # is in memory, MLFLOW_AWS_* are limits of programs/server/mlflow_entry.py.
 _AWS = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE")
 _AWS_MORE = ("SSL_CERT_DIR", "SSL_CERT_FILE", "XDG_RUNTIME_DIR")
-_AWS_PREFIXES = ("AWS_", "MLFLOW_AWS_")
+_LIMITS = "MLFLOW_AWS_"
 
 
 def clean(*more: str) -> dict[str, str]:
@@ -25,8 +25,18 @@ def clean(*more: str) -> dict[str, str]:
     return {name: os.environ[name] for name in (*_KEPT, *more) if name in os.environ}
 
 
+def clean_for_broker() -> dict[str, str]:
+    """Return what a program gets that has its credentials from a broker, and none of this process."""
+    return _reaching_aws("AWS_CA_BUNDLE")
+
+
 def clean_for_aws() -> dict[str, str]:
     """Return what a program gets that reads secrets from AWS as this process would."""
+    return _reaching_aws("AWS_")
+
+
+def _reaching_aws(prefix: str) -> dict[str, str]:
+    """Return what a program gets to reach AWS, with the variables that start with a prefix."""
     names = {*_AWS_MORE, *_AWS, *(name.lower() for name in _AWS)}
-    names.update(name for name in os.environ if name.startswith(_AWS_PREFIXES))
+    names.update(name for name in os.environ if name.startswith((prefix, _LIMITS)))
     return clean(*sorted(names))

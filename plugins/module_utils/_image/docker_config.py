@@ -84,6 +84,15 @@ def logins() -> dict[str, Login]:
     return result
 
 
+def helper_login(registry: str) -> Login | None:
+    """Return what the user's credential helper for a registry gives, None without one or where it fails.
+
+    Other logins of the user are not looked at: those that Docker keeps itself may have expired.
+    """
+    helper = _mapping(_read(hosts.configuration_folder()), "credHelpers").get(registry)
+    return _helped(str(helper), registry).get(registry) if helper else None
+
+
 def _helped(helper: str, registry: str) -> dict[str, Login]:
     """Return the login that a credential helper has for a registry, none where it fails."""
     answer = _ask(helper, "get", registry)
@@ -96,7 +105,13 @@ def _ask(helper: str, verb: str, text: str = "") -> dict[str, t.Any]:
     command = [f"docker-credential-{helper}", verb]
     with contextlib.suppress(MlflowError, ValueError):
         ran = commands.run(
-            command, _HELPER_SECONDS, f"{command[0]} failed", "log in again", text=text
+            command,
+            _HELPER_SECONDS,
+            f"{command[0]} failed",
+            "log in again",
+            text=text,
+            # Amazon's helper would keep the token in a file.
+            environment={**os.environ, "AWS_ECR_DISABLE_CACHE": "true"},
         )
         answer = json.loads(ran.output) if ran.code == 0 else None
         return answer if isinstance(answer, dict) else {}

@@ -26,6 +26,26 @@ _REQUEST = "request.json"
 _RECORD = {"name": str}
 
 
+class Access(t.NamedTuple):
+    """How migrations reach the broker of the migrators' role.
+
+    socket: its path, where they run; user: UID:GID of their container; binds and volumes: what is
+    mounted there for it, by folder or name. Without a socket, they have the host's identity.
+    """
+
+    socket: str = ""
+    user: str = ""
+    binds: t.Mapping[str, str] = {}
+    volumes: t.Mapping[str, str] = {}
+
+    def of(self, aws: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """Return the `aws` of a request: by the socket, if there is one."""
+        if not self.socket:
+            return dict(aws)
+        named = {name: text for name, text in aws.items() if name != "profile"}
+        return {**named, "broker": self.socket}
+
+
 class MigrationRunner(t.Protocol):
     """Has MLflow carry out a request of migrate-all."""
 
@@ -36,8 +56,9 @@ class MigrationRunner(t.Protocol):
 class ProcessRunner:
     """Runs migrate-all by an MLflow that is installed on this host."""
 
-    def __init__(self, python: str, entrypoint: str) -> None:
+    def __init__(self, python: str, entrypoint: str, access: Access | None = None) -> None:
         """Use this interpreter and mlflow_entry.py."""
+        self._access = access or Access()
         self._python = python
         self._entrypoint = entrypoint
 
@@ -51,7 +72,9 @@ class ProcessRunner:
                 timeout,
                 f"MLflow's {VERB} failed",
                 "rerun, or raise the timeout",
-                environment=environ.clean_for_aws(),
+                environment=(
+                    environ.clean_for_broker() if self._access.socket else environ.clean_for_aws()
+                ),
             )
         return parse(answer.code, answer.output, answer.errors)
 
@@ -60,9 +83,17 @@ class DockerRunner:
     """Runs migrate-all in a container of the image that will serve the schemas."""
 
     def __init__(
-        self, engine: Engine, image: str, *, network: str, aws_config_dir: str, user: str
+        self,
+        engine: Engine,
+        image: str,
+        access: Access,
+        *,
+        network: str,
+        aws_config_dir: str,
+        user: str,
     ) -> None:
-        """Use an image of this engine, with the host's AWS configuration if a folder is given."""
+        """Use an image of this engine; without a broker, with the host's AWS configuration if a folder is given."""
+        self._access = access
         self._engine = engine
         self._image = image
         self._network = network
@@ -71,20 +102,28 @@ class DockerRunner:
 
     def run(self, request: t.Mapping[str, t.Any], timeout: float) -> list[dict[str, t.Any]]:
         """Return MLflow's records; the request lies in the container's own volume for that long."""
-        binds, environment = container_spec.aws_access(self._aws_config_dir)
-        rootless = bool(self._aws_config_dir) and self._engine.rootless
+        access = self._access
+        binds, environment = container_spec.aws_access(
+            "" if access.socket else self._aws_config_dir
+        )
         answer = jobs.run_once(
             self._engine,
             self._image,
             [VERB, f"{container_spec.VOLUME_PATH}/{_REQUEST}"],
             {_REQUEST: json.dumps(request)},
-            binds=binds,
+            binds={**binds, **access.binds},
+            volumes=access.volumes,
             network=self._network,
-            user=container_spec.container_user(self._user, self._aws_config_dir, rootless),
+            user=access.user or self._own_user(),
             environment=environment,
             timeout=timeout,
         )
         return parse(answer.code, answer.stdout, answer.stderr)
+
+    def _own_user(self) -> str:
+        """Return the user of a container that reads the AWS configuration itself."""
+        rootless = bool(self._aws_config_dir) and self._engine.rootless
+        return container_spec.container_user(self._user, self._aws_config_dir, rootless)
 
 
 def parse(code: int, output: str, errors: str) -> list[dict[str, t.Any]]:

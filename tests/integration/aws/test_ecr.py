@@ -26,6 +26,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts import (
     base_images,
     buildx_program,
     docker_engine,
+    emulator,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine, Problem
 from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import Ministack, ministack
@@ -37,6 +38,7 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
     run,
     short_folder,
 )
+from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed import ACCOUNT, deploy
 from botocore.exceptions import ClientError
 
 pytestmark = pytest.mark.timeout(400)
@@ -500,6 +502,87 @@ def test_a_token_that_aws_denies_is_told(play: Play) -> None:
     play.engine.docker("image", "rm", "--force", f"{image['address']}:{image['tag']}")
     play.env = before | place.aws.environment(*user)
     assert "ecr:GetAuthorizationToken" in play.refuse("mlflow_image:read", "mlflow_image:pull")
+
+
+def make_pull_role(place: Place) -> str:
+    """Make the role of the backend's template for this repository, and return its ARN."""
+    role = deploy("backend", ImageRepository=place.name).properties("PullRole")
+    (policy,) = role["Policies"]
+    # The template is evaluated for another account.
+    own = json.dumps(policy["PolicyDocument"]).replace(ACCOUNT, emulator.ACCOUNT)
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": emulator.ACCOUNT}}
+    iam, name = place.aws.client("iam"), f"pull-{place.name}"
+    made = iam.create_role(
+        RoleName=name,
+        Path="/mlflow/team/",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+    iam.put_role_policy(RoleName=name, PolicyName="pull", PolicyDocument=own)
+    return str(made["Role"]["Arn"])
+
+
+def test_hosts_get_a_token_of_the_role_that_may_pull(play: Play) -> None:
+    """By one call for all hosts; who runs the playbook need not be able to get a token."""
+    place = play.place
+    place.make_repository()
+    play("mlflow_image")
+    image, role = place.info(), make_pull_role(place)
+    play.engine.docker("image", "rm", "--force", f"{image['address']}:{image['tag']}")
+    actions = ("ecr:DescribeRepositories", "ecr:DescribeImages", "sts:AssumeRole")
+    user = place.aws.user(place.name, *actions)
+    play.env |= place.aws.environment(*user)
+    both = ("mlflow_image:read", "mlflow_image:pull")
+    outputs = {"mlflow_stack_outputs": {"PullRoleArn": role}}
+    done = play(*both, options=("-vvv", "--forks", "1"), **outputs)
+    assert sum(changes(done)) == 1
+    assert "identity, which is valid for twelve hours" not in done
+    # One AssumeRole, for two hosts.
+    assert len(re.findall(r"Using module file \S+/mlflow_ecr_token.py", done)) == 1
+    assert not re.search("ASIA|SecretAccessKey|aws_session_token", done)
+    # As of a stack that an older release deployed.
+    play.engine.docker("image", "rm", "--force", image["reference"], check=False)
+    play.env |= place.aws.environment()
+    done = play(*both, mlflow_stack_outputs={"DataApi": "true"})
+    assert "hosts get a token of the operator's identity" in done
+
+
+def test_the_role_may_pull_and_no_more(place: Place) -> None:
+    """AWS says so, for what the module's token is made with."""
+    place.make_repository()
+    other = f"{place.name}-other"
+    place.aws.client("ecr").create_repository(repositoryName=other)
+    made = place.aws.client("sts").assume_role(
+        RoleArn=make_pull_role(place), RoleSessionName="test"
+    )["Credentials"]
+    keys = (made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    ecr = place.aws.client("ecr", *keys)
+    assert ecr.get_authorization_token()["authorizationData"]
+    layers = [{"imageTag": "none"}]
+    assert ecr.batch_get_image(repositoryName=place.name, imageIds=layers)["failures"]
+    refused: tuple[Callable[[], object], ...] = (
+        lambda: ecr.batch_get_image(repositoryName=other, imageIds=layers),
+        lambda: ecr.put_image(repositoryName=place.name, imageManifest="{}"),
+        lambda: ecr.initiate_layer_upload(repositoryName=place.name),
+        lambda: ecr.batch_delete_image(repositoryName=place.name, imageIds=layers),
+        lambda: ecr.create_repository(repositoryName=f"{place.name}-new"),
+        lambda: ecr.describe_images(repositoryName=place.name),
+        lambda: place.aws.client("s3", *keys).list_buckets(),
+        lambda: place.aws.client("iam", *keys).list_roles(),
+    )
+    for call in refused:
+        with pytest.raises(ClientError, match="not authorized to perform"):
+            call()
+
+
+def test_a_role_that_cannot_be_assumed_is_told(place: Place) -> None:
+    """With its name; one that was just made gets some seconds."""
+    user = place.aws.user(place.name, "ecr:GetAuthorizationToken")
+    how: dict[str, Any] = {"python": sys.executable, **place.aws.environment(*user)}
+    role = make_pull_role(place)
+    options = {**place.aws.options(), "role_arn": role}
+    told = place.modules.refuse("mlflow_ecr_token", options, **how)
+    assert told.startswith(f"Cannot assume the role {role}: ")
+    assert "sts:AssumeRole" in told
 
 
 @pytest.mark.thorough("One host pulls every time.")

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import subprocess
 import uuid
@@ -47,7 +49,7 @@ def test_an_image_is_pulled_once(modules: Modules, docker: Docker, images: Regis
     """Check mode tells it and pulls nothing; no result holds the password."""
     how = options(docker, images.image)
     foretold = modules.call("mlflow_image_pull", how, check=True)
-    image = {"reference": images.image, "id": "", "present": False}
+    image = {"reference": images.image, "id": "", "present": False, "login": False}
     assert (foretold["changed"], foretold["image"]) == (True, image)
     done = modules.call("mlflow_image_pull", how)
     image |= {
@@ -60,6 +62,30 @@ def test_an_image_is_pulled_once(modules: Modules, docker: Docker, images: Regis
         again = modules.call("mlflow_image_pull", how, check=check)
         assert (again["changed"], again["image"]) == (False, image)
     assert PASSWORD not in str([foretold, done])
+
+
+def test_a_host_logs_in_by_its_own_helper(
+    modules: Modules, docker: Docker, images: Registry, tmp_path: Path
+) -> None:
+    """Which its Docker configuration names for the registry, so that it is sent no password."""
+    helper, where = tmp_path / "docker-credential-own", f"127.0.0.1:{images.server_port}"
+    helper.write_text(
+        f'#!/bin/sh\ncat >&-\necho \'{{"Username": "AWS", "Secret": "{PASSWORD}"}}\'\n'
+    )
+    helper.chmod(0o755)
+    (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {where: "own"}}))
+    env = {"DOCKER_CONFIG": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    how = options(docker, images.image, registry_password="")
+    foretold = modules.call("mlflow_image_pull", how, check=True, **env)
+    assert (foretold["changed"], foretold["image"]["login"]) == (True, True)
+    # A password that is given is used.
+    wrong = options(docker, images.image, registry_password="wr0ng-password")
+    assert "could not pull" in modules.refuse("mlflow_image_pull", wrong, **env)
+    done = modules.call("mlflow_image_pull", how, **env)
+    assert (done["changed"], done["image"]["present"]) == (True, True)
+    assert PASSWORD not in str([foretold, done])
+    helper.write_text("#!/bin/sh\nexit 1\n")
+    assert not modules.call("mlflow_image_pull", how, check=True, **env)["image"]["login"]
 
 
 def test_a_wrong_password_is_told(modules: Modules, docker: Docker, images: Registry) -> None:

@@ -172,7 +172,7 @@ def test_a_refused_budget_fails_nothing(role: Role, region: Region) -> None:
         "mlflow_stack_parameters": EXISTING | {"AlarmEmail": "team@example.com"},
         "mlflow_stack_endpoint_url": role.aws.url,
     }
-    said = role.run("preflight", "main", **given)
+    said = role.run("preflight", "main", "projects", **given)
     assert re.search(r"failed=0 .*rescued=1", said), said
     assert "The backend is complete without a budget, which could not be created: Cannot" in said
     assert "stack 'mlflow-budget'" in said
@@ -181,7 +181,7 @@ def test_a_refused_budget_fails_nothing(role: Role, region: Region) -> None:
     assert region.calls == [], "nothing is asked about a database of one's own"
     # The name of 0.2 works.
     given["mlflow_stack_parameters"]["MonthlyBudget"] = 0
-    said = role.run("preflight", "main", **given)
+    said = role.run("preflight", "main", "projects", **given)
     assert re.search(r"changed=0 .*failed=0 .*rescued=0", said), said
     assert "MonthlyBudget was renamed; set mlflow_stack_budget instead" in said
     # What exists needs nothing more, so that nothing is asked.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shutil
 import subprocess
@@ -98,7 +99,9 @@ def signals(script: str, folder: Path, *failing: str) -> list[str]:
         code = 1 if name in failing else 0
         stand_in.write_text(f'#!/bin/sh\necho "{name} $*" >> {folder}/calls\nexit {code}\n')
         stand_in.chmod(0o755)
-    script = script.replace("/opt/aws/bin/", f"{folder}/").replace(" /etc/", f" {folder}/etc/")
+    script = script.replace("/opt/aws/bin/", f"{folder}/")
+    for top in ("etc", "root"):
+        script = script.replace(f" /{top}/", f" {folder}/{top}/")
     for made in ("dnf/vars", "systemd/system"):
         (folder / "etc" / made).mkdir(parents=True)
     env = {"PATH": f"{folder}:/usr/bin:/bin"}
@@ -122,6 +125,17 @@ def test_a_host_says_how_it_went(
     (signal,) = signals(data()["UserData"], tmp_path, *failing)
     assert f"--exit-code {code} " in signal
     assert reason in signal
+
+
+def test_root_logs_in_to_the_registry_by_itself(tmp_path: Path) -> None:
+    """By a helper that asks with the host's role, so that no token has to be sent there."""
+    signals(data()["UserData"], tmp_path)
+    calls = (tmp_path / "calls").read_text()
+    assert "rpm --query docker amazon-ecr-credential-helper" in calls
+    settings = json.loads((tmp_path / "root/.docker/config.json").read_text())
+    assert settings == {
+        "credHelpers": {f"{ACCOUNT}.dkr.ecr.{PSEUDO['AWS::Region']}.amazonaws.com": "ecr-login"}
+    }
 
 
 def test_hosts_update_themselves(tmp_path: Path) -> None:
@@ -219,7 +233,7 @@ def test_user_data_starts_docker_and_tells_nothing() -> None:
     """Everyone on a host can read it; bash takes it."""
     script = data()["UserData"]
     assert script.startswith("#!/bin/bash\n")
-    assert "dnf install --assumeyes docker dnf-automatic" in script
+    assert "dnf install --assumeyes docker amazon-ecr-credential-helper dnf-automatic" in script
     assert "systemctl enable --now docker" in script
     assert not re.search("password|secret|token|arn:|AKIA", script, re.IGNORECASE)
     bash = shutil.which("bash")

@@ -580,6 +580,69 @@ def test_hosts_may_pull_and_become_projects(backend: Deployed) -> None:
     assert len(allowed) == 3
 
 
+@pytest.mark.parametrize(
+    ("given", "database"),
+    [
+        ({}, "<Database.DBClusterResourceId>"),
+        (EXISTING | {"ExistingDatabaseResourceId": "db-ABC"}, "db-ABC"),
+        (EXISTING, ""),
+    ],
+)
+def test_migrations_are_the_migrators_and_nobody_else(given: dict[str, str], database: str) -> None:
+    """By the secrets of this stack's migrators, and their users; neither hosts nor colleagues may be."""
+    stack = deploy("backend", **given)
+    role = stack.properties("MigrationRole")
+    assert principals(role) == [ROOT]
+    (hosts,) = stack.properties("ServerRole")["Policies"]
+    pattern = hosts["PolicyDocument"]["Statement"][0]["Resource"]
+    assert not fnmatchcase(f"arn:aws:iam::{ACCOUNT}:role{role['Path']}x", pattern)
+    (policy,) = role["Policies"]
+    statements = {entry["Sid"]: entry for entry in policy["PolicyDocument"]["Statement"]}
+    read = statements.pop("ReadMigratorsPasswords")
+    assert read["Resource"] == f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:*"
+    tag = {"Key": "mlflow-migrations", "Value": PSEUDO["AWS::StackName"]}
+    made = projects("a", BackendStackName=PSEUDO["AWS::StackName"])
+    assert read["Condition"] == {"StringEquals": {f"aws:ResourceTag/{tag['Key']}": tag["Value"]}}
+    assert tag in made.properties("MigratorSecreta")["Tags"]
+    assert tag not in made.properties("RuntimeSecreta")["Tags"]
+    assert statements.pop("DecryptMigratorsPasswords")["Resource"] == "<Key.Arn>"
+    if database:
+        connect = statements.pop("ConnectAsMigrators")
+        assert connect["Action"] == "rds-db:connect"
+        assert connect["Resource"].endswith(f":dbuser:{database}/mlflow_mg_*")
+    assert statements == {}
+    assert stack.outputs["MigrationRoleArn"] == "<MigrationRole.Arn>"
+
+
+def test_whoever_runs_servers_may_pull_and_no_more(backend: Deployed) -> None:
+    """As a role that is where the projects' roles are, and trusted as they are."""
+    role = backend.properties("PullRole")
+    assert role["Path"] == projects("a", BackendStackName="team").properties("Rolea")["Path"]
+    (policy,) = role["Policies"]
+    assert "ManagedPolicyArns" not in role
+    allowed = {
+        entry["Sid"]: (entry["Action"], entry["Resource"])
+        for entry in policy["PolicyDocument"]["Statement"]
+    }
+    actions = ["BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"]
+    assert allowed == {
+        "SignInToTheRegistry": ("ecr:GetAuthorizationToken", "*"),
+        "PullTheImage": (
+            [f"ecr:{action}" for action in actions],
+            f"arn:aws:ecr:eu-central-1:{ACCOUNT}:repository/mlflow*",
+        ),
+    }
+    assert principals(role) == ["<ServerRole.Arn>", ROOT]
+    named = [f"arn:aws:iam::{ACCOUNT}:role/ml", f"arn:aws:iam::{ACCOUNT}:user/ada"]
+    given = {"TrustedPrincipals": ",".join(named), "ImageRepository": "team/mlflow"}
+    stack = deploy("backend", **given)
+    assert principals(stack.properties("PullRole")) == ["<ServerRole.Arn>", named]
+    (policy,) = stack.properties("PullRole")["Policies"]
+    pulled = policy["PolicyDocument"]["Statement"][1]["Resource"]
+    assert pulled.endswith(":repository/team/mlflow")
+    assert stack.outputs["PullRoleArn"] == "<PullRole.Arn>"
+
+
 def test_hosts_metadata_wants_tokens_and_reaches_no_container(backend: Deployed) -> None:
     """IMDSv2, and one hop, which a container on a bridge is further away than."""
     data = backend.properties("ServerLaunchTemplate")["LaunchTemplateData"]
@@ -721,7 +784,9 @@ def test_a_project_gets_its_name_back() -> None:
             secret = stack.properties(f"{kind}Secret{project_item(name)}")
             template = secret["GenerateSecretString"]["SecretStringTemplate"]
             assert json.loads(template) == {"project": name}
-            assert secret["Tags"] == [{"Key": "mlflow-project", "Value": name}]
+            tags = {tag["Key"]: tag["Value"] for tag in secret["Tags"]}
+            own = {"mlflow-migrations": "team"} if kind == "Migrator" else {}
+            assert tags == {"mlflow-project": name, **own}
 
 
 def test_a_projects_policy() -> None:

@@ -46,3 +46,12 @@ def test_a_program_knows_who_and_where_it_is() -> None:
 def test_a_program_that_asks_aws_knows_the_way() -> None:
     """The identity and the network of whoever runs the module, but no settings of MLflow's."""
     assert environ.clean_for_aws() == OWN | AWS
+
+
+def test_a_program_with_a_broker_has_no_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what names one, nothing; the way to AWS and its certificates, and our limits."""
+    ca = {"AWS_CA_BUNDLE": "/etc/aws.pem"}
+    monkeypatch.setenv("AWS_CA_BUNDLE", ca["AWS_CA_BUNDLE"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    way = {name: text for name, text in AWS.items() if not name.startswith("AWS_")}
+    assert environ.clean_for_broker() == OWN | way | ca

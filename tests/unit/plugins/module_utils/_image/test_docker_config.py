@@ -196,3 +196,37 @@ def test_logins_of_the_user_are_found_for_base_images(
         "b.example.com": Login("user", "pass:word"),
         "gcr.io": Login("<token>", "t"),
     }
+
+
+def test_only_the_helper_of_a_registry_logs_a_host_in(
+    places: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login that Docker keeps, or a store for all registries, may be anybody's of long ago."""
+    helper = tmp_path / "docker-credential-test"
+    helper.write_text(HELPER)
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert docker_config.helper_login("gcr.io") is None
+    own = {
+        "auths": {"b.example.com": {"auth": base64.b64encode(b"user:password").decode()}},
+        "credsStore": "test",
+        "credHelpers": {"gcr.io": "test", "unknown": "test", "nowhere": "missing"},
+    }
+    (places[1] / "config.json").write_text(json.dumps(own))
+    assert docker_config.helper_login("gcr.io") == Login("<token>", "t")
+    for registry in ("a.example.com", "b.example.com", "unknown", "nowhere"):
+        assert docker_config.helper_login(registry) is None
+
+
+def test_a_helper_of_amazon_keeps_no_token(
+    places: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would write it into the user's home folder."""
+    helper = tmp_path / "docker-credential-ecr-login"
+    helper.write_text(
+        '#!/bin/sh\ncat >&-\necho "{\\"Username\\": \\"AWS\\", \\"Secret\\": \\"$AWS_ECR_DISABLE_CACHE\\"}"\n'
+    )
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (places[1] / "config.json").write_text(json.dumps({"credHelpers": {REGISTRY: "ecr-login"}}))
+    assert docker_config.helper_login(REGISTRY) == Login("AWS", "true")

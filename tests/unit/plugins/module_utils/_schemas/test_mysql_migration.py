@@ -21,6 +21,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql_mi
     require_whole,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql_runners import (
+    Access,
     ProcessRunner,
     parse,
 )
@@ -184,6 +185,17 @@ def test_process_runner(tmp_path: Path) -> None:
     )
     with pytest.raises(MlflowError, match="migrate-all failed"):
         ProcessRunner(str(tmp_path / "none"), str(entry)).run({}, 30)
+
+
+def test_a_migration_with_a_broker_has_no_profile() -> None:
+    """It asks the socket alone."""
+    aws = {"region": "eu-central-1", "endpoint_url": "", "profile": "team"}
+    assert Access().of(aws) == aws
+    assert Access("/run/aws.sock").of(aws) == {
+        "region": "eu-central-1",
+        "endpoint_url": "",
+        "broker": "/run/aws.sock",
+    }
 
 
 def test_parse() -> None:
