@@ -184,7 +184,8 @@ def test_others_have_what_they_need(account: Account) -> None:
     assert "failed=0" in account.play("colleague", role("read"), *image(account))
     repository = role("main", "mlops.mlflow_aws.mlflow_ecr")
     assert "changed=0" in account.play("builder", repository, *image(account))
-    said = account.play("reviewer", role("preflight"), role("main"), repository, dry=True)
+    compared = [role("preflight"), role("main"), repository, image(account)[0]]
+    said = account.play("reviewer", *compared, dry=True)
     assert "changed=0" in said, said
     assert rights.refused(rights.asked(account.record)) == []
 
