@@ -19,6 +19,7 @@ APART = (
     "tests/twin/test_engine.py",
     "tests/twin/test_identities.py",
     "tests/twin/test_inventory.py",
+    "tests/twin/test_rights.py",
 )
 # The groups that take longest, in the order in which they begin. The first ones differ in what they
 # wait for, so that lanes do not wait for one another. The others follow in the order of the stages.

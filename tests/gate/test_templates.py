@@ -1,11 +1,13 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""cfn-lint and checkov over the CloudFormation templates, in an environment of their own."""
+"""cfn-lint, checkov and parliament over the CloudFormation templates, in an environment of their own."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
     run,
 )
 from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed import (
+    ACCOUNT,
     as_json,
+    deploy,
     expand,
     load,
     text,
@@ -28,6 +32,7 @@ from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed im
 from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._linked import VARIANTS, linked
 
 MINUTES = 60
+NEEDED = Path(__file__).resolve().parents[1] / "integration" / "aws" / "needed_permissions.json"
 
 pytestmark = pytest.mark.timeout(15 * MINUTES)
 
@@ -54,6 +59,43 @@ for kind in sys.argv[1:]:
     found[kind] = [path.removeprefix("/properties/") for path in paths]
 print(json.dumps(found))
 """
+
+
+# What the creation, the change and the deletion of each type call, as AWS's schema has it; "list" is of Cloud Control.
+PERMISSIONS = """
+import json, sys
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER as schemas
+found = {}
+for kind in sys.argv[1:]:
+    handlers = schemas.get_resource_schema("us-east-1", kind).schema["handlers"]
+    found[kind] = sorted({
+        one for name, handler in handlers.items() if name != "list" for one in handler["permissions"]
+    })
+print(json.dumps(found))
+"""
+
+PARLIAMENT = """
+import json, sys
+from parliament import analyze_policy_string
+found = {}
+for name, document in json.load(open(sys.argv[1])).items():
+    findings = analyze_policy_string(json.dumps(document)).findings
+    found[name] = sorted({f"{one.issue} {one.detail}" for one in findings})
+print(json.dumps(found))
+"""
+# What parliament does not know, or takes for one statement what two do together; by the beginning of what it says.
+MISTAKEN = {
+    "UNKNOWN_CONDITION_FOR_ACTION Unknown condition kms:ResourceAliases": "AWS documents it for every action on keys",
+    "UNKNOWN_CONDITION_FOR_ACTION Unknown condition ssm:SessionDocumentAccessCheck": "AWS documents it for sessions",
+    "UNKNOWN_ACTION Unknown action cloudformation:DescribeEvents": "it is newer than parliament's list",
+    "UNKNOWN_ACTION Unknown action s3:GetBucketAbac": "it is newer than parliament's list",
+    "INVALID_ARN Account expected": "CloudFormation's own transforms belong to the account aws",
+    "RESOURCE_MISMATCH [{'action': 'ssm:GetParameters'": "the parameters of AWS belong to no account",
+    "RESOURCE_MISMATCH [{'action': 'ssmmessages:OpenDataChannel'": "AWS's samples limit it to one's own sessions",
+    "RESOURCE_MISMATCH [{'action': 'kms:CreateAlias'": "key and alias stand in two statements",
+    "RESOURCE_STAR ['rds:DescribeGlobalClusters']": "it reads, and there is none",
+    "RESOURCE_STAR ['kms:TagResource']": "a key that is being created has no ARN yet, and the tag is asked for",
+}
 
 
 class Tools:
@@ -130,7 +172,7 @@ def reasons(template: Path) -> dict[tuple[str, str], str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["backend", "budget", "hosts", "projects"])
+@pytest.mark.parametrize("name", ["backend", "budget", "hosts", "policies", "projects"])
 def test_cfn_lint_finds_nothing(tools: Tools, checkout: Path, name: str) -> None:
     """No error, no warning, no advice."""
     done = tools.cfn_lint(checkout / "cloudformation" / f"{name}.yml")
@@ -241,6 +283,76 @@ def test_the_schemas_see_a_mistake(tools: Tools) -> None:
         assert [one for one in found[kind] if one.startswith(f"{rule} {resource}")], found
 
 
+def test_the_needed_permissions_are_those_of_the_schemas(tools: Tools) -> None:
+    """Remedy where they are not: MLFLOW_AWS_WRITE_PERMISSIONS=1 scripts/test templates."""
+    kinds = {
+        resource["Type"]
+        for base, given in VARIANTS.values()
+        for resource in linked(base, **given)["Resources"].values()
+    }
+    found = json.loads(tools.python(PERMISSIONS, *sorted(kinds)).output)
+    if os.environ.get("MLFLOW_AWS_WRITE_PERMISSIONS"):
+        NEEDED.write_text(json.dumps(found, indent=1) + "\n")
+    assert json.loads(NEEDED.read_text()) == found
+
+
+def policies_of_all_templates() -> dict[str, Any]:
+    """Return every identity policy of the templates, worked out, by where it stands."""
+    found = {}
+    for variant, (base, given) in VARIANTS.items():
+        for name, entry in deploy(base, **given).resources.items():
+            properties = entry["Properties"]
+            if entry["Type"].startswith("AWS::IAM::"):
+                own = [properties] if "PolicyDocument" in properties else []
+                for number, one in enumerate([*properties.get("Policies", []), *own]):
+                    found[f"{variant} {name} {number}"] = one["PolicyDocument"]
+    # Where a reference is that AWS replaces by an ARN.
+    text = re.sub(
+        "<[^>]+>", f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:x", json.dumps(found)
+    )
+    replaced: dict[str, Any] = json.loads(text)
+    return replaced
+
+
+def linted(tools: Tools, documents: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what parliament finds in policies, without its own mistakes."""
+    path = tools.folder / "policies.linted.json"
+    path.write_text(json.dumps(documents))
+    # It warns of what setuptools is going to drop.
+    said = tools.python(PARLIAMENT, str(path)).output.splitlines()[-1]
+    found: dict[str, list[str]] = json.loads(said)
+    return {
+        name: [one for one in findings if not one.startswith(tuple(MISTAKEN))]
+        for name, findings in found.items()
+    }
+
+
+def test_parliament_finds_nothing(tools: Tools) -> None:
+    """In no policy of a template; those in policies/ are made of the template."""
+    documents = policies_of_all_templates()
+    assert {"policies OperatorCalls 0", "backend ServerRole 0", "hosts SessionPolicy 0"} <= set(
+        documents
+    )
+    assert linted(tools, documents) == {name: [] for name in documents}
+
+
+def test_parliament_sees_a_mistake(tools: Tools) -> None:
+    """An action that does not exist, and one that the resource cannot have."""
+    documents = {
+        action: {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Action": f"s3:{action}", "Resource": "arn:aws:s3:::bucket"}
+            ],
+        }
+        for action in ("GetObjects", "GetObject")
+    }
+    found = {
+        name: [one.split()[0] for one in told] for name, told in linted(tools, documents).items()
+    }
+    assert found == {"GetObjects": ["UNKNOWN_ACTION"], "GetObject": ["RESOURCE_MISMATCH"]}
+
+
 def test_what_replaces_a_resource_is_known_as_aws_tells_it(tools: Tools) -> None:
     """The properties of what holds data by which AWS builds another one, from their schemas."""
     done = tools.python(SCHEMAS, *changes.REPLACING)
@@ -249,7 +361,7 @@ def test_what_replaces_a_resource_is_known_as_aws_tells_it(tools: Tools) -> None
 
 
 # It has no check for budgets, and says nothing at all of a template without checks.
-@pytest.mark.parametrize("name", ["backend", "hosts", "projects"])
+@pytest.mark.parametrize("name", ["backend", "hosts", "policies", "projects"])
 def test_checkov_fails_nothing(tools: Tools, name: str) -> None:
     """Every check passes or is skipped by the template itself, with a reason and a need."""
     template = written_out(tools.folder, name)

@@ -100,16 +100,25 @@ class Ministack:
 
 @contextmanager
 def ministack(
-    port: int, folder: Path, tls: int = 0, /, *, auth: bool = False, **environment: str
+    port: int,
+    folder: Path,
+    tls: int = 0,
+    /,
+    *,
+    auth: bool = False,
+    record: Path | None = None,
+    **environment: str,
 ) -> Iterator[Ministack]:
     """Start ministack on a loopback port, give it when it answers, and end it by its process id.
 
     folder takes its log and is its HOME; tls is one more loopback port, on which it speaks TLS,
-    and which its URL then names; auth makes it enforce IAM; environment holds further settings of
-    its own, such as DOCKER_HOST.
+    and which its URL then names; auth makes it enforce IAM, and record is the file in which it then
+    writes what it asks of IAM; environment holds further settings of its own, such as DOCKER_HOST.
     """
     programs = new_environment("ministack")
     command: list[str | Path] = [programs / "ministack"]
+    if record:
+        command = [programs / "python", Path(__file__).parent / "iam_record.py", record]
     if tls:
         command = _both_ways(programs, port, tls, folder)
     variables = clean_environment(folder) | {

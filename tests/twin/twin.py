@@ -140,10 +140,17 @@ class Twin:
 
 
 @contextmanager
-def twin(folder: Path, say: Callable[[str], None] = print, *, auth: bool = False) -> Iterator[Twin]:
+def twin(
+    folder: Path,
+    say: Callable[[str], None] = print,
+    *,
+    auth: bool = False,
+    record: Path | None = None,
+) -> Iterator[Twin]:
     """Bring a twin up in a folder of its own, give it, and end it.
 
-    With `auth` its AWS enforces IAM. The folder stays, with its logs.
+    With `auth` its AWS enforces IAM, and writes what it asks of IAM into the file `record`. The
+    folder stays, with its logs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
@@ -170,6 +177,7 @@ def twin(folder: Path, say: Callable[[str], None] = print, *, auth: bool = False
                 ports(1)[0],
                 folder,
                 auth=auth,
+                record=record,
                 # A cluster, where a test makes one, gets a port and an image of ours.
                 RDS_BASE_PORT=str(ports(1)[0]),
                 MINISTACK_IMAGE_PREFIX=rds.IMAGE_PREFIX,

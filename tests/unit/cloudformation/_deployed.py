@@ -166,10 +166,16 @@ def variables(words: str, one: Callable[[str], str]) -> str:
 class Stack:
     """Works out the functions of one template for one set of parameters."""
 
-    def __init__(self, template: Mapping[str, Any], values: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        template: Mapping[str, Any],
+        values: Mapping[str, str],
+        pseudo: Mapping[str, str] = PSEUDO,
+    ) -> None:
         """Keep the expanded template and the value of each of its parameters."""
         self._template = template
         self._values = values
+        self._pseudo = pseudo
         self._conditions: dict[str, bool] = {}
         self._functions: dict[str, Callable[[Any], Any]] = {
             "Ref": self._reference,
@@ -254,8 +260,8 @@ class Stack:
         name = self.value(name)
         if name == "AWS::NoValue":
             return _NOTHING
-        if name in PSEUDO:
-            return PSEUDO[name]
+        if name in self._pseudo:
+            return self._pseudo[name]
         if name in self._values:
             return self._values[name]
         self._resource(name)

@@ -34,7 +34,10 @@ _PROJECTS = _BACKEND | {
 }
 # Each template with parameters under which, together, it makes everything that it can.
 VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
-    "backend": ("backend", {"AlarmEmail": EMAIL}),
+    "backend": (
+        "backend",
+        {"AlarmEmail": EMAIL, "PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/boundary"},
+    ),
     "backend-in-a-vpc": (
         "backend",
         {
@@ -65,7 +68,23 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
             "SubnetIds": "subnet-01234567",
         },
     ),
-    "projects": ("projects", _PROJECTS | {"DatabaseLogin": "either"}),
+    "policies": ("policies", {}),
+    "policies-by-name": (
+        "policies",
+        {
+            "ArtifactBucketName": "team-artifacts",
+            "TemplateBucketName": "team-templates",
+            "MasterSecretArn": f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:master-*",
+        },
+    ),
+    "projects": (
+        "projects",
+        _PROJECTS
+        | {
+            "DatabaseLogin": "either",
+            "PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
+        },
+    ),
     "projects-without-secrets": (
         "projects",
         _PROJECTS

@@ -35,7 +35,7 @@ from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed im
     walk,
 )
 
-TEMPLATES = ("backend", "budget", "projects")
+TEMPLATES = ("backend", "budget", "policies", "projects")
 # CloudFormation's limits.
 RESOURCES, OUTPUTS = 500, 200
 VPC = {
@@ -136,7 +136,8 @@ def test_stacks_do_not_hold_each_other(name: str) -> None:
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_policies_allow_nothing_everywhere(name: str) -> None:
-    """An asterisk as action stands in denials and the key's own policy alone."""
+    """An asterisk as action stands in denials and the key's own policy, and where AWS itself names it so."""
+    named = ("autoscaling:Describe*", "kms:GenerateDataKey*")
     for _key, statements in walk(load(name)):
         if not isinstance(statements, list):
             continue
@@ -145,7 +146,7 @@ def test_policies_allow_nothing_everywhere(name: str) -> None:
                 continue
             actions = statement["Action"]
             for action in [actions] if isinstance(actions, str) else actions:
-                assert action == "kms:GenerateDataKey*" or "*" not in action, statement
+                assert action in named or "*" not in action, statement
 
 
 # The backend
@@ -786,7 +787,25 @@ def test_a_project_gets_its_name_back() -> None:
             assert json.loads(template) == {"project": name}
             tags = {tag["Key"]: tag["Value"] for tag in secret["Tags"]}
             own = {"mlflow-migrations": "team"} if kind == "Migrator" else {}
-            assert tags == {"mlflow-project": name, **own}
+            assert tags == {"mlflow-stack": "team", "mlflow-project": name, **own}
+
+
+def test_every_role_has_the_boundary() -> None:
+    """Where one is given: an operator may create no other role. The backend hands it to the projects."""
+    boundary = f"arn:aws:iam::{ACCOUNT}:policy/boundary"
+    given = {"PermissionsBoundary": boundary}
+    backend, without = deploy("backend", **given), deploy("backend")
+    assert backend.outputs["PermissionsBoundary"] == boundary
+    assert "PermissionsBoundary" not in without.outputs
+    for stack, expected in (
+        (backend, boundary),
+        (projects("a-b", **given), boundary),
+        (without, None),
+        (projects("a-b"), None),
+    ):
+        roles = [e["Properties"] for e in stack.resources.values() if e["Type"] == "AWS::IAM::Role"]
+        assert roles
+        assert {role.get("PermissionsBoundary") for role in roles} == {expected}
 
 
 def test_a_projects_policy() -> None:
