@@ -40,9 +40,13 @@ class StackApi:
 
     def account(self) -> str:
         """Return the ID of the account that the credentials belong to."""
+        return str(self.identity()["Account"])
+
+    def identity(self) -> dict[str, str]:
+        """Return the Account and the Arn of the identity that the credentials belong to."""
         client = _aws.client(self._params, "sts")
         with _aws.explained("look up the AWS account of these credentials", client):
-            return str(client.get_caller_identity()["Account"])
+            return dict(client.get_caller_identity())
 
     def describe(self, stack: str) -> Stack | None:
         """Return a stack, or None where there is none."""
@@ -127,6 +131,16 @@ class StackApi:
         with self._explained("read the change sets of", stack):
             answer = self._cloudformation.list_change_sets(StackName=stack)
         return [entry["ChangeSetName"] for entry in answer["Summaries"]]
+
+    def change_set_tags(self, stack: str) -> list[dict[str, str]]:
+        """Return the tags that each change set that waits for a stack will give it."""
+        with self._explained("read the change sets of", stack):
+            answer = self._cloudformation.list_change_sets(StackName=stack)
+            found = [
+                self._cloudformation.describe_change_set(ChangeSetName=entry["ChangeSetId"])
+                for entry in answer["Summaries"]
+            ]
+        return [{tag["Key"]: tag["Value"] for tag in entry.get("Tags", [])} for entry in found]
 
     def create_change_set(self, stack: str, **request: t.Any) -> tuple[str, str]:
         """Ask for a change set; return its id and the stack's."""
