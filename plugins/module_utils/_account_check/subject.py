@@ -20,6 +20,7 @@ with contextlib.suppress(ImportError):
 # IAM is consistent after seconds; a minute is what servers wait, too.
 _PROPAGATION_SECONDS = 90.0
 _POLL_SECONDS = 2.0
+_EXPLICIT = "explicit deny"
 _DENIED = {"AccessDenied", "AccessDeniedException", "403", "Forbidden"}
 Answer = t.TypeVar("Answer")
 
@@ -135,6 +136,9 @@ class Subject:
                 if _aws.error_code(error) not in _DENIED:
                     raise
                 said.append(_aws.error_text(error))
+                # That does not change with the time that a new right takes.
+                if _EXPLICIT in said[-1]:
+                    raise self._explicit(said[-1]) from None
                 return None
 
         def late() -> MlflowError:
@@ -142,6 +146,14 @@ class Subject:
 
         with _aws.explained(f"use {what} as a project", None):
             return wait(attempt, self.until(_PROPAGATION_SECONDS), late, _POLL_SECONDS)[0]
+
+    def _explicit(self, said: str) -> MlflowError:
+        """Return what an explicit denial means: without TLS, the bucket's policy denies everything."""
+        if self.elsewhere.startswith("http:"):
+            return NotHereError(
+                f"the endpoint {self.elsewhere} speaks no TLS, which the bucket's policy requires ({said})"
+            )
+        return ClaimError(f"The role is denied what is its own ({said}).")
 
     def denied(self, what: str, call: t.Callable[[], t.Any]) -> str:
         """Return the code with which AWS refuses a call of the project; raise if it does not."""

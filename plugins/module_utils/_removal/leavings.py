@@ -11,7 +11,6 @@ import typing as t
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend.logs import Logs
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import ecr
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._removal.model import Resource
 
 _GONE = {
     "404",
@@ -47,21 +46,6 @@ class Leavings:
                 for page in pages
                 for entry in page["StackSummaries"]
                 if entry["StackName"] == name
-            ]
-
-    def resources(self, stack_id: str) -> list[Resource]:
-        """Return the resources of a stack, of a deleted one too."""
-        client = self._client("cloudformation")
-        with _aws.explained("read the resources of a stack", client):
-            pages = client.get_paginator("list_stack_resources").paginate(StackName=stack_id)
-            return [
-                Resource(
-                    entry["ResourceType"],
-                    entry.get("PhysicalResourceId", ""),
-                    entry["ResourceStatus"] == "DELETE_SKIPPED",
-                )
-                for page in pages
-                for entry in page["StackResourceSummaries"]
             ]
 
     def tagged(self, tag: str, value: str) -> list[str]:

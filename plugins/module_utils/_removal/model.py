@@ -104,6 +104,5 @@ def kept(resources: t.Iterable[Resource]) -> list[Item]:
 
 def clusters(resources: t.Iterable[Resource]) -> list[str]:
     """Return the identifiers of the stack's database clusters, of deleted ones too."""
-    return [
-        entry.identifier for entry in resources if entry.type == _CLUSTER_TYPE and entry.identifier
-    ]
+    found = [entry.identifier for entry in resources if entry.type == _CLUSTER_TYPE]
+    return list(dict.fromkeys(filter(None, found)))

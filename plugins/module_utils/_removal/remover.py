@@ -100,7 +100,7 @@ class Remover:
     def _tags(self, stack: Stack) -> list[t.Mapping[str, str]]:
         """Return a stack's tags, or those that each change set will give to one that holds nothing yet."""
         if phase(stack) == SHELL:
-            return list(self._api.change_set_tags(stack.stack_id))
+            return list(self._api.change_set_tags(stack.name))
         return [stack.tags]
 
     def _beside(self) -> list[Item]:
@@ -125,13 +125,15 @@ class Remover:
         return items
 
     def _history(self) -> list[Resource]:
-        """Return the resources of the backend's deleted stacks that had the tag."""
-        found: list[Resource] = []
+        """Return the resources of the backend's deleted stacks that had the tag, from their events."""
+        found: dict[Resource, None] = {}
         for stack_id in self._leavings.deleted_stacks(self._backend.name):
             stack = self._api.describe(stack_id)
             if stack is not None and model.is_ours(stack.tags, self._backend):
-                found += self._leavings.resources(stack_id)
-        return found
+                for event in self._api.events(stack_id):
+                    kept = event["status"] == "DELETE_SKIPPED"
+                    found[Resource(event["type"], event["physical_id"], kept)] = None
+        return list(found)
 
     def _is_there(self, item: Item) -> bool:
         """Return whether a retained resource still exists."""

@@ -29,7 +29,12 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import (
     Ministack,
     ministack,
 )
-from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, Done, run
+from ansible_collections.mlops.mlflow_aws.tests.support import (
+    CHECKOUT,
+    Done,
+    clean_environment,
+    run,
+)
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -136,12 +141,12 @@ def account(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Account]:
     """Return an account that is empty but for the secret of a database."""
-    from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
-
     folder = tmp_path_factory.mktemp("account")
     name, password = f"mlflow-test-check-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
+    port, tls = free_ports(2)
     with (
-        ministack(free_ports(1)[0], folder, auth=True) as aws,
+        # With TLS, which the bucket's policy requires of a project.
+        ministack(port, folder, tls, auth=True) as aws,
         mysql_server.running(mysql_image, name, free_ports(1)[0], password=password) as mysql,
     ):
         content = json.dumps({"username": mysql.user, "password": password})
