@@ -225,6 +225,9 @@ def test_an_interrupted_run_is_continued(account: Account) -> None:
     assert account.left() == []
 
 
+@pytest.mark.thorough(
+    "Results and stacks are unit tests; a whole run is made and removed every time."
+)
 def test_what_fails_is_told_and_the_rest_goes_on(account: Account) -> None:
     """A check that fails, and something that the removal may not delete; the next run ends it."""
     bucket = f"{STACK}-{ACCOUNT}-{REGION}"
