@@ -249,7 +249,7 @@ def test_what_fails_is_told_and_the_rest_goes_on(account: Account) -> None:
     assert account.left() == [bucket]
     account.mysql.query("SET GLOBAL require_secure_transport = ON")
     s3.delete_object(Bucket=bucket, Key="of-the-team.txt")
-    account.play("-e", f"confirm={STACK}", "-e", "mlflow_account_check_minutes=10")
+    account.play("-e", f"confirm={STACK}", "-e", "mlflow_account_check_minutes=8")
     results = {entry["name"]: entry for entry in account.report()["checks"]}
     assert results["stacks"]["evidence"] == "the time limit was reached"
     assert results["removal"]["result"] == "passed"
