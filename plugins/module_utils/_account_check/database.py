@@ -72,19 +72,28 @@ def schema_refused(subject: Subject) -> str:
     table, foreign = f"`{own['schema']}`.`{_TABLE}`", f"`{other['schema']}`.`{_TABLE}`"
     with _connected(project_login(subject, "migrator")) as migrator:
         migrator.execute(f"CREATE TABLE IF NOT EXISTS {table} (i INT PRIMARY KEY)")
-        codes = [
-            _refused(migrator, f"CREATE TABLE {foreign} (i INT)"),
-            _refused(migrator, "SELECT user FROM mysql.user"),
-        ]
+        try:
+            codes = [
+                _refused(migrator, f"CREATE TABLE {foreign} (i INT)"),
+                _refused(migrator, "SELECT user FROM mysql.user"),
+                *_server_refused(subject, table, foreign),
+            ]
+        finally:
+            # The next run would refuse a schema with a table that is not MLflow's.
+            migrator.execute(f"DROP TABLE IF EXISTS {table}")
+    return f"own schema: created, written, read; refused with {', '.join(map(str, codes))}"
+
+
+def _server_refused(subject: Subject, table: str, foreign: str) -> list[int]:
+    """Let the server's user write and read its own table, and return how it is refused the rest."""
     with _connected(project_login(subject, "runtime")) as server:
         server.execute(f"REPLACE INTO {table} VALUES (1)")
         server.query(f"SELECT i FROM {table}")
-        codes += [
+        return [
             _refused(server, f"DROP TABLE {table}"),
             _refused(server, f"SELECT i FROM {foreign}"),
             _refused(server, f"INSERT INTO {foreign} VALUES (1)"),
         ]
-    return f"own schema: created, written, read; refused with {', '.join(map(str, codes))}"
 
 
 def connection_limit(subject: Subject) -> str:
