@@ -30,6 +30,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import (
     Ministack,
     ministack,
 )
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import processes
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     Done,
