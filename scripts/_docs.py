@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = Path("docs/variables.md")
 # A role's argument spec must name it, or an invalid list would fail with another message
 # than ours. A default computes it, and no inventory sets it.
-COMPUTED = {"mlflow_project_records"}
+COMPUTED = {"mlflow_project_records"} | {
+    f"mlflow_account_check_{name}" for name in ("names", "step", "outcome", "evidence")
+}
 # A role describes a variable of another one by a reference to it.
 BORROWED = re.compile(r"(As for|See) \[")
 # Where the page links to for a role or plugin.
@@ -46,6 +48,7 @@ TOPICS = {
     "Process runtime": r"mlflow_(server_(base_python|install)|installation)",
     "Database tunnel": r"mlflow_database_tunnel",
     "Verification": r"mlflow_verify_",
+    "Verification of an account": r"mlflow_account_check_|confirm\b",
     "Rolling updates": r"mlflow_(serial|max_fail|fleet)",
 }
 
@@ -55,6 +58,7 @@ NOTES = {
     "CloudFormation stacks": "See the [templates](../cloudformation/README.md) for their parameters.",
     "EC2 hosts": "See [Hosts on EC2](aws.md#hosts-on-ec2).",
     "Database tunnel": "See [Database tunnel](hosts.md#database-tunnel).",
+    "Verification of an account": "See [Verify an account](aws.md#verify-an-account).",
     "Rolling updates": "See [Rolling updates](hosts.md#rolling-updates), also for `mlflow_serial`.",
 }
 

@@ -133,6 +133,16 @@ class StackApi:
             answer = self._cloudformation.list_change_sets(StackName=stack)
         return [entry["ChangeSetName"] for entry in answer["Summaries"]]
 
+    def change_set_tags(self, stack: str) -> list[dict[str, str]]:
+        """Return the tags that each change set that waits for a stack will give it."""
+        with self._explained("read the change sets of", stack):
+            answer = self._cloudformation.list_change_sets(StackName=stack)
+            found = [
+                self._cloudformation.describe_change_set(ChangeSetName=entry["ChangeSetId"])
+                for entry in answer["Summaries"]
+            ]
+        return [{tag["Key"]: tag["Value"] for tag in entry.get("Tags", [])} for entry in found]
+
     def create_change_set(self, stack: str, **request: t.Any) -> tuple[str, str]:
         """Ask for a change set; return its id and the stack's."""
         with self._explained("create a change set for", stack), self._overtaken():

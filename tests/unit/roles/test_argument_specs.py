@@ -24,7 +24,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 # What Ansible itself sets.
-MAGIC = re.compile(r"ansible_\w+|groups|hostvars|inventory_hostname|item|lookup|omit|role_path")
+MAGIC = re.compile(r"ansible_\w+|groups|hostvars|inventory_hostname|item|lookup|now|omit|role_path")
 # Task keywords whose text is an expression without braces.
 EXPRESSIONS = {"when", "that", "changed_when", "failed_when", "until"}
 # The spec checks these and no task needs them; the reason stands beside each.
