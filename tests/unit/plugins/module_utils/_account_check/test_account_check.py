@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._account_check import (
     catalog,
     estimate,
