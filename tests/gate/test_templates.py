@@ -307,9 +307,8 @@ def policies_of_all_templates() -> dict[str, Any]:
                 for number, one in enumerate([*properties.get("Policies", []), *own]):
                     found[f"{variant} {name} {number}"] = one["PolicyDocument"]
     # Where a reference is that AWS replaces by an ARN.
-    text = re.sub(
-        "<[^>]+>", f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:x", json.dumps(found)
-    )
+    text = json.dumps(found).replace("<Key.Arn>", f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/x")
+    text = re.sub("<[^>]+>", f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:x", text)
     replaced: dict[str, Any] = json.loads(text)
     return replaced
 

@@ -106,7 +106,7 @@ def ministack(
     /,
     *,
     auth: bool = False,
-    record: Path | None = None,
+    record: str | Path = "",
     **environment: str,
 ) -> Iterator[Ministack]:
     """Start ministack on a loopback port, give it when it answers, and end it by its process id.
