@@ -177,7 +177,7 @@ def twin(
                 ports(1)[0],
                 folder,
                 auth=auth,
-                record=record,
+                record=record or "",
                 # A cluster, where a test makes one, gets a port and an image of ours.
                 RDS_BASE_PORT=str(ports(1)[0]),
                 MINISTACK_IMAGE_PREFIX=rds.IMAGE_PREFIX,
