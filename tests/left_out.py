@@ -10,9 +10,9 @@ from collections.abc import Generator, Iterable
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests.support import NEEDS_PYTHON
+from ansible_collections.mlops.mlflow_aws.tests.support import NEEDS
 
-# Set by scripts/test: "1" if no test may be skipped, except where a Python is missing; "all" if none may.
+# Set by scripts/test: "1" if no test may be skipped, except where a Python or a kernel is missing; "all" if none may.
 NO_SKIP = "MLFLOW_AWS_NO_SKIP"
 OPTION = "--thorough"
 
@@ -52,8 +52,8 @@ class LeftOut:
         """Begin with nothing left out."""
         self.config = config
         self.thorough = 0
-        # Why a stage did not run, by its name.
-        self.stages: dict[str, str] = {}
+        # Stages of which something did not run, each with what that needs, in the order of the tests.
+        self.lacking: dict[tuple[str, str], None] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -81,9 +81,9 @@ class LeftOut:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Remember which stage lacks a Python."""
-        if report.skipped and NEEDS_PYTHON in reason(report):
-            self.stages[stage_of(report.nodeid)] = reason(report).partition(NEEDS_PYTHON)[2]
+        """Remember what did not run for want of what."""
+        if report.skipped and NEEDS in reason(report):
+            self.lacking[stage_of(report.nodeid), reason(report).partition(NEEDS)[2]] = None
 
     def pytest_sessionfinish(self) -> None:
         """Tell the process that started the lanes what this lane left out."""
@@ -97,13 +97,13 @@ class LeftOut:
         self.thorough = max(self.thorough, told.get(OPTION, 0))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print one line for each stage that did not run, and one for what waits for --thorough."""
+        """Print one line for what a stage did not run, and one for what waits for --thorough."""
         for line in self.lines():
             terminalreporter.write_line(line)
 
     def lines(self) -> list[str]:
         """Return what the summary says."""
-        lines = [f"Not run: {stage}, which needs {why}" for stage, why in self.stages.items()]
+        lines = [f"Not run in {stage}: what needs {what}" for stage, what in self.lacking]
         if self.thorough:
             tests = "test was" if self.thorough == 1 else "tests were"
             lines.append(f"{self.thorough} {tests} left for scripts/test {OPTION}.")
@@ -130,7 +130,7 @@ def forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
         return
     if getattr(report, "wasxfail", None) is not None:
         return
-    if rule != "all" and NEEDS_PYTHON in reason(report):
+    if rule != "all" and NEEDS in reason(report):
         return
     report.outcome = "failed"
     report.longrepr = f"A stage that was asked for may not skip a test. {reason(report)}"

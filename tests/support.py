@@ -27,8 +27,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 SHOWN_CHARACTERS = 20_000
 # Names the folder for what one lane of scripts/test makes and all use; unset without lanes.
 SHARED = "MLFLOW_AWS_TESTS_SHARED"
-# With this a test begins the reason why it is skipped, if all that is missing is a newer Python.
-NEEDS_PYTHON = "No Python for this test: it needs "
+# With this a test begins the reason why it is skipped, if all that is missing is what no script can
+# install: a newer Python, or a newer kernel.
+NEEDS = "Not on this machine: this test needs "
 
 # What a user's shell tells programs about the machine and its network. Everything else
 # (ANSIBLE_*, MLFLOW_*, XDG_*, PYTHON*) would let this machine's settings into a test.

@@ -21,7 +21,7 @@ from ansible_collections.mlops.mlflow_aws.tests.gate.packaged import (
     user_of,
 )
 from ansible_collections.mlops.mlflow_aws.tests.support import (
-    NEEDS_PYTHON,
+    NEEDS,
     clean_environment,
     find_python,
     new_environment,
@@ -58,7 +58,7 @@ def ansible(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         *others, last = sorted(pythons)
         wanted = f"{', '.join(others)} or {last}" if others else last
         pytest.skip(
-            f"{NEEDS_PYTHON}Python {wanted} for ansible-core {release}, and none works here:"
+            f"{NEEDS}Python {wanted} for ansible-core {release}, and none works here:"
             " install one, with its venv module."
         )
     tools = new_environment(f"core-{release}", lock, python=python)

@@ -27,7 +27,7 @@ def pytest_configure(config):
 """
 TESTS = """
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests.support import NEEDS_PYTHON
+from ansible_collections.mlops.mlflow_aws.tests.support import NEEDS
 
 def test_quick():
     pass
@@ -41,14 +41,14 @@ def test_both(number):
     pass
 
 def test_newer():
-    pytest.skip(NEEDS_PYTHON + "Python 3.12 or newer: install one.")
+    pytest.skip(NEEDS + "Python 3.12 or newer: install one.")
 
 def test_other():
     if OTHER:
         pytest.skip("no such thing here")
 """
 LEFT = "2 tests were left for scripts/test --thorough."
-NEWER = "Not run: sample, which needs Python 3.12 or newer: install one."
+NEWER = "Not run in sample: what needs Python 3.12 or newer: install one."
 
 
 @dataclass(frozen=True)

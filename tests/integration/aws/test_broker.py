@@ -555,7 +555,9 @@ def metadata_service() -> Iterator[str]:
         yield address
 
 
-@pytest.mark.skipif(landlock.version() < 6, reason="This kernel confines no signals and no ports.")
+@pytest.mark.skipif(
+    landlock.version() < 6, reason=f"{support.NEEDS}Linux 6.12 or newer, with Landlock."
+)
 def test_a_server_that_is_a_process_has_one_projects_keys(
     new_host: Callable[..., Host], programs: dict[str, Any], cloud: Cloud
 ) -> None:

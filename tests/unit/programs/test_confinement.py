@@ -23,6 +23,7 @@ from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server impo
     seccomp,
 )
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import kept as keeping
+from ansible_collections.mlops.mlflow_aws.tests.support import NEEDS
 
 LANDLOCK = landlock.version()
 BROKER = {"broker": "/s/sockets/demo/aws.sock", "region": "eu-west-1", "endpoint_url": ""}
@@ -175,7 +176,7 @@ def test_the_port_of_the_metadata_services(
 
 # With the kernel.
 
-needs_landlock = pytest.mark.skipif(not LANDLOCK, reason="This kernel has no Landlock.")
+needs_landlock = pytest.mark.skipif(not LANDLOCK, reason=f"{NEEDS}Linux with Landlock.")
 
 # Becomes what a server with these settings becomes, and tries what it is told.
 PROGRAM = """
@@ -291,7 +292,7 @@ def test_files_of_others_are_refused(tmp_path: Path, neighbour: subprocess.Popen
 @needs_landlock
 @pytest.mark.skipif(
     LANDLOCK < landlock.NETWORK_VERSION or platform.machine() not in seccomp._MACHINES,
-    reason="This kernel knows no ports.",
+    reason=f"{NEEDS}Linux 6.7 or newer, on x86_64 or aarch64.",
 )
 def test_the_metadata_service_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By TCP, and by what is not called so; other ports are reached by each of these ways."""
