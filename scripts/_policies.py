@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed import (
@@ -19,13 +20,15 @@ from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._deployed im
 )
 
 FOLDER = Path(__file__).resolve().parent.parent / "policies"
-PSEUDO = {
-    "AWS::AccountId": "ACCOUNT",
-    "AWS::Partition": "PARTITION",
-    "AWS::Region": "REGION",
-    "AWS::URLSuffix": "URL_SUFFIX",
-}
-VALUES = {"StackName": "STACK", "ImageRepository": "REPOSITORY"}
+PSEUDO = MappingProxyType(
+    {
+        "AWS::AccountId": "ACCOUNT",
+        "AWS::Partition": "PARTITION",
+        "AWS::Region": "REGION",
+        "AWS::URLSuffix": "URL_SUFFIX",
+    }
+)
+VALUES = MappingProxyType({"StackName": "STACK", "ImageRepository": "REPOSITORY"})
 
 
 def policies(

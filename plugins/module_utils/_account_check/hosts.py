@@ -58,7 +58,7 @@ def metadata_refused(subject: Subject) -> str:
         "import urllib.request as u\n"
         "def ask(name, *request, **more):\n"
         "    try:\n"
-        "        u.urlopen(u.Request(*request, **more), timeout=5)\n"
+        "        u.build_opener().open(u.Request(*request, **more), timeout=5)\n"
         "    except u.HTTPError:\n"
         "        pass\n"
         "    except OSError:\n"

@@ -30,8 +30,8 @@ def objects_refused(subject: Subject) -> str:
     with _aws.explained(f"write to bucket '{bucket}'", admin):
         admin.put_object(Bucket=bucket, Key=other, Body=_BODY)
     subject.allowed("objects", lambda: s3.put_object(Bucket=bucket, Key=own, Body=_BODY))
-    read = subject.allowed("objects", lambda: s3.get_object(Bucket=bucket, Key=own)["Body"].read())
-    if read != _BODY:
+    found = subject.allowed("objects", lambda: s3.get_object(Bucket=bucket, Key=own))
+    if found["Body"].read() != _BODY:
         raise AssertionError("an object has other content than was written")
     prefix = own.rpartition("/")[0] + "/"
     subject.allowed("the listing", lambda: s3.list_objects_v2(Bucket=bucket, Prefix=prefix))

@@ -16,19 +16,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 FOLDER = Path(__file__).resolve().parents[3] / "cloudformation"
 ACCOUNT = "123456789012"
-PSEUDO = {
-    "AWS::AccountId": ACCOUNT,
-    "AWS::Partition": "aws",
-    "AWS::Region": "eu-central-1",
-    "AWS::StackName": "team",
-    "AWS::URLSuffix": "amazonaws.com",
-}
+PSEUDO = MappingProxyType(
+    {
+        "AWS::AccountId": ACCOUNT,
+        "AWS::Partition": "aws",
+        "AWS::Region": "eu-central-1",
+        "AWS::StackName": "team",
+        "AWS::URLSuffix": "amazonaws.com",
+    }
+)
 _LOOP = "Fn::ForEach::"
 _VARIABLE = re.compile(r"\$\{([^!}][^}]*)\}")
 _NOTHING = object()

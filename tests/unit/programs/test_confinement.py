@@ -297,7 +297,9 @@ def test_files_of_others_are_refused(tmp_path: Path, neighbour: subprocess.Popen
 def test_the_metadata_service_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By TCP, and by what is not called so; other ports are reached by each of these ways."""
     with ExitStack() as stack:
-        closed, opened = (stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in "ab")
+        closed, opened = (
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _one in "ab"
+        )
         port, other = (one.getsockname()[1] for one in (closed, opened))
         state = tmp_path / "s"
         (state / "projects" / "demo").mkdir(parents=True)
