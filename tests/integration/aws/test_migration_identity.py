@@ -40,8 +40,11 @@ STACK = PSEUDO["AWS::StackName"]
 JOB = "label=io.github.mlops-collections.mlflow_aws.job"
 ASK = """
 import socket
+from pathlib import Path
+path = Path("/run/mlflow-broker/own/aws.sock")
 with socket.socket(socket.AF_UNIX) as s:
-    s.connect("/run/mlflow-broker/own/aws.sock")
+    s.connect(str(path))
+    s.sendall(path.with_suffix(".key").read_bytes())
     print(s.makefile().read())
 """
 

@@ -118,7 +118,7 @@ def test_a_new_backend_takes_what_the_region_has(role: Role, region: Region) -> 
     # The emulator knows no quotas, and its root user has no policies.
     assert f"Account {ACCOUNT}, region {REGION}, as arn:aws:iam::{ACCOUNT}:root" in said
     assert "Permissions: not simulated (this identity has no policies to simulate)" in said
-    assert "Quotas: IAM roles 0 + 3 of 1,000, customer managed policies" in said
+    assert "Quotas: IAM roles 0 + 5 of 1,000, customer managed policies" in said
     assert "Unknown quotas: VPCs, internet gateways (AWS answered 400" in said
     assert "1.59 idle = backend 1.59 + 1 project with IAM login x 0.00" in said
     assert "0.06 (0.5 ACU) to 0.96 (8 ACU, MaxCapacity) an hour" in said
