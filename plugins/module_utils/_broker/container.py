@@ -76,7 +76,9 @@ class DockerBroker:
                 kept = json.loads(found["Labels"][_SETTINGS])
             running = found["State"] == "running"
             return FoundBroker(running, True, found["Labels"].get(_CONFIGURATION, ""), kept)
-        return FoundBroker()
+        # Somebody has removed the container alone.
+        left = {volume["Name"] for volume in self._engine.volumes([f"{BROKER}={self._instance}"])}
+        return FoundBroker(known=self._name in left)
 
     def require(self) -> None:
         """Refuse a name that is another container's."""

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -282,7 +282,7 @@ def test_a_broker_that_is_gone_is_told(place: Place) -> None:
 
 
 @pytest.mark.thorough("A migration in a container runs every time.")
-def test_a_process_has_the_role_too(place: Place, installation: Any) -> None:
+def test_a_process_has_the_role_too(place: Place, runtime: Mapping[str, Any]) -> None:
     """Its environment holds no credentials, though that of the module does."""
     folder = support.CHECKOUT / "programs" / "broker"
     programs = {
@@ -290,7 +290,8 @@ def test_a_process_has_the_role_too(place: Place, installation: Any) -> None:
     }
     options = place.options | {
         "runtime": "process",
-        **installation.programs,
+        "python": runtime["python"],
+        "entrypoint": runtime["entrypoint"],
     }
     options["broker_options"] |= {
         "runtime": "process",
