@@ -147,7 +147,9 @@ def test_one_bad_host_stops_no_other(new_fleet: Fleet) -> None:
     ], done.output
     assert all(" ok " in line for line in lines[1:4])
     assert re.fullmatch(rf"cy failed: .*port {port} is in use by .*another 'port'\.", lines[6])
-    assert re.fullmatch(r"dan failed: .*This host is not reachable; .*(refused|Broken pipe)", lines[7])
+    assert re.fullmatch(
+        r"dan failed: .*This host is not reachable; .*(refused|Broken pipe)", lines[7]
+    )
     assert {host: recap(done, host)["failed"] for host in (*HOSTS, "dan")} == {
         "ada": 0,
         "bob": 0,
