@@ -44,9 +44,14 @@ def _keys(sts: t.Any, role_arn: str, session: str) -> dict[str, str]:
     """Call AWS once."""
     answer = sts.assume_role(
         RoleArn=role_arn, RoleSessionName=session, DurationSeconds=_SESSION_SECONDS
-    )["Credentials"]
+    )
+    return client_keys(answer["Credentials"])
+
+
+def client_keys(credentials: t.Mapping[str, str]) -> dict[str, str]:
+    """Return the credentials of an answer of STS, as _aws.client() takes them."""
     return {
-        "aws_access_key_id": answer["AccessKeyId"],
-        "aws_secret_access_key": answer["SecretAccessKey"],
-        "aws_session_token": answer["SessionToken"],
+        "aws_access_key_id": credentials["AccessKeyId"],
+        "aws_secret_access_key": credentials["SecretAccessKey"],
+        "aws_session_token": credentials["SessionToken"],
     }

@@ -5,17 +5,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _aws_roles
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._wait import wait
-
-# The module says so first.
-with contextlib.suppress(ImportError):
-    import boto3
 
 # IAM is consistent after seconds; a minute is what servers wait, too.
 _PROPAGATION_SECONDS = 90.0
@@ -110,15 +105,7 @@ class Subject:
         key = (service, True)
         if key not in self._clients:
             given, _seconds, _attempts = self.assumed()
-            plain = self.client(service).meta
-            session = boto3.session.Session(
-                given["AccessKeyId"],
-                given["SecretAccessKey"],
-                given["SessionToken"],
-                region_name=plain.region_name,
-            )
-            endpoint = self.params.get("endpoint_url") or None
-            self._clients[key] = session.client(service, endpoint_url=endpoint, config=plain.config)
+            self._clients[key] = _aws.client(self.params, service, _aws_roles.client_keys(given))
         return self._clients[key]
 
     def until(self, seconds: float) -> float:

@@ -48,17 +48,6 @@ class Leavings:
                 if entry["StackName"] == name
             ]
 
-    def tagged(self, tag: str, value: str) -> list[str]:
-        """Return the ARNs of all resources in the region with a tag."""
-        client = self._client("resourcegroupstaggingapi")
-        with _aws.explained("list the tagged resources", client):
-            pages = client.get_paginator("get_resources").paginate(
-                TagFilters=[{"Key": tag, "Values": [value]}]
-            )
-            return [
-                entry["ResourceARN"] for page in pages for entry in page["ResourceTagMappingList"]
-            ]
-
     def has_repository(self, name: str) -> bool:
         """Return whether ECR has a repository."""
         return bool(ecr.find_repository(self._client("ecr"), name))

@@ -12,7 +12,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.model imp
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.series import stack_number
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import Stack
 
-STACK, REPOSITORY, PARAMETER, BUCKET, KEY, SNAPSHOT, LOG_GROUP, TEMPLATES, TAGGED = (
+STACK, REPOSITORY, PARAMETER, BUCKET, KEY, SNAPSHOT, LOG_GROUP, TEMPLATES = (
     "stack",
     "ECR repository",
     "parameter",
@@ -21,7 +21,6 @@ STACK, REPOSITORY, PARAMETER, BUCKET, KEY, SNAPSHOT, LOG_GROUP, TEMPLATES, TAGGE
     "database snapshot",
     "log group",
     "template bucket",
-    "tagged resource",
 )
 _BUCKET_TYPE, _KEY_TYPE, _CLUSTER_TYPE = (
     "AWS::S3::Bucket",

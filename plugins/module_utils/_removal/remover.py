@@ -86,10 +86,6 @@ class Remover:
             )
         return left
 
-    def tagged(self) -> list[str]:
-        """Return the ARNs of all that has the tag, which AWS lists for a while after it is deleted."""
-        return self._leavings.tagged(self._backend.tag, self._backend.name)
-
     def _stacks(self) -> list[Stack]:
         """Return the backend's stacks, none of which another one created."""
         stacks = model.members(self._api.stacks(), self._backend)
