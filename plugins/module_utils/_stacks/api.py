@@ -74,10 +74,13 @@ class StackApi:
         return answer["TemplateBody"]
 
     def events(self, stack_id: str, seen: str = "") -> list[dict[str, t.Any]]:
-        """Return the records of a stack's events after the one whose id was seen, oldest first."""
+        """Return the records of a stack's events after the one whose id was seen, oldest first.
+
+        Raises OvertakenError if the stack is gone: an empty one that another operator replaced.
+        """
         found: list[dict[str, t.Any]] = []
         more: dict[str, str] = {}
-        with self._explained("read the events of", stack_id):
+        with self._explained("read the events of", stack_id), self._overtaken():
             for _page in range(_EVENT_PAGES):
                 answer = self._cloudformation.describe_stack_events(StackName=stack_id, **more)
                 for event in answer["StackEvents"]:

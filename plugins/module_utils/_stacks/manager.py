@@ -65,13 +65,13 @@ def converge(
             planned = plan(wanted, stack)
             apply = run.foresee if check_mode else run.finish
             finished = apply(stack, planned)
+            if finished and planned.changed and not check_mode:
+                # AWS had nothing to change where the plan had: somebody did it since the stack was read.
+                stack = _settled(api, wanted, watch)
         except OvertakenError as error:
             overtaken = str(error)
             continue
         if finished:
-            if planned.changed and not check_mode:
-                # AWS had nothing to change where the plan had: somebody did it since the stack was read.
-                stack = _settled(api, wanted, watch)
             return run.result(stack, planned)
     raise kept_changing(wanted.name, overtaken, done)
 

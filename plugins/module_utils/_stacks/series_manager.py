@@ -119,17 +119,22 @@ class _SeriesRun:
     def run(self, check_mode: bool) -> SeriesResult:
         """List, plan and apply until there is nothing left to do."""
         overtaken = ("", Progress())
+        act = _foresee if check_mode else _apply
         for _round in range(ROUNDS):
-            steps = self._plan(self._list())
-            act = _foresee if check_mode else _apply
-            finished, errors = self._each(act, steps)
-            if errors:
-                number, error = errors[0]
-                overtaken = (str(error), self._done(number))
-            elif all(finished):
-                if not check_mode and any(step.plan.changed for step in steps):
+            try:
+                steps = self._plan(self._list())
+                finished, errors = self._each(act, steps)
+                if errors:
+                    number, error = errors[0]
+                    overtaken = (str(error), self._done(number))
+                    continue
+                if all(finished) and not check_mode and any(step.plan.changed for step in steps):
                     # AWS had nothing to change where the plan had: somebody did it since the listing.
                     steps = self._plan(self._list())
+            except OvertakenError as error:
+                overtaken = (str(error), Progress())
+                continue
+            if all(finished):
                 return self._result(steps)
         raise kept_changing(self._wanted.name, *overtaken)
 

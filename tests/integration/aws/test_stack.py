@@ -354,6 +354,47 @@ def test_what_a_faster_operator_made_is_read(stack: Stack, monkeypatch: pytest.M
     assert set(outcome.stack.outputs) == {"ArtifactBucket", "Name"}
 
 
+class ReplacedApi(StackApi):
+    """Another operator asks for the same new stack, just before a change set of ours is carried out."""
+
+    def __init__(self, stack: Stack) -> None:
+        """Take the stack."""
+        super().__init__({"profile": "", **stack.aws.options()})
+        self._stack, self._replaced = stack, False
+
+    def execute(self, change_set: str, create: bool) -> None:
+        """Let the other one's request replace the empty stack, which AWS does not do but the emulator does."""
+        if not self._replaced:
+            self._replaced = True
+            self._stack.cloudformation.create_change_set(
+                StackName=self._stack.name,
+                ChangeSetName="mlflow-aws-theirs",
+                ChangeSetType="CREATE",
+                TemplateBody=template(),
+                Tags=[{"Key": "mlflow_aws", "Value": self._stack.name}],
+            )
+        super().execute(change_set, create)
+
+
+def test_an_empty_stack_that_was_replaced_is_read_again(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stack that the run was watching is gone; the one of that name is brought to its state."""
+    for name, text in stack.aws.environment().items():
+        monkeypatch.setenv(name, text)
+    wanted = StackSpec(stack.name, stack.name, template(), {}, {}, None, [])
+    outcome = converge(
+        ReplacedApi(stack),
+        lambda: pytest.fail("no bucket is needed"),
+        wanted,
+        timeout=60,
+        check_mode=False,
+        progress=lambda _line: None,
+    )
+    assert outcome.changed
+    assert stack.status() == "CREATE_COMPLETE"
+
+
 def signal_waits(stack: Stack) -> bool:
     """Say whether the stack's wait condition is being waited for."""
     if not stack.description():
