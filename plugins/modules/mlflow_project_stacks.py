@@ -109,6 +109,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+up_to_date:
+  description: Whether there was nothing to change. Tasks with C(changed_when) can tell by it what a check found.
+  returned: success
+  type: bool
+  version_added: 0.3.0
 changes:
   description: The changes of all stacks, or in check mode those they would have.
   returned: success

@@ -116,6 +116,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+up_to_date:
+  description: Whether there was nothing to change. Tasks with C(changed_when) can tell by it what a check found.
+  returned: success
+  type: bool
+  version_added: 0.3.0
 changes:
   description: The changes of the change set, or in check mode those it would have. Turning protection on after a create
     is not one of them.

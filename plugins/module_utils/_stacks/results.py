@@ -37,6 +37,7 @@ class StackResult(t.NamedTuple):
         stack = self.stack
         return {
             "changed": self.changed,
+            "up_to_date": not self.changed,
             "changes": self.changes,
             "diff": self.diff,
             "events": self.events,

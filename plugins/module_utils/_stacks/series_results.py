@@ -34,8 +34,10 @@ class SeriesResult(t.NamedTuple):
         """Return the module's result; its form is the module's documentation."""
         names = {number: stack_name(self.first, number) for number in self.results}
         outputs = self._outputs(check_mode)
+        changed = any(result.changed for result in self.results.values())
         return {
-            "changed": any(result.changed for result in self.results.values()),
+            "changed": changed,
+            "up_to_date": not changed,
             "changes": self._of_each("changes"),
             "diff": [result.diff for result in self.results.values() if result.changed],
             "events": self._of_each("events"),

@@ -15,6 +15,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.filter import (
     mlflow_fleet_table,
     mlflow_installation_files,
     mlflow_inventory_ports,
+    mlflow_pending_schemas,
     mlflow_play_limit,
     mlflow_project_records,
     mlflow_renamed,
@@ -27,6 +28,7 @@ PLUGINS = (
     mlflow_any_host,
     mlflow_fleet_table,
     mlflow_inventory_ports,
+    mlflow_pending_schemas,
     mlflow_play_limit,
     mlflow_project_records,
     mlflow_renamed,
@@ -415,6 +417,27 @@ def test_any_host_has_all_values(hosts: list[dict[str, str]], expected: bool) ->
 
 UNREACHABLE = "HTTP 503: the database is not reachable: Can't connect to MySQL server on 'db'"
 READ_THE_LOG = "look at the server's log, then run the verify playbook."
+
+
+def test_schemas_that_are_not_current_are_pending() -> None:
+    """In the order of the list; one of which nothing was read is pending, too."""
+    mlflow = {
+        "version": "3.17.2",
+        "head": "two",
+        "revisions": ["one", "two"],
+        "tables": {"one": 3, "two": 4},
+    }
+    found = [
+        {"name": "current", "tables": 4, "revision": "two"},
+        {"name": "empty", "tables": 0, "revision": ""},
+        {"name": "behind", "tables": 3, "revision": "one"},
+        {"name": "half", "tables": 2, "revision": "two"},
+        {"name": "newer", "tables": 5, "revision": "three"},
+    ]
+    names = ["unread", "newer", "half", "behind", "current", "empty"]
+    schemas = [{"name": name} for name in names]
+    pending = FILTERS["mlflow_pending_schemas"](schemas, found, mlflow)
+    assert pending == ["unread", "newer", "half", "behind", "empty"]
 
 
 def verdict(*arguments: Any) -> tuple[dict[str, Any], str]:
