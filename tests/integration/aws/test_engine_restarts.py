@@ -106,7 +106,10 @@ def kept(database: Database, project: str) -> dict[str, set[int]]:
 def restart(own_engine: list[Engine], *, power: bool) -> None:
     """Restart the engine: as its administrator does, or after a loss of power."""
     (engine,) = own_engine
-    (docker_engine.cut_off if power else docker_engine.end)(engine)
+    if not power:
+        docker_engine.end(engine)
+    # Also what a slow machine did not end in time.
+    docker_engine.cut_off(engine)
     assert not engine.answers()
     own_engine[0] = docker_engine.resume(engine, Path(engine.data).with_name("engine.log"))
 
