@@ -99,12 +99,17 @@ def profile_of(aws: dict[str, Any]) -> str:
     return "" if aws.get("broker") else aws.get("profile") or ""
 
 
-def credentials(settings: dict[str, Any], settings_path: Path) -> str:
-    """Return the credentials of the project's role as a credential_process prints them."""
+def credentials(
+    settings: dict[str, Any], settings_path: Path, wait: float = broker.WAIT_SECONDS
+) -> str:
+    """Return the credentials of the project's role as a credential_process prints them.
+
+    settings: a server's, or the request of a migration; wait: see broker.py.
+    """
     path = (settings.get("aws") or {}).get("broker")
     if not path:
         raise EntryError(f"{settings_path} names no credential broker; run the servers playbook.")
-    return json.dumps(broker.credentials(Path(path)))
+    return json.dumps(broker.credentials(Path(path), wait, migrates="schemas" in settings))
 
 
 def read_secret(secret: str, aws: dict[str, Any]) -> Secret:

@@ -4,7 +4,8 @@
 """Ask the host's credential broker for the credentials of the project's role.
 
 The settings name a socket that is this server's alone. A client that sends the key in the file beside it
-gets one JSON object: the credentials, or why there are none: see programs/broker.
+gets one JSON object: the credentials, or why there are none: see programs/broker. Migrations have a broker
+of their own, which runs for as long as they do.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ WAIT_SECONDS = 45.0
 ANSWER_SECONDS = 120.0
 _RETRY_SECONDS = 0.25
 _HEALTH_SECONDS = 3.0
+# What starts the broker again: that of servers, or that of migrations.
+_SERVERS, _MIGRATIONS = "run the servers playbook", "rerun the playbook"
 
 
 class LoginError(EntryError):
@@ -32,13 +35,15 @@ class LoginError(EntryError):
     retry_seconds = 15.0
 
 
-def credentials(path: Path, wait: float = WAIT_SECONDS) -> dict[str, Any]:
+def credentials(
+    path: Path, wait: float = WAIT_SECONDS, *, migrates: bool = False
+) -> dict[str, Any]:
     """Return credentials in the form that a credential_process prints.
 
-    wait: seconds in which a broker that does not listen may come back. Raises EntryError with its
-    sentence; LoginError where it is up to a login on the host.
+    wait: seconds in which a broker that does not listen may come back; migrates: whether it is that of
+    migrations. Raises EntryError with its sentence; LoginError where it is up to a login on the host.
     """
-    answer = _ask(path, time.monotonic() + wait)
+    answer = _ask(path, time.monotonic() + wait, _MIGRATIONS if migrates else _SERVERS)
     error = str(answer.get("error", ""))
     if error:
         raise LoginError(error) if answer.get("login") else EntryError(error)
@@ -64,7 +69,7 @@ def health(settings: dict[str, Any]) -> int:
     return 0
 
 
-def _ask(path: Path, deadline: float) -> dict[str, Any]:
+def _ask(path: Path, deadline: float, remedy: str) -> dict[str, Any]:
     """Return what the broker answers; one that dies meanwhile is asked again until the deadline."""
     while True:
         try:
@@ -78,7 +83,6 @@ def _ask(path: Path, deadline: float) -> dict[str, Any]:
         except (OSError, ValueError) as error:
             if time.monotonic() >= deadline:
                 raise EntryError(
-                    f"The credential broker of this host does not answer on {path} ({error}); run the servers "
-                    "playbook."
+                    f"The credential broker of this host does not answer on {path} ({error}); {remedy}."
                 ) from None
             time.sleep(_RETRY_SECONDS)

@@ -23,7 +23,7 @@ import threading
 import time
 import uuid
 import xmlrpc.client
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,10 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.broker import PROGRAM, ask
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import Clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import clock as make_clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine as MachineEngine
-from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Problem
+from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import (
+    Problem,
+    root_environment,
+)
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_host import PYTHON, Docker, DockerHost
 from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import (
     ACCOUNT,
@@ -479,16 +482,21 @@ def test_a_broker_that_is_a_process_serves_processes(
         assert running(state) == []
 
 
-# Becomes what a server became, by its own settings, and is a shell there.
-SHELL = """
-import base64, contextlib, io, json, os, signal, socket, sys
+# Becomes what a server became, by its own settings.
+BECOME = """
+import os, sys
 from pathlib import Path
 sys.path.append(os.path.dirname(sys.argv[1]))
-from mlflow_aws_server import broker, confinement, private, settings
+from mlflow_aws_server import confinement, private, settings
 place = Path(sys.argv[2])
 assert confinement.confine(
     settings.read(place), place, private.private_base() / private.private_name(place)
 )
+"""
+# Evaluates expressions there.
+SHELL = """
+import contextlib, json, signal, socket
+from mlflow_aws_server import broker
 
 def talk(path, sent, end=True):
     with socket.socket(socket.AF_UNIX) as client:
@@ -527,19 +535,26 @@ class Shell:
 
     def __call__(self, **attempts: str) -> dict[str, Any]:
         """Return what comes of expressions of Python, or the name of the error that they end with."""
+        found: dict[str, Any] = json.loads(self.run(SHELL, json.dumps(attempts)).splitlines()[-1])
+        return found
+
+    def run(self, program: str, *arguments: str, before: Sequence[str] = ()) -> str:
+        """Return what a Python program prints there; arguments are its own, from sys.argv[3] on.
+
+        before: the words of a command that runs it.
+        """
         runtime = self.host.runtime
-        command = [runtime["python"], "-I", "-c", SHELL, runtime["entrypoint"]]
+        command = [runtime["python"], "-I", "-c", BECOME + program, runtime["entrypoint"]]
         done = subprocess.run(
-            [*command, str(self.settings), json.dumps(attempts)],
-            env={"HOME": str(self.host.modules.home), "PATH": os.defpath},
+            [*before, *command, str(self.settings), *arguments],
+            env={"HOME": str(self.host.modules.home), "PATH": root_environment()["PATH"]},
             capture_output=True,
             text=True,
             check=False,
             timeout=200,
         )
         assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return found
+        return done.stdout
 
 
 @contextmanager

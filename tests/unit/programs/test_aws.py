@@ -53,6 +53,16 @@ def test_without_a_broker_there_are_no_credentials(tmp_path: Path) -> None:
         aws.credentials({"aws": {"region": "eu-west-1"}}, tmp_path / "settings.json")
 
 
+@pytest.mark.parametrize(
+    ("more", "remedy"), [({}, "run the servers playbook"), ({"schemas": []}, "rerun the playbook")]
+)
+def test_a_broker_that_is_gone(more: dict[str, object], remedy: str, tmp_path: Path) -> None:
+    """Servers get theirs back by their playbook; that of migrations comes with the next migration."""
+    given = {"aws": {"broker": str(tmp_path / "aws.sock")}, **more}
+    with pytest.raises(EntryError, match=rf"does not answer on .* \(.*\); {remedy}\.$"):
+        aws.credentials(given, tmp_path / "settings.json", wait=0)
+
+
 def test_a_profile_is_used_as_it_is(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing is written for it."""
     del environment

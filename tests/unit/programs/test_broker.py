@@ -342,7 +342,7 @@ def test_a_server_asks_its_socket(tmp_path: Path) -> None:
 def test_a_server_waits_for_its_broker(tmp_path: Path) -> None:
     """One that is restarted is back soon; one that is not is named."""
     path = tmp_path / "aws.sock"
-    with pytest.raises(EntryError, match=r"does not answer on .*; run the servers playbook"):
+    with pytest.raises(EntryError, match=r"does not answer on .*; run the servers playbook\.$"):
         broker.credentials(path, wait=0)
     found: list[Any] = []
     client = threading.Thread(target=lambda: found.append(broker.credentials(path)))
