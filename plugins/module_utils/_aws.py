@@ -4,7 +4,7 @@
 """Private to mlops.mlflow_aws: the one way to AWS: options, clients, and errors as sentences.
 
 A module adds ARGUMENTS to its own options and the fragment ``mlops.mlflow_aws.aws`` to its
-documentation, asks HAS_BOTO3 first, and wraps each call:
+documentation, requires boto3 by BOTO3_ERROR, and wraps each call:
 
     with _aws.explained("read the stack 'mlflow'", client):
         client.describe_stacks(StackName="mlflow")
@@ -33,16 +33,13 @@ try:
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
-    HAS_BOTO3 = True
     BOTO3_ERROR = None
 except ImportError:
-    HAS_BOTO3 = False
     BOTO3_ERROR = traceback.format_exc()
 
 __all__ = [
     "ARGUMENTS",
     "BOTO3_ERROR",
-    "HAS_BOTO3",
     "client",
     "error_code",
     "error_text",
@@ -116,4 +113,4 @@ def _session(profile: str | None, region: str | None) -> t.Any:
 
 def _errors() -> tuple[type[Exception], ...]:
     """Return the exceptions that boto3 raises."""
-    return (BotoCoreError, ClientError, ResponseParserError) if HAS_BOTO3 else ()
+    return (BotoCoreError, ClientError, ResponseParserError) if BOTO3_ERROR is None else ()

@@ -14,7 +14,7 @@ import socket
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 with contextlib.suppress(ImportError):
-    # Modules ask _aws.HAS_BOTO3 first.
+    # Modules require boto3 first.
     import boto3
     from botocore.exceptions import DataNotFoundError
     from botocore.loaders import create_loader

@@ -8,12 +8,19 @@ from __future__ import annotations
 import traceback
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 _SECRET_LENGTH = 6
 _VERBOSE = 3
 _ISSUES = "https://github.com/mlops-collections/mlflow_aws/issues"
+
+
+def require(module: AnsibleModule, **errors: str | None) -> None:
+    """Fail if a library is missing; errors has by its name why it could not be imported, or None."""
+    for library, error in errors.items():
+        if error is not None:
+            module.fail_json(msg=missing_required_lib(library), exception=error)
 
 
 def run(module: AnsibleModule, work: t.Callable[[AnsibleModule], dict[str, t.Any]]) -> None:

@@ -126,17 +126,14 @@ results:
 
 import time
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._account_check.runner import (
     PROBES,
     run,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._account_check.subject import Subject
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql import (
-    HAS_PYMYSQL,
-    PYMYSQL_ERROR,
-)
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql import PYMYSQL_ERROR
 
 
 def main() -> None:
@@ -163,10 +160,7 @@ def main() -> None:
             **_aws.ARGUMENTS,
         },
     )
-    if not _aws.HAS_BOTO3:
-        module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.BOTO3_ERROR)
-    if not HAS_PYMYSQL:
-        module.fail_json(msg=missing_required_lib("PyMySQL"), exception=PYMYSQL_ERROR)
+    _module.require(module, boto3=_aws.BOTO3_ERROR, PyMySQL=PYMYSQL_ERROR)
     _module.run(module, _work)
 
 

@@ -71,7 +71,7 @@ expires:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import (
     _aws,
     _aws_roles,
@@ -86,8 +86,7 @@ def main() -> None:
         argument_spec={**_aws.ARGUMENTS, "role_arn": {"type": "str", "default": ""}},
         supports_check_mode=True,
     )
-    if not _aws.HAS_BOTO3:
-        module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.BOTO3_ERROR)
+    _module.require(module, boto3=_aws.BOTO3_ERROR)
     _module.run(module, _work)
 
 

@@ -67,7 +67,7 @@ created:
   elements: str
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend.keys import Keys
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
@@ -88,8 +88,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if not _aws.HAS_BOTO3:
-        module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.BOTO3_ERROR)
+    _module.require(module, boto3=_aws.BOTO3_ERROR)
     _module.run(module, _work)
 
 

@@ -236,7 +236,7 @@ statements:
   type: int
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import mysql, options
 
@@ -244,10 +244,9 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import m
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=options.ARGUMENTS, supports_check_mode=True)
-    if not _aws.HAS_BOTO3:
-        module.fail_json(msg=missing_required_lib("boto3"), exception=_aws.BOTO3_ERROR)
-    if module.params["transport"] == "mysql" and not mysql.HAS_PYMYSQL:
-        module.fail_json(msg=missing_required_lib("PyMySQL"), exception=mysql.PYMYSQL_ERROR)
+    _module.require(module, boto3=_aws.BOTO3_ERROR)
+    if module.params["transport"] == "mysql":
+        _module.require(module, PyMySQL=mysql.PYMYSQL_ERROR)
     _module.run(module, _work)
 
 

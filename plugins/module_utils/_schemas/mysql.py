@@ -31,10 +31,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.tls impo
 try:
     import pymysql
 
-    HAS_PYMYSQL = True
     PYMYSQL_ERROR = None
 except ImportError:
-    HAS_PYMYSQL = False
     PYMYSQL_ERROR = traceback.format_exc()
 
 # A paused Aurora cluster accepts the connection and answers when it is awake.
