@@ -32,7 +32,6 @@ FIRST = (
     "tests/integration/aws/test_broker.py",
     "tests/integration/test_fleet.py",
     "tests/integration/aws/test_mysql_entry.py",
-    "tests/integration/aws/test_separation.py",
     "tests/integration/aws/test_stack.py",
     "tests/integration/test_keys.py",
     "tests/integration/aws/test_project_schema.py",

@@ -193,6 +193,9 @@ def test_what_exists_is_refused(account: Account) -> None:
     assert account.left() == []
 
 
+@pytest.mark.thorough(
+    "A plan and its refusals run every time, and an interrupted stack in test_stack.py."
+)
 def test_an_interrupted_run_is_continued(account: Account) -> None:
     """The next one finds the stack, ends what was begun, and leaves nothing; each claim has its result."""
     process = subprocess.Popen(

@@ -439,6 +439,7 @@ def test_a_broker_that_is_a_process_serves_containers(
     assert not (brokered.host.state / "sockets").exists()
 
 
+@pytest.mark.thorough("A server that is a process has its keys from such a broker every time.")
 def test_a_broker_that_is_a_process_serves_processes(
     modules: Modules, programs: dict[str, Any], cloud: Cloud, tmp_path: Path
 ) -> None:

@@ -148,6 +148,9 @@ def running_on(folder: Path) -> Iterator[Docker]:
         docker_engine.stop(made)
 
 
+@pytest.mark.thorough(
+    "It needs an engine of its own; other refusals of a pull are told every time."
+)
 def test_a_full_disk_is_told(modules: Modules, small: Docker, images: Registry) -> None:
     """What has no room is told with what to do; what was there stays, and a smaller one fits."""
     how = options(small, images.image)

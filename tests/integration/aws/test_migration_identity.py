@@ -209,6 +209,7 @@ def place(
                 docker(kind, "rm", "--force", thing, check=False)
 
 
+@pytest.mark.thorough("The twin's first deployment migrates with that role every time.")
 def test_a_migration_has_the_migrators_role_while_it_runs(place: Place) -> None:
     """By its socket: nothing else of AWS's is in its container, and afterwards there is no socket."""
     process = place.modules.start("mlflow_mysql_migration", place.options)

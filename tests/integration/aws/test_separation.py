@@ -41,7 +41,12 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.host import Host, Modules
 from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import Mysql
 
 # The first test may have to build an image.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.thorough(
+        "What AWS refuses to a server of each runtime, and MySQL to a project's user, is tried every time."
+    ),
+]
 
 # The hosts of that file.
 cloud, docker, image = test_broker.cloud, test_broker.docker, test_broker.image

@@ -727,6 +727,7 @@ def policy(effect: str, action: str, **more: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
+@pytest.mark.thorough("The twin is checked, deployed and rerun with this role every time.")
 def test_role(stack: Stack, clean_home: dict[str, str], tmp_path: Path) -> None:
     """Entry points in the order of the playbooks; a check mode run first, which changes nothing."""
     play = tmp_path / "play.yml"
