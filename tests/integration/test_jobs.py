@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server without jobs refuses what would submit one, and nothing is left of that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import jobs_off
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.environment import (
+    LEAN_DEFAULTS,
+)
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, Host, await_, by_name
+from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
+
+pytestmark = pytest.mark.timeout(900)
+
+# What MLflow's routes do, in its own Python: method and path below the API's root of each whose handler
+# comes to a name in `submit_job`, by way of functions of its own module; and all routes; and the files
+# that know of `submit_job`.
+SURVEY = """
+import inspect, json, re, sys, types
+from pathlib import Path
+import mlflow
+from mlflow.server import app as flask_app
+from mlflow.server.fastapi_app import app
+
+def names(code):
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from names(constant)
+        elif isinstance(constant, tuple):
+            yield from (text for text in constant if isinstance(text, str))
+
+def submits(function, seen):
+    function = inspect.unwrap(function)
+    if not isinstance(function, types.FunctionType) or function in seen:
+        return False
+    seen.add(function)
+    found = set(names(function.__code__))
+    own = [value for name, value in function.__globals__.items() if name in found]
+    own = [one for one in own if getattr(inspect.unwrap(one), "__module__", "") == function.__module__]
+    return "submit_job" in found or any(submits(one, seen) for one in own if callable(one))
+
+def routes(router):
+    for route in router.routes:
+        # FastAPI has come to keep the routers that an application includes.
+        if included := getattr(route, "original_router", None):
+            yield from routes(included)
+        elif endpoint := getattr(route, "endpoint", None):
+            yield from ((method, route.path, endpoint) for method in route.methods)
+
+def all_routes():
+    for rule in flask_app.url_map.iter_rules():
+        for method in rule.methods - {"HEAD", "OPTIONS"}:
+            yield method, rule.rule, flask_app.view_functions[rule.endpoint]
+    yield from routes(app)
+
+found = {"all": set(), "submitting": set()}
+for method, path, function in all_routes():
+    below = re.sub(r"^/(ajax-)?api/[0-9.]+(?=/)", "", path)
+    found["all"].add((method, below))
+    if submits(function, set()):
+        found["submitting"].add((method, below, path))
+root = Path(mlflow.__file__).parent
+files = [
+    str(path.relative_to(root)) for path in root.rglob("*.py")
+    if not path.is_relative_to(root / "server" / "jobs")
+    and re.search(r"import .*\\bsubmit_job\\b|\\.submit_job\\(", path.read_text(encoding="utf-8"))
+]
+print(json.dumps({name: sorted(value) for name, value in found.items()} | {"files": sorted(files)}))
+"""
+# Where it is called from: the handlers of routes, and what the runner's own scheduler does.
+SUBMITTING_FILES = ["genai/scorers/job.py", "server/handlers.py", "server/job_api.py"]
+TIMES = 50
+SCORER = {
+    "name": "judge",
+    "mlflow_version": "3.17.2",
+    "serialization_version": 1,
+    "instructions_judge_pydantic_data": {
+        "instructions": "Say whether {{ outputs }} is short.",
+        "model": "openai:/gpt-4o-mini",
+    },
+}
+
+
+def survey(runtime: Mapping[str, Any], home: Path) -> dict[str, Any]:
+    """Return what SURVEY prints."""
+    python = Path(runtime["python"])
+    environment = clean_environment(home, python.parent) | LEAN_DEFAULTS
+    done = subprocess.run(
+        [python, "-I", "-c", SURVEY],
+        env=environment,
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_what_submits_a_job_is_refused(runtime: Mapping[str, Any], tmp_path: Path) -> None:
+    """The table has each route of MLflow whose handler comes to job submission, and no other.
+
+    A new release with another one fails here; so does one that submits from another place.
+    """
+    found = survey(runtime, tmp_path)
+    submitting = {(method, below) for method, below, _path in found["submitting"]}
+    assert submitting == set(jobs_off.ROUTES)
+    for _method, _below, path in found["submitting"]:
+        assert path.startswith(("/api/", "/ajax-api/")), path
+    # Those of both frameworks were seen.
+    for route in (jobs_off.ONLINE_SCORING, ("GET", "/jobs/{job_id}")):
+        assert list(route) in found["all"]
+    assert found["files"] == SUBMITTING_FILES
+
+
+def call(url: str, method: str, path: str, body: object) -> tuple[int, dict[str, Any]]:
+    """Send JSON; return the status, and the JSON of the answer."""
+    headers = {"Content-Type": "application/json"}
+    request = Request(url + path, json.dumps(body).encode(), headers, method=method)
+    try:
+        with OPENER.open(request, timeout=180) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def expect(url: str, method: str, path: str, body: object) -> dict[str, Any]:
+    """Send JSON, which must succeed; return the JSON of the answer."""
+    status, answer = call(url, method, path, body)
+    assert status == 200, answer
+    return answer
+
+
+def experiment_with_a_trace(url: str) -> tuple[str, str]:
+    """Return the ids of a new experiment of a user's, and of the trace in it."""
+    made = expect(url, "POST", "/api/2.0/mlflow/experiments/create", {"name": "mine"})
+    experiment = made["experiment_id"]
+    info = {
+        "trace_id": "tr-0123456789abcdef0123456789abcdef",
+        "trace_location": {
+            "type": "MLFLOW_EXPERIMENT",
+            "mlflow_experiment": {"experiment_id": experiment},
+        },
+        "request_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "state": "OK",
+    }
+    expect(url, "POST", "/api/3.0/mlflow/traces", {"trace": {"trace_info": info}})
+    return experiment, str(info["trace_id"])
+
+
+def bodies(experiment: str, trace: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what the page sends, by route: none has a fault for which MLflow itself would refuse it."""
+    about = {"experiment_id": experiment, "trace_ids": [trace]}
+    return {
+        ("POST", "/jobs/"): {"job_name": "invoke_scorer", "params": {}},
+        ("POST", "/mlflow/genai/evaluate/invoke"): about
+        | {"serialized_scorers": [json.dumps(SCORER)]},
+        ("POST", "/mlflow/issues/invoke"): about
+        | {"categories": ["safety"], "provider": "openai", "endpoint_name": "chat"},
+        ("POST", "/mlflow/prompt-optimization/jobs"): {
+            "experiment_id": experiment,
+            "source_prompt_uri": "prompts:/p/1",
+            "config": {"optimizer_type": "OPTIMIZER_TYPE_METAPROMPT"},
+        },
+        ("POST", "/mlflow/scorer/invoke"): about
+        | {"serialized_scorer": json.dumps(SCORER), "log_assessments": True},
+        jobs_off.ONLINE_SCORING: {
+            "experiment_id": experiment,
+            "name": "judge",
+            "sample_rate": 1.0,
+        },
+    }
+
+
+def contents(url: str) -> dict[str, tuple[int, int]]:
+    """Return the numbers of runs and of traces of each experiment by its name."""
+    search = {"max_results": 100}
+    listed = expect(url, "POST", "/api/2.0/mlflow/experiments/search", search)["experiments"]
+    found = {}
+    for experiment in listed:
+        one = experiment["experiment_id"]
+        runs = expect(url, "POST", "/api/2.0/mlflow/runs/search", {"experiment_ids": [one]})
+        place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": one}}
+        traces = expect(
+            url, "POST", "/api/3.0/mlflow/traces/search", {"locations": [place], "max_results": 500}
+        )
+        found[experiment["name"]] = (len(runs.get("runs", [])), len(traces.get("traces", [])))
+    return found
+
+
+def generate_traces(url: str) -> str:
+    """Let MLflow write its example traces into an experiment of its own; return what it says of that."""
+    body = {"features": ["traces"]}
+    status: str = expect(url, "POST", "/ajax-api/3.0/mlflow/demo/generate", body)["status"]
+    return status
+
+
+def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
+    """Fifty of each, and the server does what a new one does: a run that stays active would get it all."""
+    host = new_host("demo", "fresh")
+    both = by_name(host.converge(host.server("demo"), host.server("fresh")))
+    url, fresh = (both[name]["url"] for name in ("demo", "fresh"))
+    experiment, trace = experiment_with_a_trace(url)
+    experiment_with_a_trace(fresh)
+    register = {
+        "experiment_id": experiment,
+        "name": "judge",
+        "serialized_scorer": json.dumps(SCORER),
+    }
+    expect(url, "POST", "/ajax-api/3.0/mlflow/scorers/register", register)
+    given = bodies(experiment, trace)
+    assert set(given) == {*jobs_off.ROUTES, jobs_off.ONLINE_SCORING}
+    for route, body in given.items():
+        method, path = route
+        for _time in range(TIMES):
+            status, answer = call(url, method, f"/ajax-api/3.0{path}", body)
+            assert (status, answer["message"]) == (501, jobs_off.sentence(route))
+    assert contents(url) == {"Default": (0, 0), "mine": (0, 1)}
+    assert expect(url, "POST", "/ajax-api/3.0/jobs/search", {})["jobs"] == []
+    # What asks for nothing goes through, and a judge can be registered without automatic evaluation.
+    off = given[jobs_off.ONLINE_SCORING] | {"sample_rate": 0}
+    kept = expect(url, "PUT", "/ajax-api/3.0/mlflow/scorers/online-config", off)
+    assert kept["config"]["sample_rate"] == 0
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(generate_traces, (url, fresh))) == ["created"] * 2
+    # MLflow answers before the last of them are written.
+    await_(lambda: contents(url) == contents(fresh), "not the same as on a new server")
+    found = contents(url)
+    assert (found["Default"], found["mine"]) == ((0, 0), (0, 1))
+    assert sum(traces for _runs, traces in found.values()) > 20
