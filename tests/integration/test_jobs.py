@@ -1,15 +1,18 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A server without jobs refuses what would submit one, and nothing is left of that."""
+"""A server without jobs refuses what would submit one; with them it runs each to its end, whatever is killed."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -20,7 +23,14 @@ from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server impo
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.environment import (
     LEAN_DEFAULTS,
 )
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, Host, await_, by_name
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
+    OPENER,
+    Host,
+    await_,
+    by_name,
+    traces,
+)
+from ansible_collections.mlops.mlflow_aws.tests.parts.model import KEY, Model, model
 from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
 
 pytestmark = pytest.mark.timeout(900)
@@ -132,7 +142,8 @@ def test_what_submits_a_job_is_refused(runtime: Mapping[str, Any], tmp_path: Pat
 def call(url: str, method: str, path: str, body: object) -> tuple[int, dict[str, Any]]:
     """Send JSON; return the status, and the JSON of the answer."""
     headers = {"Content-Type": "application/json"}
-    request = Request(url + path, json.dumps(body).encode(), headers, method=method)
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(url + path, data, headers, method=method)
     try:
         with OPENER.open(request, timeout=180) as answer:
             return answer.status, json.load(answer)
@@ -245,3 +256,67 @@ def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
     found = contents(url)
     assert (found["Default"], found["mine"]) == ((0, 0), (0, 1))
     assert sum(traces for _runs, traces in found.values()) > 20
+
+
+@pytest.fixture
+def asked() -> Iterator[Model]:
+    """Return a model for judges."""
+    with model() as made:
+        yield made
+
+
+def evaluate(url: str) -> tuple[str, str]:
+    """Let a judge evaluate one of MLflow's example traces, as the page does; return IDs of job and run."""
+    name = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=MLflow%20Demo"
+    experiment = expect(url, "GET", name, None)["experiment"]["experiment_id"]
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+    search = {"locations": [place], "max_results": 1}
+    (trace,) = expect(url, "POST", "/api/3.0/mlflow/traces/search", search)["traces"]
+    body = bodies(experiment, trace["trace_id"])[("POST", "/mlflow/genai/evaluate/invoke")]
+    made = expect(url, "POST", "/ajax-api/3.0/mlflow/genai/evaluate/invoke", body)
+    return made["job_id"], made["run_id"]
+
+
+def outcome(url: str, job: str) -> str:
+    """Return the status of a job, empty while its server does not answer."""
+    with suppress(OSError):
+        return str(expect(url, "GET", f"/ajax-api/3.0/jobs/{job}", None)["status"])
+    return ""
+
+
+def running(host: Host, verb: str) -> list[int]:
+    """Return the processes of this host that run a verb of the program."""
+    return [pid for pid, words in host.processes().items() if words[-2:-1] == [verb]]
+
+
+def test_jobs_end_whatever_is_killed(new_host: Callable[..., Host], asked: Model) -> None:
+    """A runner or a server that is killed comes back, and what it was at begins again and ends."""
+    host = new_host("demo")
+    wanted = host.server("demo", jobs=True, environment=asked.environment)
+    url = by_name(host.converge(wanted))["demo"]["url"]
+    generate_traces(url)
+    for verb in ("", "jobs", "serve"):
+        asked.answers.clear()
+        before = asked.asked
+        job, run = evaluate(url)
+        await_(lambda before=before: asked.asked > before, "no judge was asked")
+        assert outcome(url, job) == "RUNNING"
+        assert len(running(host, "jobs")) == 1
+        assert traces(KEY) == []
+        at_work = running(host, "job")
+        assert at_work
+        if verb:
+            (killed,) = running(host, verb)
+            os.kill(killed, signal.SIGKILL)
+            # Nothing goes on that nobody would learn of.
+            await_(lambda at_work=at_work: not {*at_work} & {*running(host, "job")}, "goes on")
+        asked.answers.set()
+        await_(lambda job=job: outcome(url, job) == "SUCCEEDED", f"not ended without {verb}")
+        status = expect(url, "GET", f"/api/2.0/mlflow/runs/get?run_id={run}", None)["run"]["info"]
+        assert status["status"] == "FINISHED"
+    assert asked.strangers == 0
+    # Off again: no process is left, and its jobs can still be looked at.
+    host.converge(host.server("demo", environment=asked.environment))
+    assert (running(host, "jobs"), running(host, "job")) == ([], [])
+    assert outcome(url, job) == "SUCCEEDED"
+    assert call(url, "POST", "/ajax-api/3.0/jobs/", {})[0] == 501

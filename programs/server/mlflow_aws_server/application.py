@@ -15,7 +15,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import access, connections, environment, health, installation, keys, processes, turns
+from . import (
+    access,
+    connections,
+    environment,
+    health,
+    installation,
+    jobs_submission,
+    keys,
+    processes,
+    turns,
+)
 from . import settings as settings_file
 from .errors import EntryError
 from .jobs_off import JobsOff
@@ -59,6 +69,9 @@ def build() -> Any:
     if options:
         connections.watch(uri)
         served = turns.Turns(health.Noted(app, options.path.parent))
+    if settings.get("jobs"):
+        jobs_submission.adapt()
+        return served
     # Outermost: a refusal needs no turn, and says nothing about the database.
     return JobsOff(served, os.environ.get(STATIC_PREFIX_ENV_VAR, ""))
 

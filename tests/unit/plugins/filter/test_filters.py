@@ -110,6 +110,7 @@ def test_server_options_join_projects_and_backend() -> None:
             "allowed_hosts": [],
             "environment": {"A": "1"},
             "metrics": False,
+            "jobs": False,
         },
         {
             "name": "old",
@@ -122,6 +123,7 @@ def test_server_options_join_projects_and_backend() -> None:
             "allowed_hosts": [],
             "environment": {},
             "metrics": False,
+            "jobs": False,
         },
     ]
 
