@@ -78,8 +78,8 @@ options:
           - Whether MLflow's job runner runs beside the server, for judges on traces, evaluation runs, issue detection,
             prompt optimization, automatic evaluation and trace archival. If V(false), the server refuses requests for
             these.
-          - The runner takes memory and queries the database every few seconds, so a database that pauses while it is idle
-            never does.
+          - The runner takes memory and queries the database every few seconds, which keeps a database awake that pauses
+            while it is idle.
         type: bool
         default: false
         version_added: 0.2.0

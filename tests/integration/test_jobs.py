@@ -9,26 +9,28 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import jobs_off
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.environment import (
     LEAN_DEFAULTS,
 )
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
-    OPENER,
-    Host,
-    await_,
-    by_name,
-    traces,
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Host, await_, by_name, traces
+from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
+    SCORER,
+    bodies,
+    call,
+    evaluate,
+    example,
+    expect,
+    experiment_with_a_trace,
+    generate_traces,
+    ids,
+    outcome,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.model import KEY, Model, model
 from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
@@ -94,15 +96,6 @@ print(json.dumps({name: sorted(value) for name, value in found.items()} | {"file
 # Where it is called from: the handlers of routes, and what the runner's own scheduler does.
 SUBMITTING_FILES = ["genai/scorers/job.py", "server/handlers.py", "server/job_api.py"]
 TIMES = 50
-SCORER = {
-    "name": "judge",
-    "mlflow_version": "3.17.2",
-    "serialization_version": 1,
-    "instructions_judge_pydantic_data": {
-        "instructions": "Say whether {{ outputs }} is short.",
-        "model": "openai:/gpt-4o-mini",
-    },
-}
 
 
 def survey(runtime: Mapping[str, Any], home: Path) -> dict[str, Any]:
@@ -139,67 +132,6 @@ def test_what_submits_a_job_is_refused(runtime: Mapping[str, Any], tmp_path: Pat
     assert found["files"] == SUBMITTING_FILES
 
 
-def call(url: str, method: str, path: str, body: object) -> tuple[int, dict[str, Any]]:
-    """Send JSON; return the status, and the JSON of the answer."""
-    headers = {"Content-Type": "application/json"}
-    data = None if body is None else json.dumps(body).encode()
-    request = Request(url + path, data, headers, method=method)
-    try:
-        with OPENER.open(request, timeout=180) as answer:
-            return answer.status, json.load(answer)
-    except HTTPError as error:
-        with error:
-            return error.code, json.load(error)
-
-
-def expect(url: str, method: str, path: str, body: object) -> dict[str, Any]:
-    """Send JSON, which must succeed; return the JSON of the answer."""
-    status, answer = call(url, method, path, body)
-    assert status == 200, answer
-    return answer
-
-
-def experiment_with_a_trace(url: str) -> tuple[str, str]:
-    """Return the ids of a new experiment of a user's, and of the trace in it."""
-    made = expect(url, "POST", "/api/2.0/mlflow/experiments/create", {"name": "mine"})
-    experiment = made["experiment_id"]
-    info = {
-        "trace_id": "tr-0123456789abcdef0123456789abcdef",
-        "trace_location": {
-            "type": "MLFLOW_EXPERIMENT",
-            "mlflow_experiment": {"experiment_id": experiment},
-        },
-        "request_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "state": "OK",
-    }
-    expect(url, "POST", "/api/3.0/mlflow/traces", {"trace": {"trace_info": info}})
-    return experiment, str(info["trace_id"])
-
-
-def bodies(experiment: str, trace: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return what the page sends, by route: none has a fault for which MLflow itself would refuse it."""
-    about = {"experiment_id": experiment, "trace_ids": [trace]}
-    return {
-        ("POST", "/jobs/"): {"job_name": "invoke_scorer", "params": {}},
-        ("POST", "/mlflow/genai/evaluate/invoke"): about
-        | {"serialized_scorers": [json.dumps(SCORER)]},
-        ("POST", "/mlflow/issues/invoke"): about
-        | {"categories": ["safety"], "provider": "openai", "endpoint_name": "chat"},
-        ("POST", "/mlflow/prompt-optimization/jobs"): {
-            "experiment_id": experiment,
-            "source_prompt_uri": "prompts:/p/1",
-            "config": {"optimizer_type": "OPTIMIZER_TYPE_METAPROMPT"},
-        },
-        ("POST", "/mlflow/scorer/invoke"): about
-        | {"serialized_scorer": json.dumps(SCORER), "log_assessments": True},
-        jobs_off.ONLINE_SCORING: {
-            "experiment_id": experiment,
-            "name": "judge",
-            "sample_rate": 1.0,
-        },
-    }
-
-
 def contents(url: str) -> dict[str, tuple[int, int]]:
     """Return the numbers of runs and of traces of each experiment by its name."""
     search = {"max_results": 100}
@@ -214,13 +146,6 @@ def contents(url: str) -> dict[str, tuple[int, int]]:
         )
         found[experiment["name"]] = (len(runs.get("runs", [])), len(traces.get("traces", [])))
     return found
-
-
-def generate_traces(url: str) -> str:
-    """Let MLflow write its example traces into an experiment of its own; return what it says of that."""
-    body = {"features": ["traces"]}
-    status: str = expect(url, "POST", "/ajax-api/3.0/mlflow/demo/generate", body)["status"]
-    return status
 
 
 def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
@@ -265,25 +190,6 @@ def asked() -> Iterator[Model]:
         yield made
 
 
-def evaluate(url: str) -> tuple[str, str]:
-    """Let a judge evaluate one of MLflow's example traces, as the page does; return IDs of job and run."""
-    name = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=MLflow%20Demo"
-    experiment = expect(url, "GET", name, None)["experiment"]["experiment_id"]
-    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
-    search = {"locations": [place], "max_results": 1}
-    (trace,) = expect(url, "POST", "/api/3.0/mlflow/traces/search", search)["traces"]
-    body = bodies(experiment, trace["trace_id"])[("POST", "/mlflow/genai/evaluate/invoke")]
-    made = expect(url, "POST", "/ajax-api/3.0/mlflow/genai/evaluate/invoke", body)
-    return made["job_id"], made["run_id"]
-
-
-def outcome(url: str, job: str) -> str:
-    """Return the status of a job, empty while its server does not answer."""
-    with suppress(OSError):
-        return str(expect(url, "GET", f"/ajax-api/3.0/jobs/{job}", None)["status"])
-    return ""
-
-
 def running(host: Host, verb: str) -> list[int]:
     """Return the processes of this host that run a verb of the program."""
     return [pid for pid, words in host.processes().items() if words[-2:-1] == [verb]]
@@ -320,3 +226,36 @@ def test_jobs_end_whatever_is_killed(new_host: Callable[..., Host], asked: Model
     assert (running(host, "jobs"), running(host, "job")) == ([], [])
     assert outcome(url, job) == "SUCCEEDED"
     assert call(url, "POST", "/ajax-api/3.0/jobs/", {})[0] == 501
+
+
+def test_a_key_of_the_gateway_reaches_the_job(new_host: Callable[..., Host], asked: Model) -> None:
+    """Issue detection may name an API key that MLflow keeps: the job reads it, and nothing else has it."""
+    host = new_host("demo")
+    address = {name: text for name, text in asked.environment.items() if text != KEY}
+    wanted = host.server("demo", jobs=True, environment=address)
+    url = by_name(host.converge(wanted))["demo"]["url"]
+    generate_traces(url)
+    secret = {"secret_name": "own", "secret_value": {"api_key": KEY}, "provider": "openai"}
+    made = expect(url, "POST", "/api/3.0/mlflow/gateway/secrets/create", secret)["secret"]
+    experiment, trace = example(url)
+    asked.answers.clear()
+    body = {
+        "experiment_id": experiment,
+        "trace_ids": [trace],
+        "categories": ["safety"],
+        "provider": "openai",
+        "model": "gpt-4o-mini",
+        "secret_id": made["secret_id"],
+    }
+    job, run = ids(expect(url, "POST", "/ajax-api/3.0/mlflow/issues/invoke", body))
+    await_(lambda: asked.asked, "no model was asked")
+    assert asked.strangers == 0
+    assert traces(KEY) == []
+    (kept,) = expect(url, "POST", "/ajax-api/3.0/jobs/search", {})["jobs"]
+    assert KEY not in json.dumps(kept)
+    asked.answers.set()
+    # What the model says is no list of issues: how it ends is MLflow's affair.
+    await_(lambda: outcome(url, job) in ("SUCCEEDED", "FAILED"), "not ended")
+    assert asked.strangers == 0
+    status = expect(url, "GET", f"/api/2.0/mlflow/runs/get?run_id={run}", None)["run"]["info"]
+    assert status["status"] in ("FINISHED", "FAILED")

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ def turn(
         with _database_turn(given["backend_store_uri"], options, stop) as mine:
             yield mine
         return
-    folder = kept.database_folder(given["backend_store_uri"]) or Path(os.environ["TMPDIR"])
+    folder = kept.database_folder(given["backend_store_uri"]) or Path(tempfile.gettempdir())
     with (folder / _FILE).open("a", encoding="utf-8") as held:
         yield _wait(lambda: _locked(held), stop, 1.0)
 

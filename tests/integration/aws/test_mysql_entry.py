@@ -61,6 +61,12 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     processes,
     traces,
 )
+from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
+    evaluate,
+    generate_traces,
+    outcome,
+)
+from ansible_collections.mlops.mlflow_aws.tests.parts.model import model
 from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import make_certificates
 from ansible_collections.mlops.mlflow_aws.tests.parts.slow_link import link
 
@@ -1186,3 +1192,36 @@ def test_no_password_was_seen(place: Place) -> None:
     left = [path for path in place.folder.rglob("*") if path.is_file() and "home" not in path.parts]
     for path in left:
         assert AWKWARD not in path.read_text(errors="replace"), path
+
+
+def test_two_hosts_run_each_job_once(place: Place) -> None:
+    """One runner at a time takes the jobs of a project, and another one when its server is killed."""
+    name = "hosts_with_jobs"
+    with model() as asked:
+        (record,) = place.migrate(place.new_schema(name))
+        assert record["error"] == ""
+        database = place.identity(name, RUNTIME)
+        settings = [
+            place.settings(name, database, jobs=True, environment=asked.environment)
+            for _host in range(2)
+        ]
+        with place.serve(settings[0]) as first:
+            first.await_ready()
+            first.await_text("The job runner takes this project's jobs.")
+            with place.serve(settings[1]) as second:
+                second.await_ready()
+                generate_traces(second.url)
+                # Of either server, by the runner of the first.
+                jobs = [evaluate(server.url)[0] for server in (first, second)]
+                for job in jobs:
+                    await_(lambda job=job: outcome(second.url, job) == "SUCCEEDED", first.text())
+                assert asked.asked == len(jobs)
+                assert "takes this project's jobs" not in second.text()
+                asked.answers.clear()
+                job, _run = evaluate(second.url)
+                await_(lambda: asked.asked == len(jobs) + 1, "no judge was asked")
+                first.process.kill()
+                second.await_text("The job runner takes this project's jobs.")
+                asked.answers.set()
+                await_(lambda: outcome(second.url, job) == "SUCCEEDED", second.text())
+                assert asked.asked == len(jobs) + 2
