@@ -189,13 +189,19 @@ def _server(where: str, value: t.Any) -> dict[str, t.Any]:
         key: reader(f"{where}: key '{key}'", entry.get(key))
         for key, reader in _SERVER_READERS.items()
     }
-    for name in () if found["jobs"] else found["environment"]:
+    if not found["jobs"]:
+        _require_no_jobs(f"{where}: key 'environment'", found["environment"])
+    return found
+
+
+def _require_no_jobs(where: str, environment: t.Mapping[str, str]) -> None:
+    """Refuse variables on which only the job runner acts."""
+    for name in environment:
         if name in _JOB_VARIABLES:
             raise MlflowError(
-                f"{where}: key 'environment' sets {name}, which has no effect without jobs; set "
-                "'server.jobs: true', or remove it."
+                f"{where} sets {name}, which has no effect without jobs; set 'server.jobs: true', or "
+                "remove it."
             )
-    return found
 
 
 def _hosts(where: str, value: t.Any) -> list[str]:

@@ -19,9 +19,11 @@ from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server impo
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.environment import (
     LEAN_DEFAULTS,
 )
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import Host, await_, by_name, traces
 from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     SCORER,
+    await_end,
     bodies,
     call,
     evaluate,
@@ -195,31 +197,34 @@ def running(host: Host, verb: str) -> list[int]:
     return [pid for pid, words in host.processes().items() if words[-2:-1] == [verb]]
 
 
-def test_jobs_end_whatever_is_killed(new_host: Callable[..., Host], asked: Model) -> None:
+@pytest.mark.parametrize(
+    "verb",
+    ["jobs", *left_out.params([], ["serve"], "A killed server's runner ends as its jobs do.")],
+)
+def test_jobs_end_whatever_is_killed(
+    new_host: Callable[..., Host], asked: Model, verb: str
+) -> None:
     """A runner or a server that is killed comes back, and what it was at begins again and ends."""
     host = new_host("demo")
     wanted = host.server("demo", jobs=True, environment=asked.environment)
     url = by_name(host.converge(wanted))["demo"]["url"]
     generate_traces(url)
-    for verb in ("", "jobs", "serve"):
-        asked.answers.clear()
-        before = asked.asked
-        job, run = evaluate(url)
-        await_(lambda before=before: asked.asked > before, "no judge was asked")
-        assert outcome(url, job) == "RUNNING"
-        assert len(running(host, "jobs")) == 1
-        assert traces(KEY) == []
-        at_work = running(host, "job")
-        assert at_work
-        if verb:
-            (killed,) = running(host, verb)
-            os.kill(killed, signal.SIGKILL)
-            # Nothing goes on that nobody would learn of.
-            await_(lambda at_work=at_work: not {*at_work} & {*running(host, "job")}, "goes on")
-        asked.answers.set()
-        await_(lambda job=job: outcome(url, job) == "SUCCEEDED", f"not ended without {verb}")
-        status = expect(url, "GET", f"/api/2.0/mlflow/runs/get?run_id={run}", None)["run"]["info"]
-        assert status["status"] == "FINISHED"
+    asked.answers.clear()
+    job, run = evaluate(url)
+    await_(lambda: asked.asked, "no judge was asked")
+    assert outcome(url, job) == "RUNNING"
+    assert traces(KEY) == []
+    (at_work,) = running(host, "job")
+    assert len(running(host, "jobs")) == 1
+    (killed,) = running(host, verb)
+    os.kill(killed, signal.SIGKILL)
+    # Nothing goes on that nobody would learn of.
+    await_(lambda: at_work not in running(host, "job"), "the job goes on")
+    asked.answers.set()
+    await_end(url, job, f"not ended without {verb}")
+    assert asked.asked == 2
+    status = expect(url, "GET", f"/api/2.0/mlflow/runs/get?run_id={run}", None)["run"]["info"]
+    assert status["status"] == "FINISHED"
     assert asked.strangers == 0
     # Off again: no process is left, and its jobs can still be looked at.
     host.converge(host.server("demo", environment=asked.environment))

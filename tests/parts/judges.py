@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import Request
 
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import jobs_off
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, await_
 
 SCORER = {
     "name": "judge",
@@ -113,6 +113,11 @@ def evaluate(url: str) -> tuple[str, str]:
 def ids(answer: dict[str, Any]) -> tuple[str, str]:
     """Return the IDs of the job and the run that an answer names."""
     return answer["job_id"], answer["run_id"]
+
+
+def await_end(url: str, job: str, what: str) -> None:
+    """Wait until a job has succeeded."""
+    await_(lambda: outcome(url, job) == "SUCCEEDED", what, 180)
 
 
 def outcome(url: str, job: str) -> str:

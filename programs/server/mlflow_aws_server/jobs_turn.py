@@ -28,6 +28,10 @@ from .option_file import OptionFile
 # whether the database still knows so.
 _WAIT_SECONDS = 30.0
 _PROVE_SECONDS = 10.0
+# A host that vanishes does not close its connection: the database ends it after so long without a question.
+# Before another one takes over, this one has noticed that it gets no answer, and has ended its jobs.
+_IDLE_SECONDS = 60
+_ANSWER_SECONDS = 30.0
 # MySQL takes names of at most 64 characters.
 _LOCK = "mlflow jobs {schema}"
 _FILE = "jobs.lock"
@@ -90,7 +94,7 @@ def _try(uri: str, options: OptionFile, name: str) -> Any:
     from pymysql.err import MySQLError
 
     try:
-        connection = options.connect(uri)
+        connection = options.connect(uri, _ANSWER_SECONDS, _IDLE_SECONDS)
         with connection.cursor() as cursor:
             cursor.execute("SELECT GET_LOCK(%s, 0)", (name,))
             if cursor.fetchone()[0] == 1:

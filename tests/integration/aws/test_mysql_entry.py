@@ -62,9 +62,9 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     traces,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
+    await_end,
     evaluate,
     generate_traces,
-    outcome,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.model import model
 from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import make_certificates
@@ -1182,18 +1182,6 @@ def test_a_server_that_refuses_lets_the_database_sleep(
         assert server.text().count("a newer MLflow wrote it") == 1
 
 
-def test_no_password_was_seen(place: Place) -> None:
-    """Whatever the tests above made servers and migrations say, no password is in it."""
-    texts = [*place.seen, *(log.read_text(errors="replace") for log in place.logs)]
-    assert len(texts) > 20
-    for password in place.passwords:
-        forms = {password, quote(password), quote_plus(password)}
-        assert not [text for text in texts if any(form in text for form in forms)]
-    left = [path for path in place.folder.rglob("*") if path.is_file() and "home" not in path.parts]
-    for path in left:
-        assert AWKWARD not in path.read_text(errors="replace"), path
-
-
 def test_two_hosts_run_each_job_once(place: Place) -> None:
     """One runner at a time takes the jobs of a project, and another one when its server is killed."""
     name = "hosts_with_jobs"
@@ -1214,7 +1202,7 @@ def test_two_hosts_run_each_job_once(place: Place) -> None:
                 # Of either server, by the runner of the first.
                 jobs = [evaluate(server.url)[0] for server in (first, second)]
                 for job in jobs:
-                    await_(lambda job=job: outcome(second.url, job) == "SUCCEEDED", first.text())
+                    await_end(second.url, job, first.text())
                 assert asked.asked == len(jobs)
                 assert "takes this project's jobs" not in second.text()
                 asked.answers.clear()
@@ -1223,5 +1211,17 @@ def test_two_hosts_run_each_job_once(place: Place) -> None:
                 first.process.kill()
                 second.await_text("The job runner takes this project's jobs.")
                 asked.answers.set()
-                await_(lambda: outcome(second.url, job) == "SUCCEEDED", second.text())
+                await_end(second.url, job, second.text())
                 assert asked.asked == len(jobs) + 2
+
+
+def test_no_password_was_seen(place: Place) -> None:
+    """Whatever the tests above made servers and migrations say, no password is in it."""
+    texts = [*place.seen, *(log.read_text(errors="replace") for log in place.logs)]
+    assert len(texts) > 20
+    for password in place.passwords:
+        forms = {password, quote(password), quote_plus(password)}
+        assert not [text for text in texts if any(form in text for form in forms)]
+    left = [path for path in place.folder.rglob("*") if path.is_file() and "home" not in path.parts]
+    for path in left:
+        assert AWKWARD not in path.read_text(errors="replace"), path

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import jobs_off
 
 ONLINE = "/api/3.0/mlflow/scorers/online-config"
+RATES: list[object] = [1, 0.1, "1", True, "no", None, []]
 
 
 async def exchange(
@@ -110,10 +111,7 @@ def test_a_judge_without_automatic_evaluation_is_left(rate: object) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        *(
-            json.dumps({"sample_rate": rate}).encode()
-            for rate in (1, 0.1, "1", True, "no", None, [])
-        ),
+        *(json.dumps({"sample_rate": rate}).encode() for rate in RATES),
         b"",
         b"{",
         b"[0]",
