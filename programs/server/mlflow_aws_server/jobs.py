@@ -85,8 +85,13 @@ class _Keeper:
             with self._lock:
                 if self._over.is_set():
                     return
+                # A session of its own: Supervisor asks the server's whole group to end, and a runner that
+                # ends before its server would be started again.
                 self._process = subprocess.Popen(
-                    self._command, env=self._variables, stdin=subprocess.DEVNULL
+                    self._command,
+                    env=self._variables,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
                 )
             began = time.monotonic()
             code = self._process.wait()
