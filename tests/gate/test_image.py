@@ -93,8 +93,10 @@ def ask(path, data=None):
     request.add_header("Content-Type", "application/json")
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
-params = {"experiment_id": "0", "serialized_scorer": "no scorer", "trace_ids": []}
-params["log_assessments"] = False
+judge = {"name": "judge", "mlflow_version": "3.17.2", "serialization_version": 1}
+words = {"instructions": "Say whether {{ outputs }} is short.", "model": "openai:/none"}
+judge["instructions_judge_pydantic_data"] = words
+params = {"experiment_id": "0", "serialized_scorer": json.dumps(judge), "trace_ids": ["tr-1"]}
 job = ask("", json.dumps({"job_name": "invoke_scorer", "params": params}).encode())
 deadline = time.monotonic() + 120
 while job["status"] in ("PENDING", "RUNNING"):
@@ -102,7 +104,7 @@ while job["status"] in ("PENDING", "RUNNING"):
     time.sleep(1)
     job = ask(job["job_id"])
 assert job["status"] == "FAILED", job
-assert "Invalid JSON" in job["error_message"], job
+assert "Traces not found" in job["error_message"], job
 """
 
 pytestmark = pytest.mark.timeout(40 * MINUTES)
