@@ -29,7 +29,12 @@ from ansible_collections.mlops.mlflow_aws.tests.e2e._examples import (
 from ansible_collections.mlops.mlflow_aws.tests.support import command_line
 
 # The first test may have to make the examples' environment.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.thorough(
+        "Clients log and read back through servers every time; examples change seldom."
+    ),
+]
 
 TRAIN = EXAMPLES / "train"
 SERVE = TRAIN / "serve.py"

@@ -225,6 +225,7 @@ def test_the_project_page_is_whole_behind_a_proxy(
     assert_is_a_page(picture)
 
 
+@pytest.mark.thorough("The page of a run is read every time.")
 def test_a_run_that_is_not_there_is_missed(
     camera: Camera, run_name: tuple[str, str], tmp_path: Path
 ) -> None:

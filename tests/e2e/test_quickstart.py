@@ -89,6 +89,9 @@ def test_a_second_run_changes_nothing(newcomer: Newcomer, first_screen: Screen) 
     assert set(before) == {"demo", "churn"}
 
 
+@pytest.mark.thorough(
+    "Runs outlive a server that is killed, and one that is stopped, in other tests every time."
+)
 def test_runs_outlive_a_stop(
     newcomer: Newcomer, project_url: str, examples_python: Path, tmp_path: Path
 ) -> None:

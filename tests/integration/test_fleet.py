@@ -293,6 +293,7 @@ def test_what_is_no_longer_listed_is_removed_and_its_data_named(fleet: Fleet) ->
     assert "Not in the list" not in done.output
 
 
+@pytest.mark.thorough("The filter for old names is tried in the unit tests every time.")
 def test_the_old_name_of_the_report_works(fleet: Fleet) -> None:
     """With a warning that names the new one; the report is the table that is shown."""
     for name in ("verify", "fleet"):
@@ -399,6 +400,7 @@ def test_a_server_that_should_run_and_does_not_fails_its_host(fleet: Fleet) -> N
     assert done.code == 0, done.output
 
 
+@pytest.mark.thorough("One that fails leaves the others there every time.")
 def test_a_server_that_does_not_come_up_leaves_the_others_in_the_table(fleet: Fleet) -> None:
     """It alone is not well, and its host fails by the reason below."""
     database = fleet.states / "ada/projects/demo/mlflow.db"

@@ -71,6 +71,7 @@ def prove(host: Host, servers: list[Mapping[str, Any]], **how: Any) -> dict[str,
     return host.modules.call("mlflow_run", options, **how)
 
 
+@pytest.mark.thorough("The image is tried with another MLflow on its path every time.")
 def test_another_mlflow_on_the_python_path_is_not_loaded(
     new_host: Callable[..., Host], trap: Path, tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def rows(host: Host, statement: str) -> list[tuple[Any, ...]]:
     return found
 
 
+@pytest.mark.thorough("A webhook of the twin outlives its container every time.")
 def test_a_webhook_outlives_its_server(served: Host, received: Receiver) -> None:
     """It is listed, delivered and verified after a restart, by two workers, and by one again."""
     new_webhook(served, start(served), received)
@@ -140,6 +141,7 @@ def test_a_key_of_ones_own_wins(served: Host, received: Receiver) -> None:
     await_(lambda: received.verified == [True], "not delivered")
 
 
+@pytest.mark.thorough("A file that holds no key is refused every time.")
 def test_a_secret_that_is_lost_breaks_nothing_else(served: Host, received: Receiver) -> None:
     """What was encrypted by a key that is gone is told once; it can be replaced or deleted."""
     url = start(served, key_file="")

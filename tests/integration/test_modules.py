@@ -200,6 +200,7 @@ def test_unlisted_servers_stop_only_when_asked(fleet: Host) -> None:
     assert not fleet.converge(fleet.server("a"), stop_unlisted=True)["changed"]
 
 
+@pytest.mark.thorough("One server is removed every time.")
 def test_removing_all_takes_what_is_not_listed_too(fleet: Host) -> None:
     """Running or stopped, with settings and log; the data stay, and are named."""
     fleet.converge(*both(fleet, state="stopped"))
@@ -273,6 +274,7 @@ def test_a_port_is_known_without_a_record(fleet: Host) -> None:
     assert f"Port {port} of project 'b' belonged to 'a'" in refused["msg"]
 
 
+@pytest.mark.thorough("A port of another project is refused every time.")
 def test_servers_may_swap_their_ports(fleet: Host) -> None:
     """A port that one of ours gives up is no foreign one."""
     first, second = fleet.server("a")["port"], fleet.server("b")["port"]
@@ -534,6 +536,7 @@ def test_a_server_that_refuses_tells_why_while_others_come_up(ward: Host) -> Non
     ward.converge(*servers, state="stopped")
 
 
+@pytest.mark.thorough("A server that refuses, and one that is down, are told every time.")
 def test_a_server_that_does_not_answer_in_time_is_told(ward: Host) -> None:
     """The wait ends at the timeout, and the next run goes on from there."""
     with closing(sqlite3.connect(ward.database("slow"))) as holder:
@@ -734,6 +737,7 @@ def test_a_server_that_is_down_is_named(fleet: Host) -> None:
     require_verification_run(result["runs"][0])
 
 
+@pytest.mark.thorough("A server that refuses tells why every time.")
 def test_what_is_behind_an_error_is_said_once(ward: Host) -> None:
     """By the server's own words, where two have lost their databases and one has not."""
     names = ("good", "gone", "also-gone")
@@ -779,6 +783,7 @@ def test_a_run_takes_nothing_from_the_environment(fleet: Host, kind: str) -> Non
     require_verification_run(log(fleet, "a", **EXPORTED[kind])["runs"][0])
 
 
+@pytest.mark.thorough("A run takes nothing from it every time.")
 def test_servers_and_migrations_take_nothing_from_the_environment(
     new_host: Callable[..., Host],
 ) -> None:

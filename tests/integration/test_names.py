@@ -48,6 +48,7 @@ def call(
         return answer.status, answer.read().decode()
 
 
+@pytest.mark.thorough("A page writes under the address that is listened on every time.")
 def test_a_page_writes_under_each_name_of_the_list(named: Host) -> None:
     """Over HTTP and HTTPS; a foreign page, host or port is refused."""
     hosts = [

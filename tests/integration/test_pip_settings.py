@@ -202,6 +202,9 @@ def test_an_emptied_environment_is_made_again(user: User) -> None:
     assert packages(user.home / "env") == BOTH
 
 
+@pytest.mark.thorough(
+    "A variable, and settings that would move an installation, are tried every time."
+)
 def test_a_file_that_pip_cannot_read_is_named(user: User, modules: Modules) -> None:
     """One sentence, without what stands in the file, and no stamp."""
     environment = user.settings()

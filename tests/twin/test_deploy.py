@@ -200,6 +200,7 @@ def test_containers_are_confined(team: Team) -> None:
     assert addresses == {"0100007F"}
 
 
+@pytest.mark.thorough("test_docker_runtime.py kills a server every time.")
 def test_a_server_that_is_killed_comes_back(team: Team) -> None:
     """Its process by itself; its container, which a person killed, at the next run."""
     before = team.inspect("demo")

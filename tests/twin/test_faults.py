@@ -148,6 +148,7 @@ def test_a_frozen_database_gives_errors_in_time(team: Team, urls: dict[str, str]
     assert experiments(urls["churn"])
 
 
+@pytest.mark.thorough("A database that is frozen gives errors in time every time.")
 @pytest.mark.usefixtures("urls")
 def test_a_database_that_is_stopped_is_said_once(team: Team) -> None:
     """Not once for each project as the client's "too many 429 error responses"."""

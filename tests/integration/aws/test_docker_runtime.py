@@ -156,6 +156,7 @@ def test_a_second_run_changes_nothing(fleet: DockerHost) -> None:
     assert fleet.containers() == before
 
 
+@pytest.mark.thorough("test_modules.py tells what a host lacks every time.")
 def test_what_a_host_lacks(fleet: DockerHost) -> None:
     """The image, another container, or a run; with all of them there it is up to date."""
     servers = both(fleet)
@@ -328,6 +329,7 @@ def test_servers_may_swap_their_ports(fleet: DockerHost) -> None:
     assert [record["port"] for record in result["servers"]] == [second, first]
 
 
+@pytest.mark.thorough("One server is ended and removed every time.")
 def test_ending_all_needs_no_image(fleet: DockerHost) -> None:
     """Not even one that exists."""
     result = fleet.change(*both(fleet), state="stopped", image=NOWHERE)

@@ -298,6 +298,7 @@ def changes(output: str) -> list[int]:
     return [int(number) for number in re.findall(r"changed=(\d+)", output)]
 
 
+@pytest.mark.thorough("The twin builds, pushes and pulls an image, and finds it again, every time.")
 def test_the_image_is_built_pushed_and_pulled_once(play: Play) -> None:
     """From an empty account to a host that has it; check mode first, and nothing the second time."""
     place, roles = play.place, ("mlflow_ecr", "mlflow_image")

@@ -149,6 +149,7 @@ def test_asks_for_a_new_password_at_once_when_the_old_one_is_refused(
         assert "has a new version" in server.text()
 
 
+@pytest.mark.thorough("A server follows its secret, and tells one that it cannot read, every time.")
 def test_survives_a_secret_that_goes(place: Place, schema: dict[str, Any]) -> None:
     """A secret that can no longer be read is told in one line at a time; the server goes on."""
     name = "mlflow_lost"
@@ -218,6 +219,7 @@ def test_keeps_the_password_to_itself(
     assert list(place.run.iterdir()) == []
 
 
+@pytest.mark.thorough("test_private.py finds what a killed process left every time.")
 def test_removes_what_a_killed_server_left(
     place: Place, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:
@@ -314,6 +316,7 @@ def not_used(place: Place) -> None:
         os.utime(path, (old, old))
 
 
+@pytest.mark.thorough("Health is asked of other servers every time.")
 def test_health_asks_with_a_host_that_is_allowed(
     place: Place, schema: dict[str, Any], reader: dict[str, Any]
 ) -> None:
@@ -535,6 +538,7 @@ def test_secrets_that_cannot_be_read(
 ROLE = "arn:aws:iam::000000000000:role/mlflow/test/project"
 
 
+@pytest.mark.thorough("The servers of the twin act as their roles every time.")
 def test_acts_as_the_role(place: Place, schema: dict[str, Any], reader: dict[str, Any]) -> None:
     """The server's AWS clients, MLflow's own included, have what the broker gives, and nothing else."""
     place.aws.client("s3").create_bucket(
@@ -725,6 +729,7 @@ def guarded(
         place.seen += [log.read_text(errors="replace") for log in other.logs]
 
 
+@pytest.mark.thorough("test_broker.py has a single sign-on that runs out every time.")
 def test_a_session_that_ends_is_renewed(guarded: Guarded, schema: dict[str, Any]) -> None:
     """Artifacts fail with its reason and metrics go on; a new login heals it without a restart."""
     place, name = guarded.place, "mlflow_session"
@@ -844,6 +849,9 @@ def test_migrates_an_older_schema(place: Place) -> None:
     assert place.database.query("SELECT name FROM mlflow_older.experiments") == [("kept",)]
 
 
+@pytest.mark.thorough(
+    "It waits for a limit; test_schemas.py has two migrations at once every time."
+)
 def test_says_who_holds_the_lock(place: Place, schema: dict[str, Any]) -> None:
     """A migration that has to wait too long says who holds it up."""
     with (

@@ -665,6 +665,7 @@ def test_a_sleeping_database_is_waited_for(place: Place) -> None:
         assert done["waited"] >= 3
 
 
+@pytest.mark.thorough("A database that sleeps is waited for every time.")
 def test_a_full_database_is_waited_for(place: Place) -> None:
     """Until somebody leaves, or else for as long as the timeout says; each refusal is the server's."""
     place.mysql.query("DROP USER IF EXISTS 'mlflow-plain'@'%'")
@@ -844,6 +845,7 @@ def test_killed_at_any_statement_it_converges(after: bool, place: Place) -> None
         die_and_run_again(number, str(number))
 
 
+@pytest.mark.thorough("Two runs at once share the lock every time.")
 def test_a_killed_run_frees_the_lock(place: Place) -> None:
     """The next one need not wait for anything."""
     projects = [place.project(f"p{number}") for number in range(8)]
@@ -924,6 +926,7 @@ def test_a_server_with_partial_revokes(place: Place) -> None:
     place.unchanged(project)
 
 
+@pytest.mark.thorough("The twin's first deployment migrates what this module made every time.")
 @pytest.mark.timeout(900)
 def test_schemas_are_migrated(place: Place, runtime: dict[str, Any]) -> None:
     """By the migrators, as they were found; one that cannot be is named, and the others are done."""

@@ -166,6 +166,9 @@ def test_what_is_wrong_is_told_first(role: Role, region: Region) -> None:
     assert role.stacks() == {}
 
 
+@pytest.mark.thorough(
+    "A stack that AWS refuses is told every time; this one only has a rescue around it."
+)
 def test_a_refused_budget_fails_nothing(role: Role, region: Region) -> None:
     """The emulator refuses each budget, as AWS does where the payer has not enabled them."""
     given: dict[str, Any] = {

@@ -333,6 +333,7 @@ def standing_in(relay: Relay) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.thorough("Servers reach their database through a tunnel every time.")
 def test_through_the_relay(laptop: Laptop, tmp_path: Path) -> None:
     """The relay is started, a session of the stack's document opened, its token in no argument."""
     relay = Relay()
