@@ -82,7 +82,7 @@ options:
             while it is idle.
         type: bool
         default: false
-        version_added: 0.2.0
+        version_added: 0.3.0
       database:
         description:
           - Identity of the server at a MySQL database. It holds names; the server reads the password itself.
