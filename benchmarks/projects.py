@@ -351,7 +351,7 @@ def measure(place: Place, folder: Path, count: int, rounds: int) -> None:
         print(f"  {name}: {more} more")
     seconds = statistics.median(rerun.seconds for rerun in ours)
     what = f"time for {count} projects, the plain playbook"
-    _bench.report(what, statistics.median(generic), seconds, "s", 10, at_least=True)
+    _bench.report(what, statistics.median(generic), seconds, "s", 15, at_least=True)
 
 
 def main() -> None:

@@ -283,6 +283,15 @@ def other_ca(_team: Team) -> AbstractContextManager[dict[str, Any]]:
     return nullcontext({"variables": {"mlflow_backend_ca": make_certificates("127.0.0.1").ca}})
 
 
+@contextmanager
+def other_registry(team: Team) -> Iterator[dict[str, Any]]:
+    """Push to a registry that does not answer; the stack's right to pull follows the repository's name."""
+    try:
+        yield {"variables": {"mlflow_ecr_registry": "127.0.0.1:9", "mlflow_ecr_name": "elsewhere"}}
+    finally:
+        team.play("backend", variables=VARIABLES)
+
+
 class Fault(NamedTuple):
     """What goes wrong: the playbook that meets it, how it is brought about, and what is said."""
 
@@ -315,7 +324,7 @@ FAULTS = {
     "newer schema": Fault("deploy", newer_schema, "newer MLflow"),
     "registry refuses": Fault(
         "deploy",
-        given(mlflow_ecr_registry="127.0.0.1:9", mlflow_ecr_name="elsewhere"),
+        other_registry,
         "check that the registry answers",
     ),
     "name too long": Fault(
