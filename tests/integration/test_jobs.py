@@ -233,6 +233,7 @@ def test_jobs_end_whatever_is_killed(
     assert call(url, "POST", "/ajax-api/3.0/jobs/", {})[0] == 501
 
 
+@pytest.mark.thorough("Jobs with a key of the server's own environment run every time.")
 def test_a_key_of_the_gateway_reaches_the_job(new_host: Callable[..., Host], asked: Model) -> None:
     """Issue detection may name an API key that MLflow keeps: the job reads it, and nothing else has it."""
     host = new_host("demo")

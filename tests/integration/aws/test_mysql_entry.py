@@ -1190,6 +1190,9 @@ def test_a_server_that_refuses_lets_the_database_sleep(
         assert server.text().count("a newer MLflow wrote it") == 1
 
 
+@pytest.mark.thorough(
+    "A runner that is killed, and its successor, run each job once with SQLite every time."
+)
 def test_two_hosts_run_each_job_once(place: Place) -> None:
     """One runner at a time takes the jobs of a project, and another one when its server is killed."""
     name = "hosts_with_jobs"
