@@ -37,19 +37,21 @@ _LOCK = "mlflow jobs {schema}"
 _FILE = "jobs.lock"
 
 
-@contextlib.contextmanager
 def turn(
     given: dict[str, Any], options: OptionFile | None, stop: threading.Event
-) -> Iterator[bool]:
-    """Wait for the turn and hold it; yields whether it came before `stop`.
+) -> contextlib.AbstractContextManager[bool]:
+    """Return a context that waits for the turn and holds it; it yields whether that came before `stop`.
 
     A runner that loses it ends at once, and its jobs with it, as another one begins them again.
     """
-    if options:
-        with _database_turn(given["backend_store_uri"], options, stop) as mine:
-            yield mine
-        return
-    folder = kept.database_folder(given["backend_store_uri"]) or Path(tempfile.gettempdir())
+    uri = given["backend_store_uri"]
+    return _database_turn(uri, options, stop) if options else _file_turn(uri, stop)
+
+
+@contextlib.contextmanager
+def _file_turn(uri: str, stop: threading.Event) -> Iterator[bool]:
+    """Hold the lock on a file beside the database."""
+    folder = kept.database_folder(uri) or Path(tempfile.gettempdir())
     with (folder / _FILE).open("a", encoding="utf-8") as held:
         yield _wait(lambda: _locked(held), stop, 1.0)
 
