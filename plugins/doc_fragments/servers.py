@@ -73,6 +73,16 @@ options:
         type: bool
         default: false
         version_added: 0.2.0
+      jobs:
+        description:
+          - Whether MLflow's job runner runs beside the server, for judges on traces, evaluation runs, issue detection,
+            prompt optimization, automatic evaluation and trace archival. If V(false), the server refuses requests for
+            these.
+          - The runner takes memory and queries the database every few seconds, which keeps a database awake that pauses
+            while it is idle.
+        type: bool
+        default: false
+        version_added: 0.3.0
       database:
         description:
           - Identity of the server at a MySQL database. It holds names; the server reads the password itself.

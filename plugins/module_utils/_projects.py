@@ -12,7 +12,7 @@ A project record is a dictionary with these keys, all of them always there:
     state                    present, stopped or absent
     artifact_retention_days  number of days, or None; nothing deletes artifacts yet
     server                   dictionary: workers (number), allowed_hosts (list of text),
-                             environment (dictionary of text), metrics (true or false)
+                             environment (dictionary of text), metrics and jobs (true or false)
 """
 
 from __future__ import annotations
@@ -185,10 +185,23 @@ def _server(where: str, value: t.Any) -> dict[str, t.Any]:
     _require_mapping(where, entry, "write it as a dictionary")
     where = where.replace("key 'server'", "server")
     _require_known(where, entry, _SERVER_READERS)
-    return {
+    found = {
         key: reader(f"{where}: key '{key}'", entry.get(key))
         for key, reader in _SERVER_READERS.items()
     }
+    if not found["jobs"]:
+        _require_no_jobs(f"{where}: key 'environment'", found["environment"])
+    return found
+
+
+def _require_no_jobs(where: str, environment: t.Mapping[str, str]) -> None:
+    """Refuse variables on which only the job runner acts."""
+    for name in environment:
+        if name in _JOB_VARIABLES:
+            raise MlflowError(
+                f"{where} sets {name}, which has no effect without jobs; set 'server.jobs: true', or "
+                "remove it."
+            )
 
 
 def _hosts(where: str, value: t.Any) -> list[str]:
@@ -281,7 +294,11 @@ _UNREAD_VARIABLES = {
     "MLFLOW_HOST": "use mlflow_server_host",
     "MLFLOW_PORT": "use the project's key 'port'",
     "MLFLOW_READ_REPLICA_BACKEND_STORE_URI": "remove it, a project has one database",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "remove it, servers run no jobs",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "use 'server.jobs'",
+    "MLFLOW_SERVER_JOB_EXECUTION_ENGINE": "remove it, jobs are kept in the project's database",
+    "MLFLOW_SERVER_JOB_FLUSH_PERIODIC_LOCKS_ON_STARTUP": "remove it, one job runner serves a project",
+    "MLFLOW_SERVER_JOB_HUEY_REDIS_URL": "remove it, jobs are kept in the project's database",
+    "MLFLOW_SERVER_JOB_ENABLE_PERIODIC_TASKS": "remove it, one job runner serves a project",
     "MLFLOW_SERVE_ARTIFACTS": _ALL_ARTIFACTS,
     "MLFLOW_STATIC_PREFIX": "remove it and give each project a host name or a port of its own",
     "MLFLOW_UVICORN_OPTS": _NO_OPTIONS,
@@ -289,11 +306,14 @@ _UNREAD_VARIABLES = {
     "PROMETHEUS_MULTIPROC_DIR": "use 'server.metrics'",
     "prometheus_multiproc_dir": "use 'server.metrics'",
 }
+# What only the job runner acts on.
+_JOB_VARIABLES = ("MLFLOW_SQL_TRACE_ROLLUPS_ENABLED", "MLFLOW_TRACE_ARCHIVAL_CONFIG")
 _SERVER_READERS: dict[str, t.Callable[[str, t.Any], t.Any]] = {
     "workers": _workers,
     "allowed_hosts": _hosts,
     "environment": _environment,
     "metrics": _flag,
+    "jobs": _flag,
 }
 _READERS: dict[str, t.Callable[[str, t.Any], t.Any]] = {
     "name": _name,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine, Problem
 from ansible_collections.mlops.mlflow_aws.tests.parts.server_program import PACKAGE, SERVER
 from ansible_collections.mlops.mlflow_aws.tests.support import (
@@ -82,6 +83,28 @@ assert ask(file) == b"content"
 query = '{ mlflowGetExperiment(input: {experimentId: "1"}) { experiment { name } } }'
 found = json.loads(ask("/graphql", json.dumps({"query": query}).encode()))
 assert found["data"]["mlflowGetExperiment"]["experiment"]["name"] == "e", found
+"""
+
+# A job that MLflow's runner takes and that fails for a reason of its own, asked inside of the container.
+JOB = """
+import json, time, urllib.request
+def ask(path, data=None):
+    request = urllib.request.Request("http://127.0.0.1:5000/ajax-api/3.0/jobs/" + path, data)
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+judge = {"name": "judge", "mlflow_version": "3.17.2", "serialization_version": 1}
+words = {"instructions": "Say whether {{ outputs }} is short.", "model": "openai:/none"}
+judge["instructions_judge_pydantic_data"] = words
+params = {"experiment_id": "0", "serialized_scorer": json.dumps(judge), "trace_ids": ["tr-1"]}
+job = ask("", json.dumps({"job_name": "invoke_scorer", "params": params}).encode())
+deadline = time.monotonic() + 120
+while job["status"] in ("PENDING", "RUNNING"):
+    assert time.monotonic() < deadline, job
+    time.sleep(1)
+    job = ask(job["job_id"])
+assert job["status"] == "FAILED", job
+assert "Traces not found" in job["error_message"], job
 """
 
 pytestmark = pytest.mark.timeout(40 * MINUTES)
@@ -257,12 +280,16 @@ def test_another_mlflow_on_the_python_path_is_not_loaded(image: Image) -> None:
         engine.docker("volume", "rm", "--force", name, check=False)
 
 
-def test_serves_confined(image: Image) -> None:
+@pytest.mark.parametrize(
+    "jobs", [False, *left_out.params([], [True], "Servers that are processes run jobs every time.")]
+)
+def test_serves_confined(image: Image, jobs: bool) -> None:
     """A read-only root, no capability, an anonymous user: it serves, is healthy, and stops soon."""
     engine, name = image.engine, f"mlflow-image-test-{uuid.uuid4().hex[:8]}"
     volume = ("--volume", f"{name}:/var/lib/mlflow")
+    seed = SEED.replace('"workers": 1', f'"workers": 1, "jobs": {jobs}')
     try:
-        image.run(*CONFINED, *volume, "--entrypoint", ENTRY[0], command=("-c", SEED))
+        image.run(*CONFINED, *volume, "--entrypoint", ENTRY[0], command=("-c", seed))
         quick = ("--health-interval", "2s")
         engine.docker("run", "--detach", "--name", name, *CONFINED, *volume, *quick, image.name)
         deadline = time.monotonic() + 3 * MINUTES
@@ -272,6 +299,8 @@ def test_serves_confined(image: Image) -> None:
             time.sleep(1)
             state = json.loads(engine.docker("inspect", "--format", "{{json .State}}", name))
         engine.docker("exec", name, ENTRY[0], "-c", USE)
+        if jobs:
+            engine.docker("exec", name, ENTRY[0], "-c", JOB, timeout=3 * MINUTES)
         began = time.monotonic()
         engine.docker("stop", "--time", "60", name)
         assert time.monotonic() - began < 45

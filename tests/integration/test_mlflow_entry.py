@@ -75,6 +75,10 @@ READ_BY_THE_APPLICATION = {
 # What is refused without being an option: the job runner, and where metrics are kept.
 NOT_OPTIONS = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
+    "MLFLOW_SERVER_JOB_ENABLE_PERIODIC_TASKS",
+    "MLFLOW_SERVER_JOB_EXECUTION_ENGINE",
+    "MLFLOW_SERVER_JOB_FLUSH_PERIODIC_LOCKS_ON_STARTUP",
+    "MLFLOW_SERVER_JOB_HUEY_REDIS_URL",
     "PROMETHEUS_MULTIPROC_DIR",
     "prometheus_multiproc_dir",
 }

@@ -78,7 +78,8 @@ def _processes(record: Variables) -> int:
     server = record["server"]
     environment = server.get("environment") or {}
     sizes = [_size(environment.get(name), usual) for name, usual in _POOL.items()]
-    return sum(sizes) * int(server.get("workers") or 1)
+    # The job runner is a process too.
+    return sum(sizes) * (int(server.get("workers") or 1) + bool(server.get("jobs")))
 
 
 def _size(given: t.Any, usual: int) -> int:

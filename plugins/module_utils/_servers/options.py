@@ -43,6 +43,7 @@ _SERVER: Spec = {
     "allowed_hosts": {"type": "list", "elements": "str", "default": []},
     "environment": {"type": "dict", "default": {}},
     "metrics": {"type": "bool", "default": False},
+    "jobs": {"type": "bool", "default": False},
     "database": {"type": "dict", "options": _DATABASE},
     "aws": {"type": "dict", "options": _AWS},
     "key_file": {"type": "str", "default": "", "no_log": False},

@@ -101,8 +101,9 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
     origins = addresses.accepted_origins(hosts, address)
     if origins:
         settings["allowed_origins"] = origins
-    if options.get("metrics"):
-        settings["metrics"] = True
+    for key in ("metrics", "jobs"):
+        if options.get(key):
+            settings[key] = True
     if options.get("key_file"):
         settings["key_file"] = options["key_file"]
     digest = hashlib.sha256(json.dumps([runtime, settings], sort_keys=True).encode("utf-8"))

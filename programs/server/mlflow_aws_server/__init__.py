@@ -18,6 +18,10 @@
     mysql           limits, waits and sentences for a MySQL database
     connections     what a process takes of the database's connections, and which request got none
     turns           requests wait for their turn at the database
+    jobs_off        a server without jobs says so before MLflow begins one
+    jobs            MLflow's job runner beside a server that has one
+    jobs_turn       one runner at a time for a project, on all hosts
+    jobs_submission what its engine lacks
     refusal         a server that cannot serve stays up, says why, and looks again
     option_file     the MySQL option file, which follows the secret
     database_login  tokens of IAM for a database that asks for them

@@ -15,9 +15,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import access, connections, environment, health, installation, keys, processes, turns
+from . import (
+    access,
+    connections,
+    environment,
+    health,
+    installation,
+    jobs_submission,
+    keys,
+    processes,
+    turns,
+)
 from . import settings as settings_file
 from .errors import EntryError
+from .jobs_off import JobsOff
 
 SETTINGS_VARIABLE = "MLFLOW_AWS_SETTINGS"
 
@@ -43,7 +54,7 @@ def build() -> Any:
     warnings.filterwarnings("ignore", message="starlette.middleware.wsgi is deprecated")
 
     from mlflow.server.fastapi_app import app
-    from mlflow.server.handlers import initialize_backend_stores
+    from mlflow.server.handlers import STATIC_PREFIX_ENV_VAR, initialize_backend_stores
 
     keys.read_older(settings)
     uri = settings["backend_store_uri"]
@@ -54,10 +65,15 @@ def build() -> Any:
         if options:
             connections.share(uri)
         initialize_backend_stores(uri, uri, _artifact_root())
-    if not options:
-        return app
-    connections.watch(uri)
-    return turns.Turns(health.Noted(app, options.path.parent))
+    served: Any = app
+    if options:
+        connections.watch(uri)
+        served = turns.Turns(health.Noted(app, options.path.parent))
+    if settings.get("jobs"):
+        jobs_submission.adapt()
+        return served
+    # Outermost: a refusal needs no turn, and says nothing about the database.
+    return JobsOff(served, os.environ.get(STATIC_PREFIX_ENV_VAR, ""))
 
 
 def internal_environment(settings: dict[str, Any]) -> dict[str, str]:

@@ -12,6 +12,8 @@ whatever PYTHONPATH and the like say:
     python -I mlflow_entry.py describe                print version and schema revisions as JSON
     python -I mlflow_entry.py health SETTINGS.json    ask the running server for its database
     python -I mlflow_entry.py credentials SETTINGS.json   print the project's AWS credentials
+    python -I mlflow_entry.py jobs SETTINGS.json      run the jobs of the server's project
+    python -I mlflow_entry.py job SETTINGS.json       run one of them, which MLflow's variables describe
     python -I mlflow_entry.py migrate < request.json  bring one database to the head revision
     python -I mlflow_entry.py migrate-all REQUEST.json    bring many MySQL schemas there
     python -I mlflow_entry.py prove REQUEST.json      log a run through each of some servers
@@ -42,6 +44,7 @@ from . import (
     errors,
     health,
     installation,
+    jobs,
     migrate_all,
     private,
     revisions,
@@ -131,12 +134,14 @@ _WITHOUT_MLFLOW = ("credentials", "health", "help")
 # What these verbs load is in the log.
 _LOGGED = ("migrate", "migrate-all", "serve")
 # These have the environment that their server has; migrate-all calls AWS, by the host's identity.
-_OF_A_SERVER = ("serve", "check", "health", "credentials", "migrate-all")
+_OF_A_SERVER = ("serve", "check", "health", "credentials", "job", "jobs", "migrate-all")
 _WITH_FILE: dict[str, Callable[[Path], int | None]] = {
     "serve": server.serve,
     "check": server.check,
     "health": _health,
     "credentials": _credentials,
+    "jobs": jobs.run,
+    "job": jobs.run_one,
     "migrate-all": _migrate_all,
     "prove": verification.prove,
 }

@@ -16,12 +16,17 @@ ORIGINS_VARIABLE = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"
 HOSTS_VARIABLE = "MLFLOW_SERVER_ALLOWED_HOSTS"
 # Path of the private folder of a server.
 PRIVATE_VARIABLE = "MLFLOW_AWS_PRIVATE"
-# MLflow's public variables. The job runner needs packages that the lean set leaves out
-# and queries the database every minute; telemetry calls home.
+# MLflow's public variables. A job runner takes memory and queries the database every few seconds;
+# telemetry calls home.
 LEAN_DEFAULTS = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+# For a project with jobs; see jobs.py for the engine.
+JOBS = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "true",
+    "MLFLOW_SERVER_JOB_EXECUTION_ENGINE": "executor",
 }
 # All that a program needs that connects only to our own servers and databases.
 # plugins/module_utils/_host/environ.py keeps the same; neither can import the other.
@@ -72,6 +77,8 @@ def variables(settings: dict[str, Any]) -> dict[str, str]:
         given = {name: text for name, text in given.items() if name not in aws.IDENTITY}
     if confinement.VARIABLE in os.environ:
         given |= {name: os.environ[name] for name in kept.SHARED}
+    if settings.get("jobs"):
+        given |= JOBS
     return {**keys.variables(settings, private()), **given}
 
 

@@ -146,7 +146,7 @@ def _changed(settings: Mapping[str, Any]) -> list[Path]:
     """Return the folders with the project's own files."""
     found = [
         local_folder(settings["artifacts_destination"]),
-        _database(settings["backend_store_uri"]),
+        database_folder(settings["backend_store_uri"]),
     ]
     if settings.get("key_file"):
         found.append(Path(settings["key_file"]).parent)
@@ -161,7 +161,7 @@ def local_folder(destination: str) -> Path | None:
     return None
 
 
-def _database(uri: str) -> Path | None:
+def database_folder(uri: str) -> Path | None:
     """Return the folder of an SQLite database, which makes files beside it."""
     prefix, _colon, path = uri.partition(":///")
     return Path(path.partition("?")[0]).parent if prefix.startswith("sqlite") and path else None

@@ -143,8 +143,12 @@ class OptionFile:
             }
         return f"{plain}?{urlencode(options, quote_via=quote)}"
 
-    def connect(self, plain: str) -> Any:
-        """Open a plain connection, outside of SQLAlchemy and without a limit on answers."""
+    def connect(self, plain: str, answers: float | None = None, idle: int = 28800) -> Any:
+        """Open a plain connection, outside of SQLAlchemy.
+
+        answers: the seconds within which the database has to answer, if there is a limit; idle: those
+        after which it ends a session that asks nothing, whatever became of the client.
+        """
         place = urlsplit(plain)
         return opener(self._database, self._aws)(
             host=place.hostname,
@@ -155,7 +159,8 @@ class OptionFile:
             read_default_file=str(self.path),
             ssl={"ca": str(self._ca)},
             connect_timeout=CONNECT_SECONDS,
-            init_command="SET SESSION wait_timeout=28800",
+            read_timeout=answers,
+            init_command=f"SET SESSION wait_timeout={idle}",
         )
 
     def _try(self, not_within: float) -> bool:

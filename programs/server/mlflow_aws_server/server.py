@@ -20,6 +20,7 @@ from . import (
     confinement,
     environment,
     installation,
+    jobs,
     keys,
     mysql,
     processes,
@@ -69,10 +70,13 @@ def serve(settings_path: Path) -> None:
             # Beside servers of other projects. What follows starts threads, and loads MLflow.
             given["confined"] = confinement.confine(given, settings_path, environment.private())
             processes.end_with(supervisor)
+        # Before it has what a child would show in its environment.
+        outset = dict(os.environ)
         made = refusal.until_ready(given, lambda: _make_ready(given, options, settings_path))
         if options:
             options.refresh_in_background()
-        _run_uvicorn(given, made)
+        with jobs.beside(given, settings_path, outset):
+            _run_uvicorn(given, made)
 
 
 def _make_ready(given: dict[str, Any], options: OptionFile | None, settings_path: Path) -> Any:

@@ -12,6 +12,7 @@
     allowed_hosts          Host headers to accept; empty keeps MLflow's default
     allowed_origins        optional: origins whose pages may change data, besides local ones
     metrics                optional: whether to serve Prometheus metrics at /metrics
+    jobs                   optional: whether MLflow's job runner runs beside the server
     environment            further variables for the server, name to text
     database               null, or for mysql+pymysql://HOST:PORT/SCHEMA: `secret`, the name
                            or ARN of a secret whose JSON holds "password"; `login`, "iam" if

@@ -61,6 +61,12 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     processes,
     traces,
 )
+from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
+    await_end,
+    evaluate,
+    generate_traces,
+)
+from ansible_collections.mlops.mlflow_aws.tests.parts.model import model
 from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import make_certificates
 from ansible_collections.mlops.mlflow_aws.tests.parts.slow_link import link
 
@@ -1182,6 +1188,42 @@ def test_a_server_that_refuses_lets_the_database_sleep(
         await_(lambda: probe(host, int(port), 20).healthy, server.text(), START_SECONDS)
         assert place.call("health", server.settings).returncode == 0
         assert server.text().count("a newer MLflow wrote it") == 1
+
+
+@pytest.mark.thorough(
+    "A runner that is killed, and its successor, run each job once with SQLite every time."
+)
+def test_two_hosts_run_each_job_once(place: Place) -> None:
+    """One runner at a time takes the jobs of a project, and another one when its server is killed."""
+    name = "hosts_with_jobs"
+    with model() as asked:
+        (record,) = place.migrate(place.new_schema(name))
+        assert record["error"] == ""
+        database = place.identity(name, RUNTIME)
+        settings = [
+            place.settings(name, database, jobs=True, environment=asked.environment)
+            for _host in range(2)
+        ]
+        with place.serve(settings[0]) as first:
+            first.await_ready()
+            first.await_text("The job runner takes this project's jobs.")
+            with place.serve(settings[1]) as second:
+                second.await_ready()
+                generate_traces(second.url)
+                # Of either server, by the runner of the first.
+                jobs = [evaluate(server.url)[0] for server in (first, second)]
+                for job in jobs:
+                    await_end(second.url, job, first.text())
+                assert asked.asked == len(jobs)
+                assert "takes this project's jobs" not in second.text()
+                asked.answers.clear()
+                job, _run = evaluate(second.url)
+                await_(lambda: asked.asked == len(jobs) + 1, "no judge was asked")
+                first.process.kill()
+                second.await_text("The job runner takes this project's jobs.")
+                asked.answers.set()
+                await_end(second.url, job, second.text())
+                assert asked.asked == len(jobs) + 2
 
 
 def test_no_password_was_seen(place: Place) -> None:

@@ -60,7 +60,8 @@ DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
         *(
             f'"{verb}"'
             for verb in sorted(
-                {*cli._WITH_FILE, *cli._ALONE} - {"check", "credentials", "health", "survey"}
+                {*cli._WITH_FILE, *cli._ALONE}
+                - {"check", "credentials", "health", "job", "jobs", "survey"}
             )
         ),
     ],

@@ -50,8 +50,8 @@ def test_what_is_no_verb_gets_one_line(arguments: tuple[str, ...], tmp_path: Pat
     assert line.startswith("mlflow_entry: ")
     if arguments in ((), ("help",)):
         assert line == (
-            "mlflow_entry: Usage: mlflow_entry.py serve | check | health | credentials | migrate-all | "
-            "prove FILE.json, or describe | migrate | survey | warm"
+            "mlflow_entry: Usage: mlflow_entry.py serve | check | health | credentials | jobs | job | "
+            "migrate-all | prove FILE.json, or describe | migrate | survey | warm"
         )
 
 

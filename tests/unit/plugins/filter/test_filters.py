@@ -112,6 +112,7 @@ def test_server_options_join_projects_and_backend() -> None:
             "allowed_hosts": [],
             "environment": {"A": "1"},
             "metrics": False,
+            "jobs": False,
         },
         {
             "name": "old",
@@ -124,6 +125,7 @@ def test_server_options_join_projects_and_backend() -> None:
             "allowed_hosts": [],
             "environment": {},
             "metrics": False,
+            "jobs": False,
         },
     ]
 

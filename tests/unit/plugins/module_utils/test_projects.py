@@ -42,7 +42,13 @@ def test_an_entry_of_nothing_but_a_name_is_complete() -> None:
             "owner": "",
             "state": "present",
             "artifact_retention_days": None,
-            "server": {"workers": 1, "allowed_hosts": [], "environment": {}, "metrics": False},
+            "server": {
+                "workers": 1,
+                "allowed_hosts": [],
+                "environment": {},
+                "metrics": False,
+                "jobs": False,
+            },
         }
     ]
 
@@ -61,6 +67,7 @@ def test_an_entry_with_every_key_is_kept() -> None:
             "allowed_hosts": ["mlflow.example.com", "*.example.com:8443", "[::1]"],
             "environment": {"OMP_NUM_THREADS": 2, "_PRIVATE": "x"},
             "metrics": True,
+            "jobs": True,
         },
     }
     wanted = copy.deepcopy(entry) | {"port_fixed": True}
@@ -71,7 +78,7 @@ def test_an_entry_with_every_key_is_kept() -> None:
 def test_null_is_as_good_as_left_out() -> None:
     """A key without a value, as YAML writes `port:`, takes its default."""
     empty: dict[str, Any] = dict.fromkeys(KEYS) | {"name": "demo"}
-    settings = dict.fromkeys(("workers", "allowed_hosts", "environment", "metrics"))
+    settings = dict.fromkeys(("workers", "allowed_hosts", "environment", "metrics", "jobs"))
     assert project_records([empty]) == project_records([{"name": "demo"}])
     assert project_records([empty | {"server": settings}]) == project_records([{"name": "demo"}])
 
@@ -225,7 +232,7 @@ UNKNOWN_KEYS: list[tuple[dict[Any, Any], str]] = [
     ({"server": {"environ": {}}}, "server: unknown key 'environ'; did you mean 'environment'?"),
     (
         {"server": {"qqq": 1}},
-        "server: unknown key 'qqq'; choose from workers, allowed_hosts, environment, metrics.",
+        "server: unknown key 'qqq'; choose from workers, allowed_hosts, environment, metrics, jobs.",
     ),
 ]
 
@@ -278,6 +285,7 @@ SETTINGS: list[tuple[str, Any, str]] = [
     ("allowed_hosts", ["[::1]:0"], f"contains '[::1]:0'{HOST_REMEDY}"),
     ("allowed_hosts", ["a.example:99999"], f"contains 'a.example:99999'{HOST_REMEDY}"),
     ("metrics", "true", "is a string; write true or false without quotes."),
+    ("jobs", "yes", "is a string; write true or false without quotes."),
     ("metrics", 1, "is a number; write true or false without quotes."),
     ("environment", ["A=1"], "is a list; write it as a dictionary of variables."),
     (
@@ -354,7 +362,11 @@ def test_hosts_are_kept_as_browsers_write_them() -> None:
         ("MLFLOW_WORKERS", "use 'server.workers'."),
         ("MLFLOW_EXPOSE_PROMETHEUS", "use 'server.metrics'."),
         ("MLFLOW_PORT", "use the project's key 'port'."),
-        ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "remove it, servers run no jobs."),
+        ("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "use 'server.jobs'."),
+        (
+            "MLFLOW_SERVER_JOB_EXECUTION_ENGINE",
+            "remove it, jobs are kept in the project's database.",
+        ),
         ("prometheus_multiproc_dir", "use 'server.metrics'."),
     ],
 )
@@ -364,6 +376,18 @@ def test_a_variable_without_effect_names_what_to_use(name: str, remedy: str) -> 
         f"mlflow_projects[0] 'demo': server: key 'environment' sets {name}, which has no effect "
         f"here; {remedy}"
     )
+
+
+@pytest.mark.parametrize("name", _projects._JOB_VARIABLES)
+def test_a_variable_that_only_jobs_act_on(name: str) -> None:
+    """Without jobs the page would show what never happens."""
+    assert refusal(server("environment", {name: "1"})) == (
+        f"mlflow_projects[0] 'demo': server: key 'environment' sets {name}, which has no effect "
+        "without jobs; set 'server.jobs: true', or remove it."
+    )
+    settings = {"environment": {name: "1"}, "jobs": True}
+    (entry,) = project_records([{"name": "demo", "server": settings}])
+    assert entry["server"]["environment"] == {name: "1"}
 
 
 @pytest.mark.parametrize("name", sorted(program.LIMITS))

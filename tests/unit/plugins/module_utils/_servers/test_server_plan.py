@@ -210,6 +210,7 @@ def test_the_difference_redacts_once() -> None:
         {"allowed_hosts": ["mlflow.example.com"]},
         {"environment": {"A": "1"}},
         {"metrics": True},
+        {"jobs": True},
     ],
 )
 def test_each_setting_makes_another_configuration(change: dict[str, Any]) -> None:
@@ -226,8 +227,9 @@ def test_hosts_and_origins_reach_the_server() -> None:
         "http://mlflow.example.com",
         "http://mlflow.example.com:*",
     ]
-    assert not {"allowed_origins", "metrics"} & set(wanted(metrics=False).settings)
-    assert wanted(metrics=False).configuration == wanted().configuration
+    off = wanted(metrics=False, jobs=False)
+    assert not {"allowed_origins", "metrics", "jobs"} & set(off.settings)
+    assert off.configuration == wanted().configuration
 
 
 @pytest.mark.parametrize(

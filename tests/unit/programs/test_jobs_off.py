@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a server without jobs refuses, and what it passes on untouched."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import jobs_off
+
+ONLINE = "/api/3.0/mlflow/scorers/online-config"
+RATES: list[object] = [1, 0.1, "1", True, "no", None, []]
+
+
+async def exchange(
+    method: str, path: str, parts: list[bytes], prefix: str = ""
+) -> tuple[int, bytes, bytes | None]:
+    """Return status and body of the answer, and the body that the application got, if it was asked."""
+    waiting = [
+        {"type": "http.request", "body": part, "more_body": number < len(parts)}
+        for number, part in enumerate(parts, 1)
+    ]
+    got: list[bytes] = []
+    sent: list[Any] = []
+
+    async def application(_scope: Any, receive: Any, send: Any) -> None:
+        more = True
+        while more:
+            message = await receive()
+            got.append(message["body"])
+            more = message["more_body"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def receive() -> Any:
+        return waiting.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path}
+    await jobs_off.JobsOff(application, prefix)(scope, receive, send)
+    return sent[0]["status"], sent[1]["body"], b"".join(got) if got else None
+
+
+def ask(method: str, path: str, body: object = None, prefix: str = "") -> tuple[int, bool]:
+    """Return the status of the answer to a request, and whether the application was asked."""
+    status, _body, got = asyncio.run(exchange(method, path, [json.dumps(body).encode()], prefix))
+    return status, got is not None
+
+
+@pytest.mark.parametrize("route", sorted(jobs_off.ROUTES))
+@pytest.mark.parametrize("root", ["/api/3.0", "/ajax-api/3.0", "/ajax-api/2.0"])
+@pytest.mark.parametrize("prefix", ["", "/team", "/team/"])
+def test_no_job_is_submitted(route: tuple[str, str], root: str, prefix: str) -> None:
+    """By none of the paths under which MLflow offers it, with a prefix and without."""
+    method, path = route
+    whole = prefix.rstrip("/") + root + path
+    assert ask(method, whole, {}, prefix) == (501, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/ajax-api/3.0/jobs/6f0f"),
+        ("POST", "/ajax-api/3.0/jobs/search"),
+        ("PATCH", "/ajax-api/3.0/jobs/cancel/6f0f"),
+        ("GET", "/ajax-api/3.0/mlflow/jobs/6f0f"),
+        ("PATCH", "/ajax-api/3.0/mlflow/jobs/cancel/6f0f"),
+        ("GET", "/api/3.0/mlflow/prompt-optimization/jobs/6f0f"),
+        ("POST", "/api/3.0/mlflow/prompt-optimization/jobs/search"),
+        ("POST", "/api/3.0/mlflow/prompt-optimization/jobs/6f0f/cancel"),
+        ("DELETE", "/api/3.0/mlflow/prompt-optimization/jobs/6f0f"),
+        ("GET", "/api/3.0/mlflow/scorers/online-configs"),
+        ("POST", "/api/3.0/mlflow/scorers/register"),
+        ("OPTIONS", "/ajax-api/3.0/mlflow/issues/invoke"),
+        ("PUT", "/api/2.0/mlflow-artifacts/artifacts/api/3.0/mlflow/issues/invoke"),
+        ("POST", "/api/2.0/mlflow-artifacts/mpu/create/api/3.0/mlflow/issues/invoke"),
+    ],
+)
+def test_what_needs_no_runner_is_left(method: str, path: str) -> None:
+    """Jobs of another time can be listed and cancelled, and a file may have any name."""
+    assert ask(method, path, {}) == (200, True)
+
+
+@pytest.mark.parametrize("route", sorted(jobs_off.ROUTES))
+def test_the_answer_names_the_setting(route: tuple[str, str]) -> None:
+    """One sentence, in the form in which MLflow's clients and its page read it."""
+    method, path = route
+    _status, body, _got = asyncio.run(exchange(method, f"/ajax-api/3.0{path}", [b"{}"]))
+    answer = json.loads(body)
+    assert answer["error_code"] == "NOT_IMPLEMENTED"
+    assert answer["message"] == (
+        f"{jobs_off.ROUTES[route]} (this project's server runs no jobs); set 'server.jobs: true' for "
+        "it in mlflow_projects and rerun the servers playbook."
+    )
+
+
+@pytest.mark.parametrize("rate", [0, 0.0, "0", "0.0"])
+def test_a_judge_without_automatic_evaluation_is_left(rate: object) -> None:
+    """The page sends its sample rate after it has registered the judge; the body stays whole."""
+    text = json.dumps({"experiment_id": "1", "name": "j", "sample_rate": rate}).encode()
+    for parts in ([text], [text[:7], text[7:]], [text, b""]):
+        assert asyncio.run(exchange("PUT", ONLINE, parts)) == (200, b"{}", text)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(json.dumps({"sample_rate": rate}).encode() for rate in RATES),
+        b"",
+        b"{",
+        b"[0]",
+        b"{}",
+        b"[" * 5000,
+        b'{"sample_rate": 0, "filter_string": "' + b"x" * (1 << 17) + b'"}',
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+def test_a_judge_with_automatic_evaluation_is_refused(body: bytes) -> None:
+    """MLflow would store it, and nothing would ever evaluate; so is what cannot be read."""
+    parts = [body[:70000], body[70000:]] if len(body) > 70000 else [body]
+    status, text, got = asyncio.run(exchange("PUT", ONLINE, parts))
+    assert (status, got) == (501, None)
+    assert json.loads(text)["message"] == (
+        "Judges cannot be run automatically on new traces (this project's server runs no jobs); use a "
+        "sample rate of 0, or set 'server.jobs: true' for it in mlflow_projects and rerun the servers "
+        "playbook."
+    )
+
+
+def test_what_is_not_a_request_is_passed_on() -> None:
+    """The application starts and ends with its server."""
+    seen: list[Any] = []
+
+    async def application(scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(scope["type"])
+
+    for kind in ("lifespan", "websocket"):
+        scope = {"type": kind, "method": "POST", "path": "/ajax-api/3.0/mlflow/issues/invoke"}
+        asyncio.run(jobs_off.JobsOff(application)(scope, None, None))
+    assert seen == ["lifespan", "websocket"]
