@@ -33,6 +33,7 @@ FIRST = (
     "tests/integration/test_fleet.py",
     "tests/integration/aws/test_mysql_entry.py",
     "tests/integration/aws/test_stack.py",
+    "tests/integration/test_jobs.py",
     "tests/integration/test_keys.py",
     "tests/integration/aws/test_project_schema.py",
     "tests/gate/test_docs.py",
