@@ -254,6 +254,22 @@ def test_one_host_that_knows_whose_a_port_is_keeps_all_from_handing_it_on(
     assert [recap(done, host)["changed"] for host in HOSTS] == [0, 1, 0]
 
 
+@pytest.mark.thorough("test_modules.py refuses the port of another project every time.")
+def test_a_host_that_is_up_to_date_waits_for_those_that_refuse(fleet: Fleet) -> None:
+    """It has the list that the others refuse already; deploy does nothing there either."""
+    shutil.rmtree(fleet.states / "bob/ports")
+    assert fleet.play("servers", "--limit", "bob", mlflow_projects=CHURN).code == 0
+    done = fleet.play("deploy", "--limit", "!dan", mlflow_projects=CHURN)
+    text = "\n".join(table(done))
+    assert "bob failed: Check that no host refused a port: Port " in text
+    assert [recap(done, host)["failed"] for host in HOSTS] == [1, 1, 1]
+    assert [recap(done, host)["changed"] for host in HOSTS] == [0, 0, 0]
+    absent = {"mlflow_projects": CHURN, "mlflow_server_state": "absent"}
+    assert fleet.play("servers", "--limit", "bob", **absent).code == 0
+    shutil.rmtree(fleet.states / "bob/ports")
+    assert fleet.play("servers", "--limit", "bob").code == 0
+
+
 @pytest.mark.parametrize(
     "playbook",
     left_out.params(

@@ -15,6 +15,7 @@ from typing import Any
 from .errors import say
 from .private import private_base, private_name
 from .refusal import PROBE_HEADER, REFUSAL_HEADER
+from .settings import own_host
 
 # A database that has been idle for so long may sleep.
 USED_SECONDS = 60
@@ -159,8 +160,7 @@ def _ask(settings: dict[str, Any], method: str, path: str, body: str | None = No
 
     Says why a server that refuses to serve does so: the engine shows what its health check printed.
     """
-    host, port = settings["host"], settings["port"]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    host, port = own_host(settings), settings["port"]
     allowed = [name for name in settings["allowed_hosts"] if "*" not in name]
     headers = {
         "Host": allowed[0] if allowed else f"127.0.0.1:{port}",

@@ -153,8 +153,8 @@ def _take_up(given: dict[str, Any], options: OptionFile | None) -> None:
     uri = given["backend_store_uri"]
     os.environ.update(application.internal_environment(given))
     # MLflow's jobs work on the database; models behind the gateway are asked through the server.
-    host = f"[{given['host']}]" if ":" in given["host"] else given["host"]
-    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}.get(host, host)
+    host = settings.own_host(given)
+    host = f"[{host}]" if ":" in host else host
     os.environ.update(MLFLOW_TRACKING_URI=uri, MLFLOW_BACKEND_STORE_URI=uri)
     os.environ.setdefault("MLFLOW_GATEWAY_URI", f"http://{host}:{given['port']}")
     if options:

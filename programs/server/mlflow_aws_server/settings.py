@@ -61,6 +61,12 @@ def read(path: Path) -> dict[str, Any]:
     return settings
 
 
+def own_host(settings: dict[str, Any]) -> str:
+    """Return the address under which this machine reaches the server that the settings describe."""
+    host = str(settings["host"])
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+
+
 def requested_uri(stream: TextIO) -> str:
     """Return the URI of the database to migrate, from a JSON object with a "uri"."""
     try:

@@ -571,14 +571,12 @@ def metadata_service() -> Iterator[str]:
         yield address
 
 
-@pytest.mark.skipif(
-    landlock.version() < 6, reason=f"{support.NEEDS}Linux 6.12 or newer, with Landlock."
-)
-def test_a_server_that_is_a_process_has_one_projects_keys(
-    new_host: Callable[..., Host], programs: dict[str, Any], cloud: Cloud
-) -> None:
-    """A shell in it reaches nothing of the host's login and of its neighbour, and its clients do their work."""
-    host = new_host(*PROJECTS)
+@contextmanager
+def brokered_processes(host: Host, programs: dict[str, Any], cloud: Cloud) -> Iterator[Path]:
+    """Run a broker of both projects as a process beside servers; yields the folder of the host's login.
+
+    In the end nothing of it or of the servers is left.
+    """
     home = cloud.log_in(host.modules.home / ".aws")
     options = {
         **cloud.aws.options(), **programs, "state_dir": str(host.state), "runtime": "process",
@@ -587,6 +585,25 @@ def test_a_server_that_is_a_process_has_one_projects_keys(
     made = host.modules.start("mlflow_broker", {**options, "projects": cloud.roles})
     assert not host.modules.finish(made, seconds=500).get("failed")
     try:
+        yield home
+    finally:
+        shutil.rmtree(home)
+        host.converge(state="absent", stop_unlisted=True, broker="process")
+        host.modules.call("mlflow_broker", {**options, "projects": {}})
+
+
+needs_landlock = pytest.mark.skipif(
+    landlock.version() < 6, reason=f"{support.NEEDS}Linux 6.12 or newer, with Landlock."
+)
+
+
+@needs_landlock
+def test_a_server_that_is_a_process_has_one_projects_keys(
+    new_host: Callable[..., Host], programs: dict[str, Any], cloud: Cloud
+) -> None:
+    """A shell in it reaches nothing of the host's login and of its neighbour, and its clients do their work."""
+    host = new_host(*PROJECTS)
+    with brokered_processes(host, programs, cloud) as home:
         servers = [
             host.server(
                 name,
@@ -603,10 +620,6 @@ def test_a_server_that_is_a_process_has_one_projects_keys(
         assert len(host.modules.call("mlflow_run", asked)["runs"]) == 2
         require_confined(host, cloud, home)
         assert not host.converge(*servers, broker="process")["changed"]
-    finally:
-        shutil.rmtree(home)
-        host.converge(state="absent", stop_unlisted=True, broker="process")
-        host.modules.call("mlflow_broker", {**options, "projects": {}})
 
 
 def require_confined(host: Host, cloud: Cloud, home: Path) -> None:

@@ -10,7 +10,6 @@ tests/parts/iam_login.py, and the projects' users are those that mlflow_project_
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +19,6 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
-    landlock,
     private,
 )
 from ansible_collections.mlops.mlflow_aws.tests import support
@@ -32,6 +30,8 @@ from ansible_collections.mlops.mlflow_aws.tests.integration.aws.test_broker impo
     Brokered,
     Cloud,
     Shell,
+    brokered_processes,
+    needs_landlock,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts import iam_login, metadata_service
 from ansible_collections.mlops.mlflow_aws.tests.parts.broker import ask
@@ -53,9 +53,6 @@ cloud, docker, image = test_broker.cloud, test_broker.docker, test_broker.image
 brokered, programs = test_broker.brokered, test_broker.programs
 
 KINDS = ("runtime", "migrator")
-needs_landlock = pytest.mark.skipif(
-    landlock.version() < 6, reason=f"{support.NEEDS}Linux 6.12 or newer, with Landlock."
-)
 
 
 # Another project's schema.
@@ -308,23 +305,12 @@ def confined(
     """Return a host with a broker and a confined server of each project, all as processes."""
     database.log_in_by("password")
     host = new_host(*PROJECTS)
-    home = cloud.log_in(host.modules.home / ".aws")
-    options = {
-        **cloud.aws.options(), **programs, "state_dir": str(host.state), "runtime": "process",
-        "server_runtime": "process", "aws_config_dir": str(home),
-    }  # fmt: skip
-    made = host.modules.start("mlflow_broker", {**options, "projects": cloud.roles})
-    assert not host.modules.finish(made, seconds=500).get("failed")
-    try:
+    with brokered_processes(host, programs, cloud):
         servers = [host.server(name, **database.options(name)) for name in PROJECTS]
         records = host.converge(*servers, broker="process")["servers"]
         assert [record["healthy"] for record in records] == [True, True]
         assert [record["confined"] for record in records] == [True, True]
         yield host
-    finally:
-        shutil.rmtree(home)
-        host.converge(state="absent", stop_unlisted=True, broker="process")
-        host.modules.call("mlflow_broker", {**options, "projects": {}})
 
 
 @needs_landlock
