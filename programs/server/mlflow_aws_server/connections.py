@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a process takes of its database's connections, and which request got none.
+"""What a process takes of its database's connections, and which request got none, or lost its own.
 
 MLflow has a pool of connections for runs, another one for models, and a third one for jobs; here they
 share one. What is noted of a request decides how it is answered: see turns.py.
@@ -29,10 +29,15 @@ _WROTE = "mlflow_aws_wrote"
 
 @dataclass
 class Request:
-    """What is known of a request while it is served."""
+    """What is known of a request while it is served.
+
+    starved: it got no connection; cut: it lost one, with which the database forgets what was not
+    committed; committed: it has changed something, or may have.
+    """
 
     probe: bool = False
     starved: bool = False
+    cut: bool = False
     committed: bool = False
 
 
@@ -72,7 +77,7 @@ def share(uri: str) -> None:
 
 
 def watch(uri: str) -> None:
-    """Note for each request of this process whether it got a connection and whether it changed something.
+    """Note for each request of this process whether it had a connection and whether it changed something.
 
     Called when the stores are made; closes the connections that this took.
     """
@@ -84,7 +89,9 @@ def watch(uri: str) -> None:
     engine.pool.connect = _noting(engine.pool.connect)
     event.listen(engine, "checkin", _close_after_probe)
     event.listen(engine, "before_cursor_execute", _note_statement)
+    # Before the database is asked to, so that one that breaks off then counts as committed.
     event.listen(engine, "commit", _note_commit)
+    event.listen(engine, "handle_error", _note_error)
     event.listen(engine, "rollback", lambda connection: connection.info.pop(_WROTE, None))
 
 
@@ -109,6 +116,13 @@ def _close_after_probe(_connection: Any, record: Any) -> None:
     request = _request.get()
     if request and request.probe:
         record.invalidate()
+
+
+def _note_error(context: Any) -> None:
+    """Note that a request has lost its connection; one that a ping finds lost is replaced."""
+    request = _request.get()
+    if request and context.is_disconnect and not context.is_pre_ping:
+        request.cut = True
 
 
 def _note_statement(connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:

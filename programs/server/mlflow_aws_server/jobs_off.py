@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from .refused import refuse
+
 # What cannot be done, by method and path below /api/N.0 or /ajax-api/N.0. A test compares this with what
 # reaches MLflow's job submission.
 ROUTES = {
@@ -58,7 +60,7 @@ class JobsOff:
         if route is None:
             await self._application(scope, receive, send)
         else:
-            await _refuse(send, sentence(route))
+            await refuse(send, STATUS, _CODE, sentence(route))
 
     def _route(self, scope: Any) -> tuple[str, str] | None:
         """Return the route of a request that is refused, None for any other."""
@@ -100,12 +102,3 @@ def _again(messages: list[Any], receive: Any) -> Any:
         return await receive()
 
     return received
-
-
-async def _refuse(send: Any, text: str) -> None:
-    """Answer as MLflow's API reports errors."""
-    body = json.dumps({"error_code": _CODE, "message": text}).encode()
-    headers = {b"content-type": b"application/json", b"content-length": str(len(body)).encode()}
-    start = {"type": "http.response.start", "status": STATUS, "headers": list(headers.items())}
-    await send(start)
-    await send({"type": "http.response.body", "body": body})

@@ -6,22 +6,23 @@
 As many requests as the pool can serve use the database at once. Without that, requests that need a
 second connection could all wait for each other.
 
-MLflow answers 400 where its pool is exhausted, which its clients do not retry, and 503 where the
-database refuses a connection, which from 3.18 on they retry for calls that create nothing. Here
-a request that got no connection, and so changed nothing, is answered 429, which all clients retry
-for all calls.
+MLflow answers 400 where its pool is exhausted or where it goes on after a lost connection, which its
+clients do not retry, and 503 where the database refuses a connection, which from 3.18 on they retry for
+calls that create nothing. Here a request that got no connection, or lost it before anything was
+committed, and so changed nothing, is answered 429, which all clients retry for all calls. One that may
+have changed something is answered 503.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from .connections import OVERFLOW, POOL, POOL_SIZE, Request, begin
 from .refusal import PROBE_HEADER
+from .refused import refuse
 
 # Of these, for calls that have no turn, and for requests that need a second connection.
 _SPARE = 4
@@ -62,7 +63,7 @@ class Turns:
             async with asyncio.timeout(TURN_SECONDS):
                 await self._turns.acquire()
         except TimeoutError:
-            await _refuse(send)
+            await refuse(send, 429, "REQUEST_LIMIT_EXCEEDED", _TURN_MESSAGE, RETRY_AFTER)
             return
         turn = _Turn(self._turns)
         try:
@@ -101,30 +102,25 @@ def _takes_turn(path: str) -> bool:
     return path.startswith(_PATHS) and not any(part in path for part in _WITHOUT_TURN)
 
 
+def _status(request: Request, status: int) -> int:
+    """Return the status of an answer, which for want of a connection is one that clients retry."""
+    if status < 400 or not (request.starved or request.cut):
+        return status
+    return 503 if request.committed else 429
+
+
 def _answering(request: Request, send: Any, turn: _Turn | None = None) -> Any:
-    """Return what sends an answer: 429 where nothing happened for want of a connection."""
+    """Return what sends an answer, with a status that says whether it failed for want of a connection."""
 
     async def sent(message: Any) -> None:
         if message["type"] == "http.response.start":
             if turn:
                 # What follows, such as a file, needs no connection.
                 turn.end()
-            if request.starved and not request.committed and message["status"] >= 400:
+            status = _status(request, message["status"])
+            if status != message["status"]:
                 headers = [*message.get("headers", ()), *RETRY_AFTER.items()]
-                message = {**message, "status": 429, "headers": headers}
+                message = {**message, "status": status, "headers": headers}
         await send(message)
 
     return sent
-
-
-async def _refuse(send: Any) -> None:
-    """Answer that there is no turn, as MLflow's API reports errors."""
-    body = json.dumps({"error_code": "REQUEST_LIMIT_EXCEEDED", "message": _TURN_MESSAGE}).encode()
-    headers = {
-        b"content-type": b"application/json",
-        b"content-length": str(len(body)).encode(),
-        **RETRY_AFTER,
-    }
-    start = {"type": "http.response.start", "status": 429, "headers": list(headers.items())}
-    await send(start)
-    await send({"type": "http.response.body", "body": body})

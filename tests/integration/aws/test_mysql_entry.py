@@ -12,15 +12,19 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import shutil
 import socket
 import stat
 import subprocess
+import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -74,7 +78,10 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.slow_link import link
 pytestmark = pytest.mark.timeout(600)
 
 # A revision of some releases ago, and one that no MLflow has.
-SEARCH = "/api/2.0/mlflow/experiments/search"
+API = "/api/2.0/mlflow"
+SEARCH = f"{API}/experiments/search"
+# How long connections are broken, and the metrics of each run meanwhile.
+CUT_SECONDS, POINTS = 15, "abcdefgh"
 OLDER, NEWER = KNOWN["revisions"][5], "ffffffffffff"
 
 # Several workers are processes of their own, each with its own connections.
@@ -1088,6 +1095,90 @@ def test_a_database_without_connections_loses_nothing(place: Place, schema: dict
         require_all_logged(place, name, client, 4)
 
 
+@dataclass
+class Writer:
+    """Logs one run after the other in an experiment of its own, and repeats what it is told to repeat.
+
+    done: runs whose every call was accepted, by the tag that each has; doubtful: tags of runs that may
+    have been created by a call that was answered with 503.
+    """
+
+    url: str
+    number: int
+    over: threading.Event
+    done: dict[str, str] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+    statuses: set[int] = field(default_factory=set)
+
+    def work(self) -> None:
+        """Log until it is over."""
+        experiment = self.call("experiments/create", {"name": f"cut {self.number}"}, "")
+        for step in range(1, 1000):
+            if self.over.is_set():
+                return
+            tag = f"{self.number}/{step}"
+            tags = [{"key": "tag", "value": tag}]
+            begun = {"experiment_id": experiment["experiment_id"], "tags": tags}
+            run_id = self.call("runs/create", begun, tag)["run"]["info"]["run_id"]
+            points = [
+                {"key": key, "value": step, "timestamp": step, "step": step} for key in POINTS
+            ]
+            self.call("runs/log-batch", {"run_id": run_id, "metrics": points[1:]})
+            self.call("runs/log-metric", {"run_id": run_id, **points[0]})
+            self.done[tag] = run_id
+
+    def call(self, path: str, body: object, tag: str | None = None) -> dict[str, Any]:
+        """Return the answer of a call that is repeated as MLflow's clients do; 400 they would not."""
+        while True:
+            status, text = ask(self.url, f"{API}/{path}", body)
+            self.statuses.add(status)
+            if status == 200:
+                found: dict[str, Any] = json.loads(text)
+                return found
+            assert status in (429, 503), text
+            if status == 503 and tag:
+                self.doubtful.add(tag)
+
+
+def break_connections(place: Place, user: str, seconds: float) -> None:
+    """Let the database end every connection of a user that it sees, for some time."""
+    until = time.monotonic() + seconds
+    with place.database.connect() as admin, admin.cursor() as cursor:
+        while time.monotonic() < until:
+            for (number,) in place.sessions(user):
+                # It may be gone.
+                with suppress(pymysql.err.OperationalError):
+                    cursor.execute(f"KILL {number}")
+            time.sleep(random.uniform(0.005, 0.05))
+
+
+def test_a_connection_that_breaks_loses_nothing(place: Place, schema: dict[str, Any]) -> None:
+    """Wherever in a request it breaks, the client is answered so that it asks again; nothing is done twice."""
+    name = "mlflow_cut"
+    place.copy(schema["name"], name)
+    database = place.identity(name, RUNTIME)
+    over = threading.Event()
+    with place.serve(place.settings(name, database)) as server, ThreadPoolExecutor(4) as pool:
+        server.await_ready()
+        writers = [Writer(server.url, number, over) for number in range(4)]
+        works = [pool.submit(writer.work) for writer in writers]
+        try:
+            break_connections(place, database["user"], CUT_SECONDS)
+        finally:
+            over.set()
+        for work in works:
+            work.result()
+    assert 429 in set().union(*(writer.statuses for writer in writers))
+    rows = place.database.query(f"SELECT value, run_uuid FROM `{name}`.tags WHERE `key` = 'tag'")
+    runs = {run_id: tag for tag, run_id in rows}
+    doubtful = set().union(*(writer.doubtful for writer in writers))
+    assert {tag for tag, count in Counter(runs.values()).items() if count > 1} <= doubtful
+    kept = Counter(place.database.query(f"SELECT run_uuid, `key` FROM `{name}`.metrics"))
+    logged = [run_id for writer in writers for run_id in writer.done.values()]
+    assert logged
+    assert {kept[run_id, key] for run_id in logged for key in POINTS} == {1}
+
+
 def test_a_process_opens_as_many_connections_as_it_may(
     place: Place, schema: dict[str, Any]
 ) -> None:
@@ -1224,6 +1315,9 @@ def test_two_hosts_run_each_job_once(place: Place) -> None:
                 asked.answers.set()
                 await_end(second.url, job, second.text())
                 assert asked.asked == len(jobs) + 2
+        # What was killed removes its secrets when it starts again.
+        with place.serve(settings[0]) as first:
+            first.await_ready()
 
 
 def test_no_password_was_seen(place: Place) -> None:

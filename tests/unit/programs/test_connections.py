@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
     connections,
+    refused,
     turns,
 )
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.refusal import (
@@ -63,6 +64,12 @@ def answering(status: int, **noted: bool) -> Application:
         (503, {"starved": True, "committed": True}, 503),
         # It went without.
         (200, {"starved": True}, 200),
+        # The database forgets what was begun on a connection that broke.
+        (400, {"cut": True}, 429),
+        (503, {"cut": True}, 429),
+        (400, {"cut": True, "committed": True}, 503),
+        (500, {"cut": True, "committed": True}, 503),
+        (200, {"cut": True}, 200),
     ],
 )
 def test_what_is_answered_without_a_connection(
@@ -71,7 +78,7 @@ def test_what_is_answered_without_a_connection(
     """A status that clients retry for every call, if the request has changed nothing."""
     found, headers = asyncio.run(ask(turns.Turns(answering(status, **noted)), SEARCH))
     assert found == expected
-    assert (headers.get(b"retry-after") is not None) is (expected == 429)
+    assert (headers.get(b"retry-after") is not None) is (expected != status)
 
 
 @pytest.fixture
@@ -143,12 +150,13 @@ def test_a_request_without_a_turn_is_told_as_mlflow_does() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(turns._refuse(send))
+    headers = turns.RETRY_AFTER
+    asyncio.run(refused.refuse(send, 429, "REQUEST_LIMIT_EXCEEDED", turns._TURN_MESSAGE, headers))
     start, body = sent
-    headers = dict(start["headers"])
+    got = dict(start["headers"])
     assert start["status"] == 429
-    assert headers[b"content-length"] == str(len(body["body"])).encode()
-    assert headers[b"retry-after"] == b"5"
+    assert got[b"content-length"] == str(len(body["body"])).encode()
+    assert got[b"retry-after"] == b"5"
     assert "retry in a few seconds" in json.loads(body["body"])["message"]
 
 
