@@ -133,7 +133,11 @@ class Team:
 
         def copy(other: str) -> None:
             schema = _names.schema_name(other)
-            with closing(self.twin.mysql.connect()) as connection, connection.cursor() as cursor:
+            # Every table waits for a disk on which hundreds are made at once.
+            with (
+                closing(self.twin.mysql.connect(read_timeout=600)) as connection,
+                connection.cursor() as cursor,
+            ):
                 cursor.execute(
                     f"CREATE DATABASE `{schema}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
                 )

@@ -31,7 +31,8 @@ class NotHereError(MlflowError):
 class Subject:
     """The stack that is checked, and two of its projects.
 
-    backend is a backend record, outputs are those of its stack, deadline is a time.monotonic().
+    backend is a backend record, empty if there is none yet; outputs are those of its stack, deadline is a
+    time.monotonic().
     """
 
     def __init__(
@@ -44,11 +45,22 @@ class Subject:
         self.backend: t.Mapping[str, t.Any] = params["backend"]
         self.outputs: t.Mapping[str, str] = params["outputs"]
         self.deadline = deadline
-        identities = {entry["name"]: entry for entry in self.backend["identities"]}
         self._clients: dict[tuple[str, bool], t.Any] = {}
         self._assumed: tuple[t.Mapping[str, str], float, int] | None = None
-        # One whose rights are used, and one whose things they must not reach.
-        self.own, self.other = (identities[name] for name in sorted(identities)[:2])
+
+    @property
+    def own(self) -> t.Mapping[str, t.Any]:
+        """Return the identity of the project whose rights are used."""
+        return self._identities()[0]
+
+    @property
+    def other(self) -> t.Mapping[str, t.Any]:
+        """Return the identity of the project whose things they must not reach."""
+        return self._identities()[1]
+
+    def _identities(self) -> list[t.Mapping[str, t.Any]]:
+        """Return the projects' identities, by name."""
+        return sorted(self.backend["identities"], key=lambda entry: str(entry["name"]))
 
     @property
     def elsewhere(self) -> str:
