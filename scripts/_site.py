@@ -35,6 +35,7 @@ PAGES = {
 MENU = {
     "overview.md": "Overview",
     "projects.md": "",
+    "mlflow.md": "",
     "aws.md": "",
     "hosts.md": "",
     "operations.md": "",

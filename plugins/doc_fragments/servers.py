@@ -83,6 +83,42 @@ options:
         type: bool
         default: false
         version_added: 0.3.0
+      trace_archival:
+        description:
+          - When MLflow moves the spans of traces from the database to the project's artifacts, in the folder
+            C(trace-archive). MLflow reads archived traces as before.
+          - The job runner does it, so it requires O(servers[].jobs=true).
+        type: dict
+        version_added: 0.3.0
+        suboptions:
+          retention:
+            description: Age at which traces are archived in minutes, hours or days, such as V(90m), V(12h) or V(30d).
+            type: str
+            required: true
+          interval_seconds:
+            description: Time in seconds between two passes. If unset, MLflow's default of 300.
+            type: int
+          max_traces_per_pass:
+            description: Maximum number of traces in a pass. If unset, there is no limit.
+            type: int
+          long_retention_allowlist:
+            description: IDs of experiments that may set a longer retention than O(servers[].trace_archival.retention).
+            type: list
+            elements: str
+      max_upload_size:
+        description:
+          - Maximum size of the body of a request, such as V(500m) or V(2g), and thus of a file that clients upload
+            through the server. A larger one gets status 413.
+          - If empty, there is no limit.
+        type: str
+        default: ""
+        version_added: 0.3.0
+      presigned_only:
+        description: Whether clients must transfer artifacts directly from and to S3 by presigned URLs. Requires
+          MLflow 3.18 or newer.
+        type: bool
+        default: false
+        version_added: 0.3.0
       database:
         description:
           - Identity of the server at a MySQL database. It holds names; the server reads the password itself.

@@ -11,7 +11,7 @@ import typing as t
 from ansible.errors import AnsibleFilterError
 from ansible.utils.display import Display
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import (
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects.records import (
     DEFAULT_BASE_PORT,
     project_records,
 )

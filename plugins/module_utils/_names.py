@@ -4,7 +4,7 @@
 """Private to mlops.mlflow_aws: names of a project's schema and users in MySQL.
 
 A project's name is lower-case letters, digits and single dashes, at most 40 characters, so
-that the names made of two projects differ: see _projects.py.
+that the names made of two projects differ: see _projects.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _projects
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import variables
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.environment import (
     LEAN_DEFAULTS,
 )
@@ -67,13 +67,21 @@ DEFAULTS_OF_OPTIONS = {
 # Variables of its options that work in `server.environment`.
 READ_BY_THE_APPLICATION = {
     "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS",
-    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE",
     "MLFLOW_SERVER_X_FRAME_OPTIONS",
-    "MLFLOW_TRACE_ARCHIVAL_CONFIG",
     "MLFLOW_WORKSPACE_STORE_URI",
 }
-# What is refused without being an option: the job runner, and where metrics are kept.
+# What is refused without being an option of this MLflow: the job runner, where metrics are kept, another
+# application, another gateway, and what a newer one has.
 NOT_OPTIONS = {
+    "MLFLOW_ARTIFACTS_PRESIGNED_ONLY",
+    "MLFLOW_AUTH_ADMIN_PASSWORD",
+    "MLFLOW_AUTH_ADMIN_USERNAME",
+    "MLFLOW_AUTH_CONFIG_PATH",
+    "MLFLOW_DEPLOYMENTS_CONFIG",
+    "MLFLOW_FLASK_SERVER_SECRET_KEY",
+    "MLFLOW_GATEWAY_CONFIG",
+    "MLFLOW_GATEWAY_RESOLVE_API_KEY_FROM_ENV",
+    "MLFLOW_GATEWAY_RESOLVE_API_KEY_FROM_FILE",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
     "MLFLOW_SERVER_JOB_ENABLE_PERIODIC_TASKS",
     "MLFLOW_SERVER_JOB_EXECUTION_ENGINE",
@@ -588,9 +596,9 @@ def test_the_environment_handed_over_is_the_same(pair: Pair) -> None:
         "print(json.dumps(application.internal_environment(json.loads(sys.argv[1]))))"
     )
     ours = pair.release.ask(script, json.dumps(pair.settings))
-    for variables in (ours, theirs):
+    for handed in (ours, theirs):
         # Random, and the same for all workers of a server.
-        assert re.fullmatch("[0-9a-f]{32}", variables.pop("_MLFLOW_SERVER_BOOT_ID"))
+        assert re.fullmatch("[0-9a-f]{32}", handed.pop("_MLFLOW_SERVER_BOOT_ID"))
     internal = {name: value for name, value in theirs.items() if name.startswith("_")}
     require_same(ours, internal)
 
@@ -657,9 +665,21 @@ def test_no_variable_is_taken_and_ignored(releases: dict[str, Release]) -> None:
         "print(json.dumps(sorted({n for e in names for n in ([e] if isinstance(e, str) else e)})))"
     )
     read = set(releases["served"].ask(script))
-    refused = set(_projects._UNREAD_VARIABLES)
-    assert read - refused - set(_projects._OWNED_VARIABLES) == READ_BY_THE_APPLICATION
+    refused = set(variables.UNREAD)
+    assert read - refused - set(variables.OWNED) == READ_BY_THE_APPLICATION
     assert refused - read == NOT_OPTIONS
+
+
+def test_every_option_is_documented(releases: dict[str, Release]) -> None:
+    """docs/mlflow.md says of each option of `mlflow server` what stands for it here."""
+    script = (
+        "import json; from mlflow.cli import server\n"
+        "print(json.dumps(sorted(p.opts[0] for p in server.params)))"
+    )
+    page = (CHECKOUT / "docs" / "mlflow.md").read_text().partition("| Option of")[2]
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `--")]
+    documented = [option for row in rows for option in re.findall(r"`(--[a-z-]+)`", row)]
+    assert sorted(documented) == releases["served"].ask(script)
 
 
 def test_describe_says_what_mlflow_says(release: Release) -> None:

@@ -18,6 +18,7 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._sizes import size_in_bytes
 
 LABEL = "io.github.mlops-collections.mlflow_aws."
 # These paths and the user are the image's: see docker/Dockerfile.
@@ -34,7 +35,6 @@ _STOP_SECONDS = 60
 _HEALTH = {"Interval": 30 * 10**9, "Timeout": 15 * 10**9, "Retries": 1}
 # Docker's own minimum.
 _LEAST_MEMORY = 6 << 20
-_UNITS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30}
 
 
 class Spec(t.NamedTuple):
@@ -240,9 +240,8 @@ def memory_bytes(text: str) -> int:
     """Return a memory limit such as 512m or 2g in bytes, 0 for none."""
     if not text:
         return 0
-    match = re.fullmatch(r"(\d+)([bkmg]?)", text.strip().lower())
-    size = int(match.group(1)) << _UNITS[match.group(2)] if match else 0
-    if size < _LEAST_MEMORY:
+    size = size_in_bytes(text)
+    if size is None or size < _LEAST_MEMORY:
         raise MlflowError(
             f"memory is {text!r}; write a size of 6m or more, such as 512m or 2g; an idle server "
             "takes about 170m."

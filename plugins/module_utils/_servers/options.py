@@ -32,6 +32,12 @@ _AWS: Spec = {
     # The parameter's name.
     "key_parameter": {"type": "str", "no_log": False},
 }
+_TRACE_ARCHIVAL: Spec = {
+    "retention": {"type": "str", "required": True},
+    "interval_seconds": {"type": "int"},
+    "max_traces_per_pass": {"type": "int"},
+    "long_retention_allowlist": {"type": "list", "elements": "str"},
+}
 _SERVER: Spec = {
     "name": {"type": "str", "required": True},
     "state": _STATE,
@@ -44,6 +50,9 @@ _SERVER: Spec = {
     "environment": {"type": "dict", "default": {}},
     "metrics": {"type": "bool", "default": False},
     "jobs": {"type": "bool", "default": False},
+    "trace_archival": {"type": "dict", "options": _TRACE_ARCHIVAL},
+    "max_upload_size": _TEXT,
+    "presigned_only": {"type": "bool", "default": False},
     "database": {"type": "dict", "options": _DATABASE},
     "aws": {"type": "dict", "options": _AWS},
     "key_file": {"type": "str", "default": "", "no_log": False},

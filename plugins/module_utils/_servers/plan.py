@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import addresses
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._sizes import size_in_bytes
 
 KEEP, START, RESTART, STOP, REMOVE = "keep", "start", "restart", "stop", "remove"
 _STATE_WORDS = {"present": "running", "stopped": "stopped", "absent": "absent"}
@@ -101,15 +102,26 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
     origins = addresses.accepted_origins(hosts, address)
     if origins:
         settings["allowed_origins"] = origins
-    for key in ("metrics", "jobs"):
-        if options.get(key):
-            settings[key] = True
+    settings.update(_choices(options))
     if options.get("key_file"):
         settings["key_file"] = options["key_file"]
     digest = hashlib.sha256(json.dumps([runtime, settings], sort_keys=True).encode("utf-8"))
     settings["configuration"] = digest.hexdigest()[:16]
     state = min(options["state"], cap, key=_RANK.index)
     return WantedServer(str(options["name"]), state, settings)
+
+
+def _choices(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return those settings that a project may leave out, as far as it has them."""
+    chosen: dict[str, t.Any] = {
+        key: True for key in ("metrics", "jobs", "presigned_only") if options.get(key)
+    }
+    archival = options.get("trace_archival")
+    if archival:
+        chosen["trace_archival"] = {k: v for k, v in archival.items() if v is not None}
+    if options.get("max_upload_size"):
+        chosen["max_upload_size"] = _upload_bytes(options["max_upload_size"])
+    return chosen
 
 
 def _by_broker(aws: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -184,6 +196,14 @@ def _step(wanted: WantedServer, found: FoundServer) -> Step:
     else:
         action = REMOVE if found.known or found.running else KEEP
     return Step(wanted.name, action, wanted, found)
+
+
+def _upload_bytes(text: str) -> int:
+    """Return the largest body of a request in bytes."""
+    size = size_in_bytes(text)
+    if not size:
+        raise MlflowError(f"max_upload_size is {text!r}; write a size such as 500m or 2g.")
+    return size
 
 
 def _host(text: str) -> str:

@@ -25,6 +25,7 @@ from . import (
     keys,
     processes,
     turns,
+    uploads,
 )
 from . import settings as settings_file
 from .errors import EntryError
@@ -53,6 +54,7 @@ def build() -> Any:
     # MLflow 3.17 imports a Starlette module that announces its end at every start.
     warnings.filterwarnings("ignore", message="starlette.middleware.wsgi is deprecated")
 
+    _require_settings(settings)
     from mlflow.server.fastapi_app import app
     from mlflow.server.handlers import STATIC_PREFIX_ENV_VAR, initialize_backend_stores
 
@@ -69,11 +71,13 @@ def build() -> Any:
     if options:
         connections.watch(uri)
         served = turns.Turns(health.Noted(app, options.path.parent))
+    # These outermost: a refusal needs no turn, and says nothing about the database.
     if settings.get("jobs"):
         jobs_submission.adapt()
-        return served
-    # Outermost: a refusal needs no turn, and says nothing about the database.
-    return JobsOff(served, os.environ.get(STATIC_PREFIX_ENV_VAR, ""))
+    else:
+        served = JobsOff(served, os.environ.get(STATIC_PREFIX_ENV_VAR, ""))
+    most = settings.get("max_upload_size")
+    return uploads.UploadLimit(served, most) if most else served
 
 
 def internal_environment(settings: dict[str, Any]) -> dict[str, str]:
@@ -98,6 +102,20 @@ def internal_environment(settings: dict[str, Any]) -> dict[str, str]:
         name = constants.PROMETHEUS_EXPORTER_ENV_VAR
         values |= dict.fromkeys((name, name.upper()), folder)
     return {str(name): str(value) for name, value in values.items()}
+
+
+def _require_settings(settings: dict[str, Any]) -> None:
+    """Refuse a setting that this MLflow does not have."""
+    import mlflow
+    from mlflow import environment_variables
+
+    if settings.get("presigned_only") and not hasattr(
+        environment_variables, environment.PRESIGNED_ONLY
+    ):
+        raise EntryError(
+            f"server.presigned_only needs MLflow 3.18 or newer, and this one is {mlflow.__version__}; "
+            "remove it from mlflow_projects and rerun the servers playbook."
+        )
 
 
 def _artifact_root() -> str:

@@ -10,7 +10,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from . import aws, confinement, connections, kept, keys
+from . import archival, aws, confinement, connections, kept, keys
 
 ORIGINS_VARIABLE = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"
 HOSTS_VARIABLE = "MLFLOW_SERVER_ALLOWED_HOSTS"
@@ -28,6 +28,7 @@ JOBS = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "true",
     "MLFLOW_SERVER_JOB_EXECUTION_ENGINE": "executor",
 }
+PRESIGNED_ONLY = "MLFLOW_ARTIFACTS_PRESIGNED_ONLY"
 # All that a program needs that connects only to our own servers and databases.
 # plugins/module_utils/_host/environ.py keeps the same; neither can import the other.
 KEPT = (
@@ -64,7 +65,7 @@ def apply(settings: dict[str, Any]) -> None:
     # MLflow and botocore ask Python for the processor, and Python runs `uname` for the answer, once:
     # now, while that program inherits no secret that it would show in its environment.
     platform.processor()
-    os.environ.update(variables(settings))
+    os.environ.update(variables(settings) | archival.variables(settings, private()))
 
 
 def variables(settings: dict[str, Any]) -> dict[str, str]:
@@ -79,6 +80,8 @@ def variables(settings: dict[str, Any]) -> dict[str, str]:
         given |= {name: os.environ[name] for name in kept.SHARED}
     if settings.get("jobs"):
         given |= JOBS
+    if settings.get("presigned_only"):
+        given[PRESIGNED_ONLY] = "true"
     return {**keys.variables(settings, private()), **given}
 
 

@@ -13,6 +13,9 @@
     allowed_origins        optional: origins whose pages may change data, besides local ones
     metrics                optional: whether to serve Prometheus metrics at /metrics
     jobs                   optional: whether MLflow's job runner runs beside the server
+    trace_archival         optional: MLflow's settings of trace archival, without its location
+    max_upload_size        optional: largest body of a request in bytes
+    presigned_only         optional: whether clients transfer artifacts by presigned URLs only
     environment            further variables for the server, name to text
     database               null, or for mysql+pymysql://HOST:PORT/SCHEMA: `secret`, the name
                            or ARN of a secret whose JSON holds "password"; `login`, "iam" if

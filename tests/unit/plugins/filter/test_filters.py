@@ -21,6 +21,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.filter import (
     mlflow_renamed,
     mlflow_run_requests,
     mlflow_server_options,
+    mlflow_setting_fault,
     mlflow_verified_servers,
 )
 
@@ -35,6 +36,7 @@ PLUGINS = (
     mlflow_run_requests,
     mlflow_installation_files,
     mlflow_server_options,
+    mlflow_setting_fault,
     mlflow_verified_servers,
 )
 FILTERS: dict[str, Any] = {
@@ -113,6 +115,9 @@ def test_server_options_join_projects_and_backend() -> None:
             "environment": {"A": "1"},
             "metrics": False,
             "jobs": False,
+            "trace_archival": None,
+            "max_upload_size": "",
+            "presigned_only": False,
         },
         {
             "name": "old",
@@ -126,8 +131,37 @@ def test_server_options_join_projects_and_backend() -> None:
             "environment": {},
             "metrics": False,
             "jobs": False,
+            "trace_archival": None,
+            "max_upload_size": "",
+            "presigned_only": False,
         },
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "backend", "rest"),
+    [
+        ("3.18.0", "aws", None),
+        ("4.0.1", "aws", None),
+        ("3.17.2", "aws", "needs MLflow 3.18 or newer, and this one is 3.17.2; remove it."),
+        (
+            "3.18.0",
+            "local",
+            "needs the backend aws, as there are no presigned URLs without S3; remove it.",
+        ),
+    ],
+)
+def test_settings_need_an_mlflow_that_has_them(
+    version: str, backend: str, rest: str | None
+) -> None:
+    """The sentence names the project and the key."""
+    records = FILTERS["mlflow_project_records"](
+        [{"name": "demo"}, {"name": "churn", "server": {"presigned_only": True}}]
+    )
+    found = FILTERS["mlflow_setting_fault"](records, version, backend)
+    where = "mlflow_projects 'churn': server: key 'presigned_only' "
+    assert found == (where + rest if rest else "")
+    assert FILTERS["mlflow_setting_fault"](records[:1], "3.17.2", "local") == ""
 
 
 def test_servers_listen_on_loopback_unless_told() -> None:

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import project_records
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects.records import (
+    project_records,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import port_owners
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import FoundServer
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.port_owners import (

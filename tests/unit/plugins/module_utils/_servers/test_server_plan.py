@@ -211,6 +211,9 @@ def test_the_difference_redacts_once() -> None:
         {"environment": {"A": "1"}},
         {"metrics": True},
         {"jobs": True},
+        {"trace_archival": {"retention": "30d"}},
+        {"max_upload_size": "1g"},
+        {"presigned_only": True},
     ],
 )
 def test_each_setting_makes_another_configuration(change: dict[str, Any]) -> None:
@@ -227,14 +230,20 @@ def test_hosts_and_origins_reach_the_server() -> None:
         "http://mlflow.example.com",
         "http://mlflow.example.com:*",
     ]
-    off = wanted(metrics=False, jobs=False)
-    assert not {"allowed_origins", "metrics", "jobs"} & set(off.settings)
+    off = wanted(
+        metrics=False, jobs=False, trace_archival=None, max_upload_size="", presigned_only=False
+    )
+    assert not {"allowed_origins", "metrics", "jobs", "trace_archival"} & set(off.settings)
     assert off.configuration == wanted().configuration
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (
+            {"max_upload_size": "2 GB"},
+            "max_upload_size is '2 GB'; write a size such as 500m or 2g.",
+        ),
         ({"allowed_hosts": ["http://x"]}, "allowed_hosts holds 'http://x'; write a host name "),
         ({"host": "[::1]"}, "No server can listen on '[::1]'; set mlflow_server_host to "),
     ],

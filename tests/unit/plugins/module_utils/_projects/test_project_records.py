@@ -11,9 +11,11 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _projects
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import project_records
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import variables
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects.records import (
+    project_records,
+)
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import mysql as program
 
 KEYS = ["name", "port", "description", "owner", "state", "artifact_retention_days", "server"]
@@ -48,6 +50,9 @@ def test_an_entry_of_nothing_but_a_name_is_complete() -> None:
                 "environment": {},
                 "metrics": False,
                 "jobs": False,
+                "trace_archival": None,
+                "max_upload_size": "",
+                "presigned_only": False,
             },
         }
     ]
@@ -68,6 +73,14 @@ def test_an_entry_with_every_key_is_kept() -> None:
             "environment": {"OMP_NUM_THREADS": 2, "_PRIVATE": "x"},
             "metrics": True,
             "jobs": True,
+            "trace_archival": {
+                "retention": "30d",
+                "interval_seconds": 600,
+                "max_traces_per_pass": 100,
+                "long_retention_allowlist": ["1", "17"],
+            },
+            "max_upload_size": "2g",
+            "presigned_only": True,
         },
     }
     wanted = copy.deepcopy(entry) | {"port_fixed": True}
@@ -78,7 +91,7 @@ def test_an_entry_with_every_key_is_kept() -> None:
 def test_null_is_as_good_as_left_out() -> None:
     """A key without a value, as YAML writes `port:`, takes its default."""
     empty: dict[str, Any] = dict.fromkeys(KEYS) | {"name": "demo"}
-    settings = dict.fromkeys(("workers", "allowed_hosts", "environment", "metrics", "jobs"))
+    settings = dict.fromkeys(project_records([{"name": "demo"}])[0]["server"])
     assert project_records([empty]) == project_records([{"name": "demo"}])
     assert project_records([empty | {"server": settings}]) == project_records([{"name": "demo"}])
 
@@ -232,7 +245,10 @@ UNKNOWN_KEYS: list[tuple[dict[Any, Any], str]] = [
     ({"server": {"environ": {}}}, "server: unknown key 'environ'; did you mean 'environment'?"),
     (
         {"server": {"qqq": 1}},
-        "server: unknown key 'qqq'; choose from workers, allowed_hosts, environment, metrics, jobs.",
+        (
+            "server: unknown key 'qqq'; choose from workers, allowed_hosts, environment, metrics, jobs, "
+            "trace_archival, max_upload_size, presigned_only."
+        ),
     ),
 ]
 
@@ -287,6 +303,11 @@ SETTINGS: list[tuple[str, Any, str]] = [
     ("metrics", "true", "is a string; write true or false without quotes."),
     ("jobs", "yes", "is a string; write true or false without quotes."),
     ("metrics", 1, "is a number; write true or false without quotes."),
+    ("max_upload_size", "2 GB", "is '2 GB'; write a size of 1m or more, such as 500m or 2g."),
+    ("max_upload_size", "900k", "is '900k'; write a size of 1m or more, such as 500m or 2g."),
+    ("max_upload_size", 2000, "is a number; write a size of 1m or more, such as 500m or 2g."),
+    ("presigned_only", "yes", "is a string; write true or false without quotes."),
+    ("trace_archival", "30d", "is a string; write it as a dictionary."),
     ("environment", ["A=1"], "is a list; write it as a dictionary of variables."),
     (
         "environment",
@@ -368,6 +389,12 @@ def test_hosts_are_kept_as_browsers_write_them() -> None:
             "remove it, jobs are kept in the project's database.",
         ),
         ("prometheus_multiproc_dir", "use 'server.metrics'."),
+        ("MLFLOW_TRACE_ARCHIVAL_CONFIG", "use 'server.trace_archival'."),
+        ("MLFLOW_ARTIFACTS_PRESIGNED_ONLY", "use 'server.presigned_only'."),
+        (
+            "MLFLOW_AUTH_ADMIN_PASSWORD",
+            "remove it, servers run without MLflow's basic authentication.",
+        ),
     ],
 )
 def test_a_variable_without_effect_names_what_to_use(name: str, remedy: str) -> None:
@@ -378,7 +405,51 @@ def test_a_variable_without_effect_names_what_to_use(name: str, remedy: str) -> 
     )
 
 
-@pytest.mark.parametrize("name", _projects._JOB_VARIABLES)
+AGES = (
+    "write the age at which traces are archived in minutes, hours or days, such as 90m, 12h or 30d."
+)
+ARCHIVAL: list[tuple[dict[str, Any], str]] = [
+    ({}, f"key 'retention' is empty; {AGES}"),
+    ({"retention": "30 days"}, f"key 'retention' is '30 days'; {AGES}"),
+    ({"retention": 30}, f"key 'retention' is a number; {AGES}"),
+    (
+        {"retention": "30d", "location": "s3://x"},
+        (
+            "unknown key 'location'; choose from retention, interval_seconds, max_traces_per_pass, "
+            "long_retention_allowlist."
+        ),
+    ),
+    (
+        {"retention": "30d", "interval_seconds": 0},
+        "key 'interval_seconds' is 0, which is out of range; choose 1 to 86400.",
+    ),
+    (
+        {"retention": "30d", "long_retention_allowlist": "1"},
+        "key 'long_retention_allowlist' is a string; write a list of experiment IDs.",
+    ),
+    (
+        {"retention": "30d", "long_retention_allowlist": ["churn"]},
+        "key 'long_retention_allowlist' contains 'churn'; write the ID of an experiment, a number.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "rest"), ARCHIVAL)
+def test_faults_of_trace_archival(value: dict[str, Any], rest: str) -> None:
+    """The sentence names the key below it."""
+    projects = [{"name": "demo", "server": {"jobs": True, "trace_archival": value}}]
+    assert refusal(projects) == f"mlflow_projects[0] 'demo': server: trace_archival: {rest}"
+
+
+def test_traces_are_archived_by_the_job_runner() -> None:
+    """Without it the setting would be taken and ignored."""
+    assert refusal(server("trace_archival", {"retention": "30d"})) == (
+        "mlflow_projects[0] 'demo': server: key 'trace_archival' has no effect without jobs; set "
+        "'server.jobs: true', or remove it."
+    )
+
+
+@pytest.mark.parametrize("name", variables.JOB)
 def test_a_variable_that_only_jobs_act_on(name: str) -> None:
     """Without jobs the page would show what never happens."""
     assert refusal(server("environment", {name: "1"})) == (
@@ -393,7 +464,7 @@ def test_a_variable_that_only_jobs_act_on(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(program.LIMITS))
 def test_a_limit_of_the_servers_own(name: str) -> None:
     """A project may have its own, if it is a number of seconds."""
-    assert name in _projects._LIMITS
+    assert name in variables.LIMITS
     (entry,) = project_records(server("environment", {name: 4}))
     assert entry["server"]["environment"] == {name: "4"}
     for text in ("soon", "", "0", "-1", "1e3", "86401"):
