@@ -83,6 +83,14 @@ options:
         type: bool
         default: false
         version_added: 0.3.0
+      assistant:
+        description:
+          - Whether MLflow's assistant answers requests from the server's own host. It runs commands as the server's
+            user, for every user of that host. If V(false), the server refuses requests for it.
+          - Requests from other hosts, and all requests to a container, are refused by MLflow.
+        type: bool
+        default: false
+        version_added: 0.3.0
       trace_archival:
         description:
           - When MLflow moves the spans of traces from the database to the project's artifacts, in the folder

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import jobs_off
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
+    assistant_off,
+    jobs_off,
+)
 from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import Host, by_name
-from ansible_collections.mlops.mlflow_aws.tests.parts.judges import expect
+from ansible_collections.mlops.mlflow_aws.tests.parts.judges import call, expect
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
 
 # The first test may have to install MLflow and a browser.
@@ -96,3 +99,18 @@ def test_every_menu_opens(host: Host, browser_python: Path, tmp_path: Path, *, j
             f"{jobs_off.STATUS} POST /ajax-api/3.0{route[1]}"
         }
         assert jobs_off.sentence(route) in detected["said"]
+
+
+@pytest.mark.parametrize("on", left_out.params([False], [True], "It is off every time."))
+def test_the_assistant_runs_commands_for_nobody(host: Host, *, on: bool) -> None:
+    """Unless the project wants it: then MLflow lets a client of this host allow itself everything."""
+    record = by_name(host.converge(host.server("demo") | {"assistant": on}))["demo"]
+    root = "/ajax-api/3.0/mlflow/assistant"
+    allow = {"providers": {"ollama": {"selected": True, "permissions": {"full_access": True}}}}
+    status, answer = call(record["url"], "PUT", f"{root}/config", allow)
+    if on:
+        assert (status, answer["providers"]["ollama"]["permissions"]["full_access"]) == (200, True)
+        return
+    assert (status, answer["message"]) == (assistant_off.STATUS, assistant_off.SENTENCE)
+    assert call(record["url"], "POST", f"{root}/message", {"message": "ls"})[0] == 403
+    assert expect(record["url"], "GET", f"{root}/config", None)["remote_access_allowed"] is False

@@ -12,8 +12,8 @@ A project record is a dictionary with these keys, all of them always there:
     state                    present, stopped or absent
     artifact_retention_days  number of days, or None; nothing deletes artifacts yet
     server                   dictionary: workers (number), allowed_hosts (list of text),
-                             environment (dictionary of text), metrics, jobs and presigned_only
-                             (true or false), max_upload_size (text such as 2g, empty for no
+                             environment (dictionary of text), metrics, jobs, assistant and
+                             presigned_only (true or false), max_upload_size (text such as 2g, empty for no
                              limit), trace_archival (dictionary or None)
 """
 

@@ -143,6 +143,7 @@ _READERS: dict[str, t.Callable[[str, t.Any], t.Any]] = {
     "environment": variables.environment,
     "metrics": fields.flag,
     "jobs": fields.flag,
+    "assistant": fields.flag,
     "trace_archival": _archival,
     "max_upload_size": _size,
     "presigned_only": fields.flag,

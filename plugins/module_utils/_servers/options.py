@@ -50,6 +50,7 @@ _SERVER: Spec = {
     "environment": {"type": "dict", "default": {}},
     "metrics": {"type": "bool", "default": False},
     "jobs": {"type": "bool", "default": False},
+    "assistant": {"type": "bool", "default": False},
     "trace_archival": {"type": "dict", "options": _TRACE_ARCHIVAL},
     "max_upload_size": _TEXT,
     "presigned_only": {"type": "bool", "default": False},

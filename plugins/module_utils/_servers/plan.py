@@ -114,7 +114,7 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
 def _choices(options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return those settings that a project may leave out, as far as it has them."""
     chosen: dict[str, t.Any] = {
-        key: True for key in ("metrics", "jobs", "presigned_only") if options.get(key)
+        key: True for key in ("metrics", "jobs", "assistant", "presigned_only") if options.get(key)
     }
     archival = options.get("trace_archival")
     if archival:

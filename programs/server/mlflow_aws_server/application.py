@@ -28,6 +28,7 @@ from . import (
     uploads,
 )
 from . import settings as settings_file
+from .assistant_off import AssistantOff
 from .errors import EntryError
 from .jobs_off import JobsOff
 
@@ -72,10 +73,13 @@ def build() -> Any:
         connections.watch(uri)
         served = turns.Turns(health.Noted(app, options.path.parent))
     # These outermost: a refusal needs no turn, and says nothing about the database.
+    prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "")
     if settings.get("jobs"):
         jobs_submission.adapt()
     else:
-        served = JobsOff(served, os.environ.get(STATIC_PREFIX_ENV_VAR, ""))
+        served = JobsOff(served, prefix)
+    if not settings.get("assistant"):
+        served = AssistantOff(served, prefix)
     most = settings.get("max_upload_size")
     return uploads.UploadLimit(served, most) if most else served
 

@@ -13,6 +13,7 @@
     allowed_origins        optional: origins whose pages may change data, besides local ones
     metrics                optional: whether to serve Prometheus metrics at /metrics
     jobs                   optional: whether MLflow's job runner runs beside the server
+    assistant              optional: whether MLflow's assistant answers requests of this host
     trace_archival         optional: MLflow's settings of trace archival, without its location
     max_upload_size        optional: largest body of a request in bytes
     presigned_only         optional: whether clients transfer artifacts by presigned URLs only

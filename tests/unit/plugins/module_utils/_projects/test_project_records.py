@@ -50,6 +50,7 @@ def test_an_entry_of_nothing_but_a_name_is_complete() -> None:
                 "environment": {},
                 "metrics": False,
                 "jobs": False,
+                "assistant": False,
                 "trace_archival": None,
                 "max_upload_size": "",
                 "presigned_only": False,
@@ -73,6 +74,7 @@ def test_an_entry_with_every_key_is_kept() -> None:
             "environment": {"OMP_NUM_THREADS": 2, "_PRIVATE": "x"},
             "metrics": True,
             "jobs": True,
+            "assistant": True,
             "trace_archival": {
                 "retention": "30d",
                 "interval_seconds": 600,
@@ -247,7 +249,7 @@ UNKNOWN_KEYS: list[tuple[dict[Any, Any], str]] = [
         {"server": {"qqq": 1}},
         (
             "server: unknown key 'qqq'; choose from workers, allowed_hosts, environment, metrics, jobs, "
-            "trace_archival, max_upload_size, presigned_only."
+            "assistant, trace_archival, max_upload_size, presigned_only."
         ),
     ),
 ]

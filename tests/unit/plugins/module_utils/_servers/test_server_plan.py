@@ -214,6 +214,7 @@ def test_the_difference_redacts_once() -> None:
         {"trace_archival": {"retention": "30d"}},
         {"max_upload_size": "1g"},
         {"presigned_only": True},
+        {"assistant": True},
     ],
 )
 def test_each_setting_makes_another_configuration(change: dict[str, Any]) -> None:
