@@ -167,6 +167,7 @@ def test_every_test_has_a_stage(lint: Linter) -> None:
         assert stage in stages, f"tests/{file} belongs to no stage."
 
 
+@pytest.mark.mlflow
 def test_locks_pin_what_their_lists_name(lint: Linter) -> None:
     """Every requirement of a list is in its lock, at a version that the list allows, with hashes."""
     lists = lists_of(lint.root)

@@ -48,7 +48,7 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
 )
 
 # The first test may have to install MLflow twice.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.mlflow, pytest.mark.timeout(900)]
 
 CLIENT = CHECKOUT / "tests" / "parts" / "mlflow_client.py"
 CONFIGURATION = "0123456789abcdef"
