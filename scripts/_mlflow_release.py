@@ -73,7 +73,7 @@ def require_version(text: str) -> str:
     """Return the version of a release; anything else is refused."""
     if not _VERSION.fullmatch(text):
         raise Problem(
-            f"{text!r} is not the version of an MLflow release; give one such as 3.17.2, or {NEWEST}."
+            f"{text!r} is not the version of an MLflow release; give three numbers with dots, or {NEWEST}."
         )
     return text
 

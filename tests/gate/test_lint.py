@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -23,6 +24,16 @@ from packaging.utils import canonicalize_name
 
 TOOLS = Path(sys.prefix) / "bin"
 MINUTES = 60
+MLFLOW = {"mlflow", "mlflow-skinny", "mlflow-tracing"}
+# Where another release of MLflow than the one that we serve is meant: the one before it, what earlier
+# releases of the collection served, and other packages.
+OTHER_RELEASES = (
+    "requirements/previous.in",
+    "docs/upgrading.md",
+    "CHANGELOG.md",
+    "changelogs/",
+    "docker/sbom.cdx.json",
+)
 
 
 class Linter:
@@ -191,6 +202,38 @@ def test_locks_pin_what_their_lists_name(lint: Linter) -> None:
         assert "scripts/lock\n" in text, f"{lock} was not made by scripts/lock."
         assert "://" not in text, f"{lock} names a place to download from."
         assert text.count(" --hash=") >= len(found), f"{lock} lacks hashes."
+
+
+@pytest.mark.mlflow
+def test_mlflow_has_one_version(lint: Linter) -> None:
+    """What names a release of MLflow names the one that docker/requirements.in pins, or has its reason.
+
+    Remedy: scripts/lock --mlflow VERSION, and in a new place a line that needs no version.
+    """
+    (pin,) = requirements(lint.root / "docker/requirements.in")[:1]
+    (served,) = (one.version for one in pin.specifier)
+    described = json.loads((lint.root / "docker/mlflow.json").read_text())
+    assert described["version"] == served
+    locks = {path.with_suffix(".txt") for path in lists_of(lint.root)}
+    pinned = {
+        lock.relative_to(lint.root).as_posix(): {
+            str(one.specifier) for one in map(Requirement, pins(lock)) if one.name in MLFLOW
+        }
+        for lock in locks
+    }
+    assert pinned["docker/requirements.txt"] == {f"=={served}"}
+    del pinned["requirements/previous.txt"]
+    assert {lock: found for lock, found in pinned.items() if found - {f"=={served}"}} == {}
+    release = re.compile(rf"(?<![\w.]){served.partition('.')[0]}\.\d+\.\d+(?!\w|\.\d)")
+    others = []
+    for path in sorted(set(lint.root.rglob("*")) - locks):
+        name = path.relative_to(lint.root).as_posix()
+        if not path.is_file() or name.startswith((".git/", *OTHER_RELEASES)):
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            if not line.count("Measured with MLflow") and set(release.findall(line)) - {served}:
+                others.append(f"{name}:{number}: {line.strip()}")
+    assert others == []
 
 
 def lists_of(root: Path) -> list[Path]:
