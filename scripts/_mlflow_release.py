@@ -44,7 +44,7 @@ REPORT = Path(".venvs/mlflow-guards.txt")
 _VERSION = re.compile(r"[1-9][0-9]*\.[0-9]+\.[0-9]+")
 _PIN = re.compile(r"^mlflow==(\S+)$", re.MULTILINE)
 _PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^\s;]+)", re.MULTILINE)
-_ABSENT = re.compile(r"there (is|are) no versions? of|was not found in the package registry")
+_ABSENT = "No solution found"
 _SECONDS = 600
 
 
@@ -160,6 +160,8 @@ class Index:
         """Return the packages that a requirement comes to, None where the index lacks one."""
         command = [self._uv, "--no-config", "pip", "compile", "--quiet", "--system-certs"]
         command += ["--universal", "--python-version", "3.11", "--no-header", "--no-annotate"]
+        # Otherwise it looks for one.
+        command += ["--python", sys.executable]
         done = subprocess.run(
             [*command, *options, "-"],
             cwd=self._root,
@@ -171,7 +173,8 @@ class Index:
         )
         if done.returncode == 0:
             return resolved(done.stdout)
-        if _ABSENT.search(done.stderr):
+        # A release for a newer Python is there.
+        if _ABSENT in done.stderr and "Python" not in done.stderr:
             return None
         reason = " ".join(line.strip() for line in done.stderr.splitlines())
         raise Problem(f"The package index cannot be asked for {requirement}: {reason}")

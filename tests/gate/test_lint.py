@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     Done,
     clean_environment,
@@ -130,6 +131,20 @@ def test_shellcheck(lint: Linter) -> None:
     scripts = shell_files(lint.root)
     assert Path("scripts/test") in scripts
     lint("shellcheck", "--external-sources", *scripts)
+
+
+def test_workflows(lint: Linter, tmp_path: Path) -> None:
+    """Zizmor finds no right too many and no action without a commit's hash; the scripts are as clean as others."""
+    folder = lint.root / ".github" / "workflows"
+    lint("zizmor", "--offline", "--no-progress", "--persona", "pedantic", folder)
+    workflows = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yml"))]
+    jobs = [job for workflow in workflows for job in workflow["jobs"].values()]
+    texts = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    scripts = [tmp_path / f"{number}.sh" for number in range(len(texts))]
+    for script, text in zip(scripts, texts, strict=True):
+        script.write_text(f"#!/usr/bin/bash -e\n{text}")
+    assert len(scripts) > 2
+    lint("shellcheck", *scripts)
 
 
 @pytest.mark.timeout(5 * MINUTES)
