@@ -40,12 +40,14 @@ NEWEST = "newest"
 UV = "MLFLOW_AWS_UV"
 STAGES = ("lint", "unit", "integration", "image")
 MARKER = "mlflow"
+ENVIRONMENT = Path(".venvs/server")
 REPORT = Path(".venvs/mlflow-guards.txt")
 _VERSION = re.compile(r"[1-9][0-9]*\.[0-9]+\.[0-9]+")
 _PIN = re.compile(r"^mlflow==(\S+)$", re.MULTILINE)
 _PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^\s;]+)", re.MULTILINE)
 _ABSENT = "No solution found"
 _SECONDS = 600
+_SHOWN = 300
 
 
 class Problem(Exception):
@@ -58,10 +60,11 @@ class GuardsFailed(Problem):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the guards found: how many passed, and a line for each that did not."""
+    """What the guards found: how many passed, how many did not, and a line for each reason."""
 
     passed: int
-    failures: list[str]
+    failed: int
+    reasons: list[str]
 
 
 def key(version: str) -> tuple[int, ...]:
@@ -132,20 +135,27 @@ def schema_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 def verdict(report: str) -> Verdict:
     """Return what pytest's JUnit report says."""
-    cases = list(ElementTree.fromstring(report).iter("testcase"))
-    failures = [
-        f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}: {_first_line(found)}"
-        for case in cases
-        for found in case
-        if found.tag in ("failure", "error", "skipped")
+    passed = 0
+    failed: dict[str, list[str]] = {}
+    for case in ElementTree.fromstring(report).iter("testcase"):
+        found = [one for one in case if one.tag in ("failure", "error", "skipped")]
+        if found:
+            name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+            failed.setdefault(_reason(found[0]), []).append(name)
+        else:
+            passed += 1
+    reasons = [
+        f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {reason}"
+        for reason, names in failed.items()
     ]
-    return Verdict(len(cases) - len(failures), failures)
+    return Verdict(passed, sum(map(len, failed.values())), reasons)
 
 
-def _first_line(failure: ElementTree.Element) -> str:
+def _reason(failure: ElementTree.Element) -> str:
     """Return the line of a failed test that says why."""
-    words = failure.get("message") or failure.text or "no reason given"
-    return words.strip().splitlines()[0]
+    words = (failure.get("message") or failure.text or "no reason given").strip()
+    first = words.splitlines()[0].removeprefix("AssertionError: ")
+    return first if len(first) <= _SHOWN else f"{first[:_SHOWN]} [...]"
 
 
 class Index:
@@ -268,13 +278,13 @@ class Repository:
 
     def survey(self) -> dict[str, Any]:
         """Return what the MLflow of the lock knows of its schema."""
+        # The guards find it there.
+        install = [sys.executable, "-I", "scripts/_venv.py", str(ENVIRONMENT), str(LOCK)]
+        self._run("Installing MLflow", *install)
         with tempfile.TemporaryDirectory(prefix="mlflow-") as folder:
-            environment = Path(folder, "mlflow")
-            install = [sys.executable, "-I", "scripts/_venv.py", str(environment), str(LOCK)]
-            self._run("Installing MLflow", *install)
             # A new user's: MLflow reads and writes in the home.
             variables = {"HOME": folder, "PATH": os.defpath, "TMPDIR": folder}
-            command = [str(environment / "bin" / "python"), "-I"]
+            command = [str(ENVIRONMENT / "bin" / "python"), "-I"]
             command += ["programs/server/mlflow_entry.py", "survey"]
             told = self._run("Reading MLflow's schema", *command, variables=variables)
         found: dict[str, Any] = json.loads(told[told.index("{") :])
@@ -385,11 +395,11 @@ def report(repository: Repository, version: str, found: Mapping[str, Any]) -> No
     say("==> Running the guards: the tests that compare this collection with its MLflow")
     judged = repository.guard()
     say("\n".join(changes))
-    counted = f"{judged.passed} passed, {len(judged.failures)} failed"
+    counted = f"{judged.passed} passed, {judged.failed} failed"
     say(f"Guards: {counted} in {time.monotonic() - began:.0f} s; their output is in {REPORT}.")
-    for line in judged.failures:
+    for line in judged.reasons:
         say(f"  {line}")
-    if judged.failures or not judged.passed:
+    if judged.failed or not judged.passed:
         raise GuardsFailed(
             f"This collection does not fit MLflow {version} yet: {counted} of the guards; correct what they "
             f"name (see git diff), and run scripts/lock --mlflow {version} again."

@@ -20,6 +20,9 @@ JUNIT = """<testsuites><testsuite>
   <failure message="AssertionError: MLflow 9.9.9 lacks x&#10;assert 1 == 2">long</failure></testcase>
 <testcase classname="tests.gate.test_lint" name="test_c"><error>no message
 more</error></testcase>
+<testcase classname="tests.integration.test_jobs" name="test_d">
+  <failure message="AssertionError: MLflow 9.9.9 lacks x" /><error message="at its end" /></testcase>
+<testcase classname="tests.integration.test_jobs" name="test_e"><skipped message="LONG" /></testcase>
 </testsuite></testsuites>"""
 
 
@@ -104,12 +107,13 @@ def test_schema_changes() -> None:
 
 
 def test_verdict() -> None:
-    """A line for each guard that did not pass, with its reason."""
-    found = release.verdict(JUNIT)
-    assert found.passed == 1
-    assert found.failures == [
-        "tests/integration/test_jobs.py::test_b[1]: AssertionError: MLflow 9.9.9 lacks x",
+    """A line for each reason why guards did not pass, with one of them; one that was skipped did not."""
+    found = release.verdict(JUNIT.replace("LONG", "x" * 1000))
+    assert (found.passed, found.failed) == (1, 4)
+    assert found.reasons == [
+        "tests/integration/test_jobs.py::test_b[1] and 1 more: MLflow 9.9.9 lacks x",
         "tests/gate/test_lint.py::test_c: no message",
+        f"tests/integration/test_jobs.py::test_e: {'x' * 300} [...]",
     ]
 
 
