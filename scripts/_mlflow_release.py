@@ -193,7 +193,7 @@ class Index:
         """Return the newest release that can be installed, of those before another one if given."""
         requirement = f"mlflow<{below}" if below else "mlflow"
         found = self.resolve(requirement, "--overrides", str(EXCLUDED))
-        return found and found["mlflow"]
+        return found["mlflow"] if found else None
 
     def missing(self, version: str) -> list[str]:
         """Return the parts of a release that the index lacks."""
