@@ -46,7 +46,7 @@ EXAMPLES = r"""
     registry_username: "{{ token.username }}"
     registry_password: "{{ token.password }}"
   vars:
-    image: 000000000000.dkr.ecr.eu-central-1.amazonaws.com/mlflow@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+    image: 000000000000.dkr.ecr.eu-central-1.amazonaws.com/mlflow:0123456789ab
 """
 
 RETURN = r"""

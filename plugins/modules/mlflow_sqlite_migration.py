@@ -90,7 +90,8 @@ schemas:
       description: Path to the backup of an older file, else empty.
       type: str
 mlflow:
-  description: Version and folder of the MLflow that migrated schemas, as C(MLflow VERSION from FOLDER), empty if none needed it.
+  description: Version and folder of the MLflow that migrated schemas, as C(MLflow VERSION from FOLDER). Empty if none
+    needed it.
   returned: success
   type: str
 """
