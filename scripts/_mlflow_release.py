@@ -114,6 +114,11 @@ def resolved(text: str) -> dict[str, str]:
     return dict(_PINNED.findall(text))
 
 
+def has_mlflow(lock: str) -> bool:
+    """Return whether a lock has a part of MLflow."""
+    return not resolved(lock).keys().isdisjoint(PARTS)
+
+
 def package_changes(before: str, after: str) -> list[str]:
     """Return what one lock has that another had not, MLflow's own packages aside."""
     old, new = resolved(before), resolved(after)
@@ -272,8 +277,9 @@ class Repository:
         write(self.root / HOME, with_pin(self.read(HOME), version))
 
     def lock(self) -> None:
-        """Make all locks, and the bill of materials."""
-        self._run("Making the locks", "scripts/lock")
+        """Make the locks that have MLflow in them, the server's first, and the bill of materials."""
+        lists = [path for path in self._lists() if has_mlflow(self.read(path.with_suffix(".txt")))]
+        self._run("Making the locks", "scripts/lock", *map(str, lists))
         self._run("Making the bill of materials", "scripts/sbom")
 
     def survey(self) -> dict[str, Any]:

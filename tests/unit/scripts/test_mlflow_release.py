@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.scripts import _mlflow_release as release
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
 
+RELEASED = ("examples", "full", "previous")
 SCHEMA = {"head": "b", "revisions": ["b", "a"], "tables": {"b": 65, "a": 40}}
 NEWER = {"version": "9.9.9", "head": "c", "revisions": ["c", "b", "a"], "tables": {"c": 66}}
 JUNIT = """<testsuites><testsuite>
@@ -87,6 +88,17 @@ def test_a_dockerfile_without_its_argument_is_refused() -> None:
     """It names the argument."""
     with pytest.raises(release.Problem, match="docker/Dockerfile has no single line ARG HEAD="):
         release.with_arguments("ARG VERSION=1\n", {"VERSION": "2", "HEAD": "a"})
+
+
+def test_locks_with_mlflow() -> None:
+    """Whole or in part, and not what only has a similar name."""
+    names = {
+        path.with_suffix("").relative_to(CHECKOUT).as_posix()
+        for path in CHECKOUT.glob("*/*.in")
+        if release.has_mlflow(path.with_suffix(".txt").read_text())
+    }
+    assert names == {"docker/requirements", *(f"requirements/{n}" for n in RELEASED)}
+    assert not release.has_mlflow("mlflow-other==1.20.3\n    # via mlflow\n")
 
 
 def test_package_changes() -> None:
