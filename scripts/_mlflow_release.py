@@ -54,10 +54,6 @@ class Problem(Exception):
     """One sentence that says what failed and what to do."""
 
 
-class GuardsFailed(Problem):
-    """What the guards compare does not fit."""
-
-
 @dataclass(frozen=True)
 class Verdict:
     """What the guards found: how many passed, how many did not, and a line for each reason."""
@@ -332,7 +328,7 @@ class Repository:
                     check=False,
                 )
             if not junit.is_file():
-                raise GuardsFailed(f"The guards could not run; {REPORT} gives the reason.")
+                raise Problem(f"The guards could not run; {REPORT} gives the reason.")
             return verdict(junit.read_text(encoding="utf-8"))
 
     def _contents(self) -> dict[Path, str]:
@@ -406,7 +402,7 @@ def report(repository: Repository, version: str, found: Mapping[str, Any]) -> No
     for line in judged.reasons:
         say(f"  {line}")
     if judged.failed or not judged.passed:
-        raise GuardsFailed(
+        raise Problem(
             f"This collection does not fit MLflow {version} yet: {counted} of the guards; correct what they "
             f"name (see git diff), and run scripts/lock --mlflow {version} again."
         )
