@@ -46,7 +46,7 @@ EXAMPLES = r"""
     registry_username: "{{ token.username }}"
     registry_password: "{{ token.password }}"
   vars:
-    image: 000000000000.dkr.ecr.eu-central-1.amazonaws.com/mlflow:3.17.2-0123456789ab
+    image: 000000000000.dkr.ecr.eu-central-1.amazonaws.com/mlflow:0123456789ab
 """
 
 RETURN = r"""

@@ -61,6 +61,7 @@ EXAMPLES = r"""
       - "{{ lookup('ansible.builtin.file', collection ~ '/docker/requirements.txt') }}"
       - "{{ lookup('ansible.builtin.file', collection ~ '/programs/server/process.txt') }}"
     programs: "{{ lookup('mlops.mlflow_aws.mlflow_programs', collection ~ '/programs/server') }}"
+  register: mlflow
 """
 
 RETURN = r"""

@@ -83,13 +83,14 @@ options:
 """
 
 EXAMPLES = r"""
+# Here mlflow is the registered result of mlflow_installation.
 - name: Verify a server
   mlops.mlflow_aws.mlflow_run:
     servers:
       - name: demo
         url: http://127.0.0.1:5001
-    python: /srv/mlflow/runtimes/3.17.2-0123456789ab/venv/bin/python
-    entrypoint: /srv/mlflow/runtimes/3.17.2-0123456789ab/mlflow_entry.py
+    python: "{{ mlflow.installation.python }}"
+    entrypoint: "{{ mlflow.installation.entrypoint }}"
 """
 
 RETURN = r"""

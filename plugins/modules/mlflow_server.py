@@ -68,6 +68,7 @@ options:
 """
 
 EXAMPLES = r"""
+# Here mlflow is the registered result of mlflow_installation.
 - name: Run a project's server
   mlops.mlflow_aws.mlflow_server:
     servers:
@@ -75,8 +76,8 @@ EXAMPLES = r"""
         port: 5001
         backend_store_uri: sqlite:////srv/mlflow/projects/demo/mlflow.db
         artifacts_destination: /srv/mlflow/projects/demo/artifacts
-    python: /srv/mlflow/runtimes/3.17.2-0123456789ab/venv/bin/python
-    entrypoint: /srv/mlflow/runtimes/3.17.2-0123456789ab/mlflow_entry.py
+    python: "{{ mlflow.installation.python }}"
+    entrypoint: "{{ mlflow.installation.entrypoint }}"
 
 - name: Run a project's server as a container
   mlops.mlflow_aws.mlflow_server:

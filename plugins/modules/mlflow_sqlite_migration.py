@@ -56,13 +56,14 @@ options:
 """
 
 EXAMPLES = r"""
+# Here mlflow is the registered result of mlflow_installation.
 - name: Create or migrate a project's schema
   mlops.mlflow_aws.mlflow_sqlite_migration:
     schemas:
       - name: demo
         uri: sqlite:////srv/mlflow/projects/demo/mlflow.db
-    python: /srv/mlflow/runtimes/3.17.2-0123456789ab/venv/bin/python
-    entrypoint: /srv/mlflow/runtimes/3.17.2-0123456789ab/mlflow_entry.py
+    python: "{{ mlflow.installation.python }}"
+    entrypoint: "{{ mlflow.installation.entrypoint }}"
 """
 
 RETURN = r"""
@@ -89,10 +90,10 @@ schemas:
       description: Path to the backup of an older file, else empty.
       type: str
 mlflow:
-  description: Version and folder of the MLflow that migrated schemas, empty if none needed it.
+  description: Version and folder of the MLflow that migrated schemas, as C(MLflow VERSION from FOLDER). Empty if none
+    needed it.
   returned: success
   type: str
-  sample: MLflow 3.17.2 from /srv/mlflow/runtimes/3.17.2-0123456789ab/venv/lib/python3.11/site-packages/mlflow
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     Done,
     clean_environment,
@@ -23,6 +25,16 @@ from packaging.utils import canonicalize_name
 
 TOOLS = Path(sys.prefix) / "bin"
 MINUTES = 60
+MLFLOW = {"mlflow", "mlflow-skinny", "mlflow-tracing"}
+# Where another release of MLflow than the one that we serve is meant: the one before it, what earlier
+# releases of the collection served, and other packages.
+OTHER_RELEASES = (
+    "requirements/previous.in",
+    "docs/upgrading.md",
+    "CHANGELOG.md",
+    "changelogs/",
+    "docker/sbom.cdx.json",
+)
 
 
 class Linter:
@@ -121,6 +133,20 @@ def test_shellcheck(lint: Linter) -> None:
     lint("shellcheck", "--external-sources", *scripts)
 
 
+def test_workflows(lint: Linter, tmp_path: Path) -> None:
+    """Zizmor finds no right too many and no action without a commit's hash; the scripts are as clean as others."""
+    folder = lint.root / ".github" / "workflows"
+    lint("zizmor", "--offline", "--no-progress", "--persona", "pedantic", folder)
+    workflows = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yml"))]
+    jobs = [job for workflow in workflows for job in workflow["jobs"].values()]
+    texts = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+    scripts = [tmp_path / f"{number}.sh" for number in range(len(texts))]
+    for script, text in zip(scripts, texts, strict=True):
+        script.write_text(f"#!/usr/bin/bash -e\n{text}")
+    assert len(scripts) > 2
+    lint("shellcheck", *scripts)
+
+
 @pytest.mark.timeout(5 * MINUTES)
 def test_antsibull_docs(lint: Linter) -> None:
     """The documentation of modules, filters and roles is valid, references included."""
@@ -167,6 +193,7 @@ def test_every_test_has_a_stage(lint: Linter) -> None:
         assert stage in stages, f"tests/{file} belongs to no stage."
 
 
+@pytest.mark.mlflow
 def test_locks_pin_what_their_lists_name(lint: Linter) -> None:
     """Every requirement of a list is in its lock, at a version that the list allows, with hashes."""
     lists = lists_of(lint.root)
@@ -190,6 +217,40 @@ def test_locks_pin_what_their_lists_name(lint: Linter) -> None:
         assert "scripts/lock\n" in text, f"{lock} was not made by scripts/lock."
         assert "://" not in text, f"{lock} names a place to download from."
         assert text.count(" --hash=") >= len(found), f"{lock} lacks hashes."
+
+
+@pytest.mark.mlflow
+def test_mlflow_has_one_version(lint: Linter) -> None:
+    """What names a release of MLflow names the one that docker/requirements.in pins, or has its reason.
+
+    Remedy: scripts/lock --mlflow VERSION, and in a new place a line that needs no version.
+    """
+    (pin,) = requirements(lint.root / "docker/requirements.in")[:1]
+    (served,) = (one.version for one in pin.specifier)
+    described = json.loads((lint.root / "docker/mlflow.json").read_text())
+    assert described["version"] == served
+    locks = {path.with_suffix(".txt") for path in lists_of(lint.root)}
+    pinned = {
+        lock.relative_to(lint.root).as_posix(): {
+            str(one.specifier) for one in map(Requirement, pins(lock)) if one.name in MLFLOW
+        }
+        for lock in locks
+    }
+    assert pinned["docker/requirements.txt"] == {f"=={served}"}
+    del pinned["requirements/previous.txt"]
+    assert {lock: found for lock, found in pinned.items() if found - {f"=={served}"}} == {}
+    release = re.compile(rf"(?<![\w.]){served.partition('.')[0]}\.\d+\.\d+(?!\w|\.\d)")
+    others = []
+    for path in sorted(set(lint.root.rglob("*")) - locks):
+        name = path.relative_to(lint.root).as_posix()
+        if not path.is_file() or name.startswith((".git/", *OTHER_RELEASES)):
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            # Pythons have such versions, too.
+            foreign = "Measured with MLflow" in line or ("ython" in line and "lflow" not in line)
+            if not foreign and set(release.findall(line)) - {served}:
+                others.append(f"{name}:{number}: {line.strip()}")
+    assert not others, "\n".join([f"Not MLflow {served}:", *others])
 
 
 def lists_of(root: Path) -> list[Path]:

@@ -118,6 +118,7 @@ def survey(runtime: Mapping[str, Any], home: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.mlflow
 def test_what_submits_a_job_is_refused(runtime: Mapping[str, Any], tmp_path: Path) -> None:
     """The table has each route of MLflow whose handler comes to job submission, and no other.
 

@@ -48,8 +48,9 @@ from ansible_collections.mlops.mlflow_aws.tests.support import (
 )
 
 # The first test may have to install MLflow twice.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.mlflow, pytest.mark.timeout(900)]
 
+KNOWN = CHECKOUT / "docker" / "mlflow.json"
 CLIENT = CHECKOUT / "tests" / "parts" / "mlflow_client.py"
 CONFIGURATION = "0123456789abcdef"
 START_SECONDS = 120
@@ -697,6 +698,12 @@ def test_describe_says_what_mlflow_says(release: Release) -> None:
     assert told["head"] == head
     assert sorted(told["revisions"]) == revisions
     assert len(revisions) > 60
+
+
+def test_the_committed_description_is_mlflows(releases: dict[str, Release]) -> None:
+    """docker/mlflow.json has version, revisions and numbers of tables; remedy: scripts/lock --mlflow VERSION."""
+    told = releases["served"].run(releases["served"].entry, "survey").output
+    assert json.loads(told[told.index("{") :]) == json.loads(KNOWN.read_text())
 
 
 def test_describe_leaves_nothing_in_home(release: Release, tmp_path: Path) -> None:

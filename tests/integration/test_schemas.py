@@ -262,7 +262,7 @@ def test_before_mlflow_is_installed(host: Host, old: tuple[bytes, str]) -> None:
     """Check mode tells what it can; a real run says what is missing."""
     host.backend("old", "new")
     host.database("old").write_bytes(old[0])
-    missing = host.state / "runtimes" / "3.17.2-000000000000"
+    missing = host.state / "runtimes" / "1.20.3-000000000000"
     program = {"python": str(missing / "venv/bin/python"), "entrypoint": str(missing / "e.py")}
     options = {"schemas": host.schemas("old", "new"), **program}
     foretold = host.modules.call("mlflow_sqlite_migration", options, check=True)

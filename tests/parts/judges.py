@@ -14,10 +14,12 @@ from urllib.request import Request
 
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import jobs_off
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, await_
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
 
+KNOWN = json.loads((CHECKOUT / "docker" / "mlflow.json").read_text())
 SCORER = {
     "name": "judge",
-    "mlflow_version": "3.17.2",
+    "mlflow_version": KNOWN["version"],
     "serialization_version": 1,
     "instructions_judge_pydantic_data": {
         "instructions": "Say whether {{ outputs }} is short.",

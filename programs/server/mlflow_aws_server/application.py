@@ -97,8 +97,10 @@ def internal_environment(settings: dict[str, Any]) -> dict[str, str]:
         constants.SERVE_ARTIFACTS_ENV_VAR: "true",
         variables._MLFLOW_SGI_NAME.name: "uvicorn",
         variables._MLFLOW_SERVER_BOOT_ID.name: uuid.uuid4().hex,
-        variables._MLFLOW_IN_JOB_EXECUTOR.name: "false",
     }
+    # MLflow 3.16 has no executor of jobs, and no variable for it.
+    if executor := getattr(variables, "_MLFLOW_IN_JOB_EXECUTOR", None):
+        values[executor.name] = "false"
     if settings.get("metrics"):
         # prometheus_client has come to write it in capitals.
         folder = Path(os.environ[environment.PRIVATE_VARIABLE]) / "metrics"

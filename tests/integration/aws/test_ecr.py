@@ -44,7 +44,7 @@ from botocore.exceptions import ClientError
 pytestmark = pytest.mark.timeout(400)
 
 PLAYBOOK = Path(sys.prefix) / "bin" / "ansible-playbook"
-DESCRIPTION = {"version": "3.17.2", "head": "b", "revisions": ["a", "b"]}
+DESCRIPTION = {"version": "1.20.3", "head": "b", "revisions": ["a", "b"]}
 # Needs no base image; MARK makes it an image of one test alone.
 DOCKERFILE = "FROM scratch\nARG BASE_IMAGE\nCOPY mlflow.json /\nLABEL test=MARK\n"
 # The password that ministack gives out, as it is and as Docker's configuration holds it.
@@ -124,7 +124,7 @@ def place(modules: Modules, aws: Ministack, tmp_path: Path) -> Place:
 def test_an_image_is_looked_up_before_there_is_a_repository(place: Place) -> None:
     """The tag is known all the same, as a first check mode run needs it."""
     image = place.info()
-    assert re.fullmatch(r"3\.17\.2-[0-9a-f]{12}", image["tag"])
+    assert re.fullmatch(r"1\.20\.3-[0-9a-f]{12}", image["tag"])
     assert (image["exists"], image["digest"]) == (False, "")
     assert image["reference"] == f"{place.registry}/{place.name}:{image['tag']}"
     assert {key: image[key] for key in DESCRIPTION} == DESCRIPTION

@@ -55,7 +55,7 @@ def server(**changes: Any) -> dict[str, Any]:
         "state": "running",
         "url": "http://127.0.0.1:5001",
         "healthy": True,
-        "version": "3.17.2",
+        "version": "1.20.3",
         "configuration": "0123456789abcdef",
         "listed": True,
     }
@@ -218,7 +218,7 @@ def test_the_table() -> None:
     ]
     assert table(*servers, runs=[{"name": "demo", "run_id": "abc123"}]) == [
         "PROJECT          URL                    HEALTH                             MLFLOW  RUN",
-        "demo             http://127.0.0.1:5001  ok                                 3.17.2  abc123",
+        "demo             http://127.0.0.1:5001  ok                                 1.20.3  abc123",
         "fraud-detection  http://127.0.0.1:5002  not answering                      -       -",
         "old              -                      stopped, not listed for this host  -       -",
         "gone             -                      absent                             -       -",
@@ -338,7 +338,7 @@ def test_the_table_of_all_hosts() -> None:
     ]
     assert FILTERS["mlflow_fleet_table"](hosts) == [
         "HOST  PROJECT  URL                    HEALTH             MLFLOW  RUN",
-        "ada   demo     http://127.0.0.1:5001  ok                 3.17.2  abc123",
+        "ada   demo     http://127.0.0.1:5001  ok                 1.20.3  abc123",
         "bob   -        -                      failed, see below  -       -",
         "cy    -        -                      not checked        -       -",
         "bob failed: Reach this host: no answer",
@@ -354,7 +354,7 @@ def test_a_host_that_was_skipped_shows_what_was_found() -> None:
     }
     ada = {"inventory_hostname": "ada", "mlflow_server_check": seen}
     [_header, row] = FILTERS["mlflow_fleet_table"]([ada])
-    assert row.split() == ["demo", "http://127.0.0.1:5001", "ok", "3.17.2", "abc123"]
+    assert row.split() == ["demo", "http://127.0.0.1:5001", "ok", "1.20.3", "abc123"]
     done = {"servers": [server()], "runs": [{"name": "demo", "run_id": "def456"}]}
     [_header, row] = FILTERS["mlflow_fleet_table"]([ada | {"mlflow_verify_host": done}])
     assert row.endswith("def456")
@@ -376,7 +376,7 @@ def test_a_runtime_is_known_by_its_files() -> None:
     """By few characters, which another file changes."""
     digest = FILTERS["mlflow_installation_files"]
     files = {"mlflow_entry.py": "code"}
-    assert digest(["mlflow==3.17.2"], files) == digest(["mlflow==3.17.2"], dict(files))
+    assert digest(["mlflow==1.20.3"], files) == digest(["mlflow==1.20.3"], dict(files))
     assert (
         len({digest(["a"], files), digest(["b"], files), digest(["a"], {"mlflow_entry.py": ""})})
         == 3
@@ -460,7 +460,7 @@ READ_THE_LOG = "look at the server's log, then run the verify playbook."
 def test_schemas_that_are_not_current_are_pending() -> None:
     """In the order of the list; one of which nothing was read is pending, too."""
     mlflow = {
-        "version": "3.17.2",
+        "version": "1.20.3",
         "head": "two",
         "revisions": ["one", "two"],
         "tables": {"one": 3, "two": 4},
@@ -532,7 +532,7 @@ def test_a_server_that_is_not_there_has_a_row() -> None:
         "Project 'churn': this host has no server for it; run the servers playbook."
     )
     assert table(*found["servers"])[1:] == [
-        "demo     http://127.0.0.1:5001  ok      3.17.2  -",
+        "demo     http://127.0.0.1:5001  ok      1.20.3  -",
         "churn    -                      absent  -       -",
     ]
 
@@ -573,7 +573,7 @@ def test_a_failed_host_keeps_the_rows_of_its_servers() -> None:
     }
     assert FILTERS["mlflow_fleet_table"]([ada]) == [
         "PROJECT  URL                    HEALTH  MLFLOW  RUN",
-        "demo     http://127.0.0.1:5001  ok      3.17.2  abc123",
-        "churn    http://127.0.0.1:5001  failed  3.17.2  -",
+        "demo     http://127.0.0.1:5001  ok      1.20.3  abc123",
+        "churn    http://127.0.0.1:5001  failed  1.20.3  -",
         f"ada failed: Check: Project 'churn': timed out; {READ_THE_LOG}",
     ]

@@ -44,7 +44,7 @@ sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database is locked
         ("2026 mlflow_entry: The schema is behind.\nexit\n", "The schema is behind"),
         # What it said before it broke off is not why.
         (f"mlflow_entry: The secret was read.\n{TRACEBACK}", TRACEBACK.splitlines()[2]),
-        ("mlflow_entry loads MLflow 3.17.2 from /x.\nKeyError: 'a'\n", "KeyError: 'a'"),
+        ("mlflow_entry loads MLflow 1.20.3 from /x.\nKeyError: 'a'\n", "KeyError: 'a'"),
         ("usage: x [-h]\nx: error: unrecognized arguments: -y\nsee x -h\n", "x: error: unrecognized arguments: -y"),
         ("one\n  two  \n\n", "two"),
         ("Errors were found: none\nlast word\n", "last word"),

@@ -19,7 +19,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.installatio
 
 FOLDER = Path("/s/runtimes")
 REQUIREMENTS = [
-    "alembic==1.16.0 \\\n    --hash=sha256:00\nmlflow==3.17.2 \\\n    --hash=sha256:11\n"
+    "alembic==1.16.0 \\\n    --hash=sha256:00\nmlflow==1.20.3 \\\n    --hash=sha256:11\n"
 ]
 PROGRAMS = {"mlflow_entry.py": "code"}
 VERSION = sys.version_info[:2]
@@ -43,7 +43,7 @@ def test_a_runtime_is_known_by_all_that_goes_into_it() -> None:
     same = folder(REQUIREMENTS)
     assert same == folder(list(REQUIREMENTS))
     assert same.parent == FOLDER
-    assert same.name.startswith("3.17.2-")
+    assert same.name.startswith("1.20.3-")
     others = {
         folder([*REQUIREMENTS, "supervisor==4.3.0\n"]),
         folder(["supervisor==4.3.0\n", *REQUIREMENTS]),
@@ -57,14 +57,14 @@ def test_a_runtime_is_known_by_all_that_goes_into_it() -> None:
 def test_its_files_lie_in_its_folder() -> None:
     """An interpreter and a copy of the entry point."""
     runtime = installation.wanted(FOLDER, REQUIREMENTS, PROGRAMS, sys.executable)
-    assert runtime.version == "3.17.2"
+    assert runtime.version == "1.20.3"
     assert runtime.python == runtime.folder / "venv" / "bin" / "python"
     assert runtime.entrypoint == runtime.folder / "mlflow_entry.py"
     assert not runtime.is_installed()
 
 
 @pytest.mark.parametrize(
-    "requirements", [[], ["mlflow-skinny==3.17.2\n"], ["mlflow>=3\n"], ["# mlflow==3.17.2\n"]]
+    "requirements", [[], ["mlflow-skinny==1.20.3\n"], ["mlflow>=3\n"], ["# mlflow==1.20.3\n"]]
 )
 def test_requirements_without_mlflow_are_refused(requirements: list[str]) -> None:
     """The version is read from the lock, so it must be there."""
@@ -166,10 +166,10 @@ def test_a_runtime_is_found_by_what_it_is_made_of(tmp_path: Path) -> None:
     (wanted.folder / "requirements.txt").write_text("\n".join(REQUIREMENTS))
     packages = [package(wanted.folder, name) for name in ("alembic", "mlflow")]
     stamp = wanted.folder / "installed.json"
-    for cut in ("", "{", "{}", '{"version": "3.17.2", "hea'):
+    for cut in ("", "{", "{}", '{"version": "1.20.3", "hea'):
         stamp.write_text(cut)
         assert find(tmp_path, files, sys.executable) is None
-    stamp.write_text('{"version": "3.17.2", "head": "a", "revisions": ["a"]}')
+    stamp.write_text('{"version": "1.20.3", "head": "a", "revisions": ["a"]}')
     assert find(tmp_path, files, sys.executable) == wanted
     assert find(tmp_path, "other", sys.executable) is None
     for path in packages:
@@ -220,5 +220,5 @@ def test_old_runtimes_go(tmp_path: Path) -> None:
     """The new one and the one before stay, as servers may still be leaving that one."""
     folders = [installed(tmp_path / name, age) for name, age in (("a", 30), ("b", 20), ("c", 10))]
     current = installed(tmp_path / "new", 0)
-    installation._drop_old(Installation(current, "3.17.2", sys.executable))
+    installation._drop_old(Installation(current, "1.20.3", sys.executable))
     assert [path.exists() for path in (*folders, current)] == [False, False, True, True]

@@ -32,9 +32,9 @@ ARGUMENTS = {
 }
 SETTINGS = Settings(ARGUMENTS, ["linux/amd64", "linux/arm64"], "host", "unix:///x.sock", 30)
 IMAGE = Image(
-    Description("3.17.2", "b", ["a", "b"]),
+    Description("1.20.3", "b", ["a", "b"]),
     {"Dockerfile": File(b"FROM scratch\n"), "sub/run.sh": File(b"", executable=True)},
-    "3.17.2-0123456789ab",
+    "1.20.3-0123456789ab",
     "mlflow",
     "r.example.com:5000",
 )
@@ -93,7 +93,7 @@ def test_no_password_is_in_the_command_line(docker: Any) -> None:
     words = arguments.split("\n")
     assert words[:8] == [
         *("--host", "unix:///x.sock", "buildx", "build", "--progress", "plain"),
-        *("--tag", "r.example.com:5000/mlflow:3.17.2-0123456789ab"),
+        *("--tag", "r.example.com:5000/mlflow:1.20.3-0123456789ab"),
     ]
     assert words[8:14] == [
         *("--platform", "linux/amd64,linux/arm64", "--output", "type=image,push=true"),

@@ -16,17 +16,17 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image.context im
 
 FILES = {
     "Dockerfile": File(b"FROM scratch\n"),
-    "requirements.txt": File(b"mlflow==3.17.2\n"),
+    "requirements.txt": File(b"mlflow==1.20.3\n"),
 }
 PLATFORMS = ["linux/amd64"]
-DESCRIPTION = {"version": "3.17.2", "head": "b", "revisions": ["a", "b"]}
+DESCRIPTION = {"version": "1.20.3", "head": "b", "revisions": ["a", "b"]}
 
 
 def tag(
     files: dict[str, File] | None = None,
     arguments: dict[str, str] | None = None,
     platforms: list[str] | None = None,
-    version: str = "3.17.2",
+    version: str = "1.20.3",
 ) -> str:
     """Return a tag that differs from the usual one by what is given."""
     return tags.image_tag(version, files or FILES, arguments or {}, platforms or PLATFORMS)
@@ -34,7 +34,7 @@ def tag(
 
 def test_a_tag_holds_the_version_and_is_one_that_docker_takes() -> None:
     """So a reader sees which MLflow it is."""
-    assert re.fullmatch(r"3\.17\.2-[0-9a-f]{12}", tag())
+    assert re.fullmatch(r"1\.20\.3-[0-9a-f]{12}", tag())
 
 
 def test_the_same_build_has_the_same_tag() -> None:
@@ -59,7 +59,7 @@ def test_everything_that_goes_in_changes_it() -> None:
         tag(arguments={"BASE_IMAGE": "python@sha256:2"}),
         tag(platforms=["linux/arm64"]),
         tag(platforms=["linux/amd64", "linux/arm64"]),
-        tag(version="3.17.1"),
+        tag(version="1.20.2"),
     }
     assert len(tags) == 10
 
@@ -92,7 +92,7 @@ def test_the_shipped_folder_has_a_tag() -> None:
 def test_the_description_is_read(tmp_path: Path) -> None:
     """Version, head and revisions."""
     (tmp_path / "mlflow.json").write_text(json.dumps(DESCRIPTION))
-    assert tags.describe(tmp_path) == ("3.17.2", "b", ["a", "b"])
+    assert tags.describe(tmp_path) == ("1.20.3", "b", ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_the_description_is_read(tmp_path: Path) -> None:
         None,
         "{",
         "[]",
-        json.dumps({"version": "3.17.2"}),
-        json.dumps(DESCRIPTION | {"version": "3.17.2 beta"}),
+        json.dumps({"version": "1.20.3"}),
+        json.dumps(DESCRIPTION | {"version": "1.20.3 beta"}),
         json.dumps(DESCRIPTION | {"version": ""}),
     ],
 )

@@ -20,7 +20,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.sqlite_f
     classify,
 )
 
-REVISIONS = Revisions("3.17.2", "head", frozenset({"head", "older", "oldest"}))
+REVISIONS = Revisions("1.20.3", "head", frozenset({"head", "older", "oldest"}))
 
 
 def database(path: Path, *statements: str) -> bytes:
@@ -119,7 +119,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     before = mlflow(path, "from-the-future")
     assert refusal(path) == (
-        f"Project 'demo': the schema in {path} is at revision from-the-future, which MLflow 3.17.2 "
+        f"Project 'demo': the schema in {path} is at revision from-the-future, which MLflow 1.20.3 "
         "does not know, so a newer MLflow wrote it; use the collection release that carries that "
         "MLflow. The file was not changed."
     )
@@ -188,8 +188,8 @@ def test_the_revisions_are_those_of_the_installed_mlflow(tmp_path: Path) -> None
     entrypoint = tmp_path / "mlflow_entry.py"
     assert sqlite_migration.read_revisions(str(entrypoint)) is None
     # Numbers of tables are MySQL's, and judge no SQLite file.
-    told = {"version": "3.17.2", "head": "b", "revisions": ["b", "a"], "tables": {"b": 65}}
+    told = {"version": "1.20.3", "head": "b", "revisions": ["b", "a"], "tables": {"b": 65}}
     (tmp_path / "installed.json").write_text(json.dumps(told))
     assert sqlite_migration.read_revisions(str(entrypoint)) == Revisions(
-        "3.17.2", "b", frozenset({"a", "b"})
+        "1.20.3", "b", frozenset({"a", "b"})
     )

@@ -43,7 +43,7 @@ class Server(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer the version."""
         self.asked.append((self.path, "", b""))
-        self._answer(200, b"3.17.2\n")
+        self._answer(200, b"1.20.3\n")
 
     def log_message(self, *_arguments: object) -> None:
         """Keep the test's output clean."""
@@ -107,7 +107,7 @@ def test_a_healthy_server(protocol: str) -> None:
     """It was asked through the API; it keeps the connection or closes it."""
     with http_server(protocol_version=protocol) as (port, asked):
         answer = probe.probe("127.0.0.1", port, TIMEOUT)
-    assert answer == probe.Answer(True, "0123456789abcdef", "3.17.2", "")
+    assert answer == probe.Answer(True, "0123456789abcdef", "1.20.3", "")
     assert asked == [
         (SEARCH, "application/json", json.dumps({"max_results": 1}).encode()),
         ("/version", "", b""),

@@ -50,7 +50,7 @@ ODD = "a b&100%d(ä)$HOME"
 
 def process_runtime(folder: Path, python: str = "/venv/bin/python") -> ProcessRuntime:
     """Return a runtime with its servers in the folder."""
-    return ProcessRuntime(folder, python, "/runtime/mlflow_entry.py", "3.17.2-0123456789ab")
+    return ProcessRuntime(folder, python, "/runtime/mlflow_entry.py", "1.20.3-0123456789ab")
 
 
 def wanted(name: str, state: str = "present") -> WantedServer:
@@ -66,7 +66,7 @@ def wanted(name: str, state: str = "present") -> WantedServer:
         "allowed_hosts": [],
         "environment": {"TOKEN": "s3cr3t-value"},
     }
-    return wanted_server(options, "present", "3.17.2-0123456789ab")
+    return wanted_server(options, "present", "1.20.3-0123456789ab")
 
 
 def configuration(runtime: ProcessRuntime, *servers: WantedServer) -> dict[str, dict[str, str]]:

@@ -24,7 +24,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan imp
     wanted_server,
 )
 
-RUNTIME = "3.17.2-0123456789ab"
+RUNTIME = "1.20.3-0123456789ab"
 SECRET = "s3cr3t-value"
 STATES = ("present", "stopped", "absent")
 
@@ -268,7 +268,7 @@ def test_what_does_not_reach_the_server_changes_no_configuration() -> None:
     back = wanted(environment={"B": "2", "A": "1"})
     assert forth.configuration == back.configuration
     assert forth.configuration != wanted(environment={"A": "2", "B": "1"}).configuration
-    assert wanted(runtime="3.17.1-0123456789ab").configuration != wanted().configuration
+    assert wanted(runtime="1.20.2-0123456789ab").configuration != wanted().configuration
 
 
 def test_the_configuration_fits_a_file_name() -> None:
