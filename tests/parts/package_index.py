@@ -9,7 +9,7 @@ import base64
 import hashlib
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,15 +25,18 @@ class Index:
     url: str = ""
     asked: list[str] = field(default_factory=list)
 
-    def add(self, name: str, version: str, files: Mapping[str, str]) -> str:
+    def add(
+        self, name: str, version: str, files: Mapping[str, str], requires: Sequence[str] = ()
+    ) -> str:
         """Put a package into the index; return its line of a lock."""
         place = self.folder / "simple" / name.replace("_", "-")
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)
         wheel = place / f"{name}-{version}-py3-none-any.whl"
         info = f"{name}-{version}.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         texts = {
             **files,
-            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+            f"{info}/METADATA": metadata + "".join(f"Requires-Dist: {one}\n" for one in requires),
             f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
         lines = [
