@@ -174,11 +174,10 @@ def test_the_example_fits_the_locked_set() -> None:
     assert not names & added - {"tzdata"}
 
 
-def endpoint(url: str, address: str) -> None:
+def endpoint(url: str) -> None:
     """Let MLflow's gateway call a model of a provider that only LiteLLM knows."""
     root = "/api/3.0/mlflow/gateway"
     secret = {"secret_name": "own", "secret_value": {"api_key": KEY}, "provider": "hosted_vllm"}
-    secret |= {"auth_config": {"api_base": address}}
     made = expect(url, "POST", f"{root}/secrets/create", secret)["secret"]
     definition = {"name": "m", "secret_id": made["secret_id"], "provider": "hosted_vllm"}
     definition |= {"model_name": "small"}
@@ -196,10 +195,16 @@ def test_the_gateway_calls_a_model_by_litellm(
 ) -> None:
     """With the example's file it does, and without it MLflow says what is missing."""
     host = new_host("demo")
-    url = by_name(host.converge(host.server("demo")))["demo"]["url"]
     ask = {"messages": [{"role": "user", "content": "Hello"}]}
     with model() as asked:
-        endpoint(url, asked.environment["OPENAI_BASE_URL"])
+        # MLflow keeps addresses of HTTPS only; and LiteLLM is to call nobody else.
+        environment = {
+            "HOSTED_VLLM_API_BASE": asked.environment["OPENAI_BASE_URL"],
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        }
+        server = host.server("demo", environment=environment)
+        url = by_name(host.converge(server))["demo"]["url"]
+        endpoint(url)
         status, answer = call(url, "POST", "/gateway/chat/mlflow/invocations", ask)
         assert status >= 400
         assert "The `litellm` package is required" in json.dumps(answer)
@@ -213,7 +218,7 @@ def test_the_gateway_calls_a_model_by_litellm(
         assert not result.get("failed"), result
         assert result["installation"]["additional_size"] > 50_000_000
         with_packages = dataclasses.replace(host, runtime=result["installation"])
-        changed = by_name(with_packages.change(host.server("demo")))["demo"]
+        changed = by_name(with_packages.change(server))["demo"]
         assert changed["action"] == "restart"
         answer = expect(url, "POST", "/gateway/chat/mlflow/invocations", ask)
         assert "It says so." in answer["choices"][0]["message"]["content"]

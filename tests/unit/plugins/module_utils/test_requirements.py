@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.mlops.mlflow_aws.plugins.filter.mlflow_additional_requirements import (
-    FilterModule,
+from ansible_collections.mlops.mlflow_aws.plugins.filter import (
+    mlflow_additional_fault,
+    mlflow_additional_requirements,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _requirements
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
@@ -209,19 +210,21 @@ def test_what_a_file_may_not_say(name: str, tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_read(make: object, sentence: str, tmp_path: Path) -> None:
-    """The filter says it, too."""
+    """Both filters say it, too."""
     path = tmp_path / "mine.txt"
     assert callable(make)
     make(path)
     with pytest.raises(MlflowError, match=sentence):
         _requirements.read(str(path), LOCKED)
-    with pytest.raises(AnsibleFilterError, match=sentence):
-        FilterModule().filters()["mlflow_additional_requirements"](str(path), LOCKED)
+    with pytest.raises(AnsibleFilterError, match=sentence) as caught:
+        mlflow_additional_requirements.mlflow_additional_requirements(str(path), LOCKED)
+    assert mlflow_additional_fault.mlflow_additional_fault(str(path), LOCKED) == str(caught.value)
 
 
 def test_without_a_file_there_is_nothing() -> None:
     """No path is none."""
-    assert FilterModule().filters()["mlflow_additional_requirements"]("", LOCKED) == ""
+    assert mlflow_additional_requirements.mlflow_additional_requirements("", LOCKED) == ""
+    assert mlflow_additional_fault.mlflow_additional_fault("", LOCKED) == ""
 
 
 def test_a_path_in_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
