@@ -27,7 +27,7 @@ def of(client: t.Any, image: Image) -> dict[str, int]:
 
     Empty without such packages, and where the registry does not tell: a size is no reason to fail.
     """
-    if _requirements.FILE not in image.files or not _is_last(image.files[context.DOCKERFILE].data):
+    if _requirements.FILE not in image.files or not is_last(image.files[context.DOCKERFILE].data):
         return {}
     try:
         layers = _layers(client, image.repository, image.digest)
@@ -36,7 +36,7 @@ def of(client: t.Any, image: Image) -> dict[str, int]:
     return {"size": sum(layers), "additional_size": layers[-1]} if layers else {}
 
 
-def _is_last(dockerfile: bytes) -> bool:
+def is_last(dockerfile: bytes) -> bool:
     """Return whether a Dockerfile's last layer is that of the additional packages."""
     found = _LAYER.findall(dockerfile.decode("utf-8", "replace"))
     return bool(found) and bool(_LAST.match(found[-1]))
