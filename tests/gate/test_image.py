@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _requirements
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.errors import BuildError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import context
 from ansible_collections.mlops.mlflow_aws.tests import left_out
@@ -279,7 +280,7 @@ def rebuild(image: Image, base_image: str, tmp_path: Path) -> Iterator[Callable[
     first = f"ARG BASE_IMAGE\nFROM {image.name} AS build\nUSER 0"
     built: list[str] = []
 
-    def build(index: Index, lock: str) -> str:
+    def build(index: Index | None, lock: str) -> str:
         folder = tmp_path / uuid.uuid4().hex
         context.write(context.read(DOCKER), folder)
         (folder / "Dockerfile").write_text(first + begin + rest)
@@ -287,9 +288,9 @@ def rebuild(image: Image, base_image: str, tmp_path: Path) -> Iterator[Callable[
             (folder / "additional-requirements.txt").write_text(lock)
         name = f"mlflow-image-test:{uuid.uuid4().hex[:12]}"
         command = ["docker", "build", "--network", "host", "--tag", name]
-        # Nothing of this machine's settings, which the base image has for real builds.
-        for argument in (f"BASE_IMAGE={base_image}", f"PIP_INDEX_URL={index.url}"):
-            command += ["--build-arg", argument]
+        command += ["--build-arg", f"BASE_IMAGE={base_image}"]
+        # Else the base image says how the index is reached.
+        command += ["--build-arg", f"PIP_INDEX_URL={index.url}"] if index else []
         built.append(name)
         environment = os.environ | image.engine.environment | {"DOCKER_BUILDKIT": "0"}
         done = run([*command, folder], cwd=tmp_path, env=environment, timeout=600, check=False)
@@ -336,6 +337,28 @@ print(json.dumps([own_tool.TWO, len(paths), [os.stat(path).st_uid for path in pa
     assert json.loads(Image(image.engine, names[1]).run(*CONFINED, command=("describe",))) == KNOWN
     with pytest.raises(Problem, match="No module named 'own_tool'"):
         Image(image.engine, names[0]).python("import own_tool")
+
+
+@pytest.mark.thorough(
+    "It takes minutes to fetch and compile; small packages are a layer every time."
+)
+def test_the_example_makes_an_image(image: Image, rebuild: Callable[..., str]) -> None:
+    """LiteLLM loads in a container as servers run, and MLflow's gateway finds it."""
+    lock = _requirements.read(
+        str(CHECKOUT / "examples" / "requirements" / "litellm.txt"),
+        [(DOCKER / "requirements.txt").read_text()],
+    )
+    made = Image(image.engine, rebuild(None, lock))
+    program = "import litellm; from mlflow.gateway.providers.litellm import LiteLLMProvider; print(litellm.__name__)"
+    environment = ("--env", "LITELLM_LOCAL_MODEL_COST_MAP=True", "--entrypoint", ENTRY[0])
+    said = made.run(*CONFINED, *environment, command=("-IBc", program))
+    assert said.split()[-1] == "litellm"
+    sizes = [
+        int(image.engine.docker("image", "inspect", "--format", "{{.Size}}", one))
+        for one in (image.name, made.name)
+    ]
+    print(f"{sizes[0] / 1e6:.0f} MB without, and {sizes[1] / 1e6:.0f} MB with LiteLLM")
+    assert 50e6 < sizes[1] - sizes[0] < 400e6
 
 
 def test_another_mlflow_on_the_python_path_is_not_loaded(image: Image) -> None:
