@@ -374,7 +374,8 @@ def test_packages_that_cannot_be_installed_are_refused(place: Place, packages: P
 
 def test_what_a_users_packages_take_is_shown(play: Play, packages: Path) -> None:
     """Once, after the build, in one line; refused packages leave the account as it was."""
-    place, wanted = play.place, {"mlflow_image_requirements": str(packages)}
+    place = play.place
+    wanted: dict[str, Any] = {"mlflow_image_requirements": str(packages)}
     roles = ("mlflow_image:preflight", "mlflow_ecr", "mlflow_image")
     text = packages.read_text()
     packages.write_text("own-tool==1.5")

@@ -248,7 +248,8 @@ print(json.dumps([
 
 def test_pip_reads_the_same(tmp_path: Path) -> None:
     """In what was written as much as in what was given; only names and versions are spelled alike."""
-    ours, given = [], []
+    ours: list[Path] = []
+    given: list[Path] = []
     for number, (text, found) in enumerate(GOOD.values()):
         for paths, kind, content in ((given, "given", text), (ours, "ours", found)):
             paths.append(tmp_path / f"{kind}-{number}.txt")

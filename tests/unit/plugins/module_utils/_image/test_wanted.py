@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
@@ -29,7 +30,7 @@ def test_passwords_in_urls_are_secrets() -> None:
 
 def test_the_shipped_folder_takes_packages_in(tmp_path: Path) -> None:
     """What the example adds is one more file of the build, of which the last layer is made."""
-    options = {
+    options: dict[str, Any] = {
         "path": str(ROOT / "docker"),
         "repository": "mlflow",
         "registry": "",
