@@ -31,10 +31,11 @@ def main() -> None:
     before = files()
     # The environment of the locked set has no pip any more. Compiled, as nobody knows what is imported.
     run(sys.executable, "-I", "-m", "venv", FOLDER / "pip")
+    # And as wheels: to build one from its source, pip would fetch and run tools of no lock.
     run(
         FOLDER / "pip" / "bin" / "python", "-I", "-m", "pip", "--python", PYTHON, "install",
         "--disable-pip-version-check", "--no-cache-dir", "--no-input", "--no-deps", "--require-hashes",
-        "--quiet", "--requirement", REQUIREMENTS,
+        "--only-binary=:all:", "--quiet", "--requirement", REQUIREMENTS,
     )  # fmt: skip
     run(PYTHON, "-IB", HOME / "mlflow_entry.py", "packages", REQUIREMENTS)
     for path, state in files().items():

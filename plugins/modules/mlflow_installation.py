@@ -148,13 +148,14 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         changed = installation.install(
             target, params["requirements"], params["programs"], params["timeout"], additional
         )
+    installed = not (changed and module.check_mode)
     record = {
         "path": str(target.folder),
         "python": str(target.python),
         "entrypoint": str(target.entrypoint),
         "version": target.version,
-        "installed": not (changed and module.check_mode),
-        "additional_size": venv.taken(target.folder) if additional else 0,
+        "installed": installed,
+        "additional_size": venv.taken(target.folder) if installed and additional else 0,
     }
     before = {} if changed else {"installation": target.folder.name}
     return {

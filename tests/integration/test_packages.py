@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
 import shutil
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -160,6 +163,22 @@ def test_a_file_that_is_not_the_one_of_the_lock_is_refused(user: User) -> None:
     user.index.add("swapped", "1.0", {"swapped.py": ""})
     sentence = user.refuse(user.lock(f"swapped==1.0 --hash=sha256:{'0' * 64}\n"))
     assert sentence.startswith("MLflow could not be installed (THESE PACKAGES DO NOT MATCH")
+
+
+def test_nothing_is_built_from_its_source(user: User) -> None:
+    """Tools of no lock would run for that, and the package's own program."""
+    trace = user.folder / "ran"
+    program = f"open({str(trace)!r}, 'w').close()\n".encode()
+    place = user.index.folder / "simple" / "sourced" / "sourced-1.0.tar.gz"
+    place.parent.mkdir()
+    with tarfile.open(place, "w:gz") as archive:
+        entry = tarfile.TarInfo("sourced-1.0/setup.py")
+        entry.size = len(program)
+        archive.addfile(entry, io.BytesIO(program))
+    digest = hashlib.sha256(place.read_bytes()).hexdigest()
+    sentence = user.refuse(user.lock(f"sourced==1.0 --hash=sha256:{digest}\n"))
+    assert sentence.startswith("MLflow could not be installed (Could not find a version that")
+    assert not trace.exists()
 
 
 def test_the_example_fits_the_locked_set() -> None:

@@ -90,7 +90,8 @@ def add(folder: Path, requirements: str, timeout: float, what: str) -> None:
     timeout is in seconds for each step; what names the whole in errors. Raises MlflowError.
     """
     files.write_private(folder / _requirements.FILE, requirements)
-    _pip(folder, _requirements.FILE, timeout, what)
+    # To build one from its source, pip would fetch and run tools of no lock.
+    _pip(folder, _requirements.FILE, timeout, what, "--only-binary=:all:")
 
 
 def taken(folder: Path) -> int:
