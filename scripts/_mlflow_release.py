@@ -31,6 +31,8 @@ DOCKERFILE = Path("docker/Dockerfile")
 KNOWN = Path("docker/mlflow.json")
 BILL = Path("docker/sbom.cdx.json")
 EXCLUDED = Path("docker/excluded.txt")
+# Locks of packages beside the server's, with these as constraints.
+BESIDE = Path("examples")
 # They show their readers what is served.
 PAGES = (Path("README.md"), Path("docs/hosts.md"))
 # A release is whole with all of them.
@@ -273,8 +275,12 @@ class Repository:
         write(self.root / HOME, with_pin(self.read(HOME), version))
 
     def lock(self) -> None:
-        """Make the locks that have MLflow in them, the server's first, and the bill of materials."""
-        lists = [path for path in self._lists() if has_mlflow(self.read(path.with_suffix(".txt")))]
+        """Make the locks that follow from the server's, which comes first, and the bill of materials."""
+        lists = [
+            path
+            for path in self._lists()
+            if has_mlflow(self.read(path.with_suffix(".txt"))) or path.is_relative_to(BESIDE)
+        ]
         self._run("Making the locks", "scripts/lock", *map(str, lists))
         self._run("Making the bill of materials", "scripts/sbom")
 
@@ -339,7 +345,7 @@ class Repository:
 
     def _lists(self) -> list[Path]:
         """Return the lists of which scripts/lock makes locks."""
-        found = (path for top in ("*", "programs/*") for path in self.root.glob(f"{top}/*.in"))
+        found = (path for top in ("*", "programs/*", f"{BESIDE}/*") for path in self.root.glob(f"{top}/*.in"))
         return sorted(path.relative_to(self.root) for path in found)
 
     def _run(self, what: str, *command: str, variables: Mapping[str, str] | None = None) -> str:

@@ -28,6 +28,15 @@ options:
       - Do not put secrets here, because an image shows the arguments that it was built with.
     type: dict
     default: {}
+  requirements:
+    description:
+      - Path to a file with packages to install beside the locked set, which is C(requirements.txt) of the folder. Each
+        is pinned to one version, with hashes. Part of the tag; comments, order and line endings are not.
+      - A file that changes a version of the locked set, or has a line without a hash, without C(==), with an option or
+        with a URL, is refused.
+      - The C(Dockerfile) finds them as C(additional-requirements.txt) in the build's context.
+    type: path
+    version_added: 0.3.0
   platforms:
     description: Platforms to build the image for. Part of the tag.
     type: list

@@ -110,6 +110,17 @@ image:
       description: All schema revisions that this MLflow knows.
       type: list
       elements: str
+size:
+  description: Size of the image's layers in bytes, compressed, as they are stored in the repository and pulled. With
+    several platforms, of the first one.
+  returned: if the image was built with O(requirements), and the registry tells
+  type: int
+  version_added: 0.3.0
+additional_size:
+  description: How much of RV(size) is the layer with the packages of O(requirements).
+  returned: as RV(size)
+  type: int
+  version_added: 0.3.0
 builder:
   description: The builder, V(buildx) or V(classic).
   returned: success
@@ -127,6 +138,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _mod
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import (
     builders,
     publish,
+    sizes,
     tags,
     wanted,
 )
@@ -150,7 +162,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    _module.require(module, boto3=_aws.BOTO3_ERROR)
+    _module.require(module, boto3=_aws.BOTO3_ERROR, packaging=wanted.packaging_error(module.params))
     _module.hide(module, wanted.secrets(module.params))
     _module.run(module, _work)
 
@@ -174,6 +186,7 @@ def _work(module: AnsibleModule) -> dict[str, t.Any]:
         **result,
         "changed": pushed,
         "image": after.record(),
+        **sizes.of(client, after),
         **(_diff(after) if pushed else {}),
     }
 

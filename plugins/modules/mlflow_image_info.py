@@ -92,7 +92,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    _module.require(module, boto3=_aws.BOTO3_ERROR)
+    _module.require(module, boto3=_aws.BOTO3_ERROR, packaging=wanted.packaging_error(module.params))
     _module.hide(module, wanted.secrets(module.params))
     _module.run(module, _work)
 

@@ -43,6 +43,14 @@ options:
       - P(mlops.mlflow_aws.mlflow_programs#lookup) reads them.
     type: dict
     required: true
+  additional_requirements:
+    description:
+      - Packages to install beside the locked set, as P(mlops.mlflow_aws.mlflow_additional_requirements#filter) returns
+        them. They are part of the folder's name, like the other files.
+      - A package whose own requirements are not met fails the installation.
+    type: str
+    default: ""
+    version_added: 0.3.0
   python:
     description:
       - Path to, or name of, the interpreter that creates the environment.
@@ -85,6 +93,11 @@ installation:
     installed:
       description: Whether it is there; V(false) only in check mode.
       type: bool
+    additional_size:
+      description: Size in bytes of the packages of O(additional_requirements) in the environment, V(0) without them and
+        before they are installed.
+      type: int
+      version_added: 0.3.0
 runtime:
   description: The same as RV(installation). Its name in 0.1.0, which is removed in 1.0.0.
   returned: success
@@ -93,7 +106,13 @@ runtime:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, installation
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
+    files,
+    installation,
+    venv,
+)
+
+_LONG = ("requirements", "programs", "additional_requirements")
 
 
 def main() -> None:
@@ -105,6 +124,7 @@ def main() -> None:
             # As an argument: all files are 100 KB, which are compressed with the module. To copy them as a folder
             # takes two module calls for each of the 23 files on each host: 50 times as long, measured.
             "programs": {"type": "dict", "required": True},
+            "additional_requirements": {"type": "str", "default": ""},
             "python": {"type": "str"},
             "timeout": {"type": "int", "default": 900},
         },
@@ -119,21 +139,24 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     state = files.state_folder(params["state_dir"])
     folder = files.runtimes_folder(state)
     files.require_writable(folder, "choose another mlflow_state_dir or change its owner")
+    additional = params["additional_requirements"]
     target = installation.wanted(
-        folder, params["requirements"], params["programs"], params["python"]
+        folder, params["requirements"], params["programs"], params["python"], additional
     )
     if module.check_mode:
         changed = not target.is_installed()
     else:
         changed = installation.install(
-            target, params["requirements"], params["programs"], params["timeout"]
+            target, params["requirements"], params["programs"], params["timeout"], additional
         )
+    installed = not (changed and module.check_mode)
     record = {
         "path": str(target.folder),
         "python": str(target.python),
         "entrypoint": str(target.entrypoint),
         "version": target.version,
-        "installed": not (changed and module.check_mode),
+        "installed": installed,
+        "additional_size": venv.taken(target.folder) if installed and additional else 0,
     }
     before = {} if changed else {"installation": target.folder.name}
     return {
@@ -142,7 +165,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         "runtime": record,
         "diff": {"before": before, "after": {"installation": target.folder.name}},
         # The contents are thousands of lines.
-        "invocation": {"module_args": {**params, "requirements": "...", "programs": "..."}},
+        "invocation": {"module_args": {**params, **dict.fromkeys(_LONG, "...")}},
     }
 
 

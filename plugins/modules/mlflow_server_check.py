@@ -37,6 +37,11 @@ options:
       P(mlops.mlflow_aws.mlflow_installation_files#filter). With O(runtime=process) the installed MLflow is found by it.
     type: str
     default: ""
+  additional_files:
+    description: SHA-256 of O(mlops.mlflow_aws.mlflow_installation#module:additional_requirements), empty without any.
+    type: str
+    default: ""
+    version_added: 0.3.0
   base_python:
     description: Interpreter to create MLflow's environment with, as
       O(mlops.mlflow_aws.mlflow_installation#module:python).
@@ -136,6 +141,7 @@ def main() -> None:
         argument_spec={
             **options.SERVERS,
             "runtime_files": {"type": "str", "default": ""},
+            "additional_files": {"type": "str", "default": ""},
             "base_python": {"type": "str", "default": ""},
             "experiment": {"type": "str", "default": "mlflow-aws-verify"},
             "always": {"type": "bool", "default": False},

@@ -6,19 +6,25 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _requirements
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.errors import BuildError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import context
 from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine, Problem
+from ansible_collections.mlops.mlflow_aws.tests.parts.package_index import Index, serving
 from ansible_collections.mlops.mlflow_aws.tests.parts.server_program import PACKAGE, SERVER
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
@@ -263,6 +269,98 @@ print(json.dumps({
     ]  # fmt: skip
     history = image.engine.docker("history", "--no-trunc", image.name)
     assert "PIP_" not in history
+
+
+@pytest.fixture
+def rebuild(image: Image, base_image: str, tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Return a function that builds what follows the locked set again, with packages of a small index.
+
+    The stage with the locked set is the image that was built: its argument for an index is another one.
+    """
+    _first, begin, rest = DOCKERFILE.partition("\nFROM build AS additional")
+    assert begin
+    first = f"ARG BASE_IMAGE\nFROM {image.name} AS build\nUSER 0"
+    built: list[str] = []
+
+    def build(index: Index | None, lock: str) -> str:
+        folder = tmp_path / uuid.uuid4().hex
+        context.write(context.read(DOCKER), folder)
+        (folder / "Dockerfile").write_text(first + begin + rest)
+        if lock:
+            (folder / "additional-requirements.txt").write_text(lock)
+        name = f"mlflow-image-test:{uuid.uuid4().hex[:12]}"
+        command = ["docker", "build", "--network", "host", "--tag", name]
+        command += ["--build-arg", f"BASE_IMAGE={base_image}"]
+        # Else the base image says how the index is reached.
+        command += ["--build-arg", f"PIP_INDEX_URL={index.url}"] if index else []
+        built.append(name)
+        environment = os.environ | image.engine.environment | {"DOCKER_BUILDKIT": "0"}
+        done = run([*command, folder], cwd=tmp_path, env=environment, timeout=600, check=False)
+        if done.code != 0:
+            raise BuildError("build it", done.output)
+        return name
+
+    yield build
+    for name in built:
+        image.engine.docker("rmi", "--force", "--no-prune", name, check=False)
+
+
+def test_packages_of_a_user_are_a_layer(
+    image: Image, rebuild: Callable[..., str], tmp_path: Path
+) -> None:
+    """They are importable, compiled and nobody's to change; all other layers are as without them."""
+    with serving(tmp_path / "index") as index:
+        tool = index.add("own_tool", "1.5", {"own_tool.py": "TWO = 2\n"}, ["flask>=3"])
+        names = (rebuild(index, ""), rebuild(index, tool))
+        lonely = index.add("lonely", "1.0", {"lonely.py": ""}, ["absent>=1"])
+        with pytest.raises(BuildError) as caught:
+            rebuild(index, lonely)
+    assert str(caught.value) == (
+        "Docker could not build it (lonely 1.0 requires absent>=1, which neither the file nor the locked "
+        "set has); lock mlflow_image_requirements again, as the documentation on packages of your own "
+        "shows."
+    )
+    layers = [
+        json.loads(
+            image.engine.docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", one)
+        )
+        for one in names
+    ]
+    assert layers[0][:-1] == layers[1][:-1]
+    assert layers[0][-1] != layers[1][-1]
+    program = """
+import glob, json, os, own_tool
+folder = os.path.dirname(own_tool.__file__)
+paths = [own_tool.__file__, *glob.glob(folder + "/own_tool-*.dist-info"), *glob.glob(folder + "/__pycache__/own_tool*")]
+print(json.dumps([own_tool.TWO, len(paths), [os.stat(path).st_uid for path in paths],
+    [name for name in ("pip", "setuptools") if os.path.exists(folder + "/" + name)]]))
+"""
+    assert json.loads(Image(image.engine, names[1]).python(program)) == [2, 3, [0, 0, 0], []]
+    assert json.loads(Image(image.engine, names[1]).run(*CONFINED, command=("describe",))) == KNOWN
+    with pytest.raises(Problem, match="No module named 'own_tool'"):
+        Image(image.engine, names[0]).python("import own_tool")
+
+
+@pytest.mark.thorough(
+    "It takes minutes to fetch and compile; small packages are a layer every time."
+)
+def test_the_example_makes_an_image(image: Image, rebuild: Callable[..., str]) -> None:
+    """LiteLLM loads in a container as servers run, and MLflow's gateway finds it."""
+    lock = _requirements.read(
+        str(CHECKOUT / "examples" / "requirements" / "litellm.txt"),
+        [(DOCKER / "requirements.txt").read_text()],
+    )
+    made = Image(image.engine, rebuild(None, lock))
+    program = "import litellm; from mlflow.gateway.providers.litellm import LiteLLMProvider; print(litellm.__name__)"
+    environment = ("--env", "LITELLM_LOCAL_MODEL_COST_MAP=True", "--entrypoint", ENTRY[0])
+    said = made.run(*CONFINED, *environment, command=("-IBc", program))
+    assert said.split()[-1] == "litellm"
+    sizes = [
+        int(image.engine.docker("image", "inspect", "--format", "{{.Size}}", one))
+        for one in (image.name, made.name)
+    ]
+    print(f"{sizes[0] / 1e6:.0f} MB without, and {sizes[1] / 1e6:.0f} MB with LiteLLM")
+    assert 50e6 < sizes[1] - sizes[0] < 400e6
 
 
 def test_another_mlflow_on_the_python_path_is_not_loaded(image: Image) -> None:

@@ -255,7 +255,9 @@ def test_mlflow_has_one_version(lint: Linter) -> None:
 
 def lists_of(root: Path) -> list[Path]:
     """Return the lists of which scripts/lock makes locks."""
-    return sorted(path for folder in ("*", "programs/*") for path in root.glob(f"{folder}/*.in"))
+    return sorted(
+        path for folder in ("*", "programs/*", "examples/*") for path in root.glob(f"{folder}/*.in")
+    )
 
 
 def requirements(path: Path) -> list[Requirement]:

@@ -170,6 +170,11 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
         {"mlflow_projects": [DEMO], "mlflow_server_base_python": "/bin/false"},
         "^/bin/false is not a Python 3.11 or newer with venv and ensurepip; .*base_python to its path.$",
     ),
+    "packages": (
+        "deploy",
+        {"mlflow_projects": [DEMO], "mlflow_image_requirements": "{folder}"},
+        "^mlflow_image_requirements is the folder .*; set it to the path of a file.$",
+    ),
     "address": (
         "deploy",
         {"mlflow_projects": [DEMO], "mlflow_server_host": "192.0.2.1"},

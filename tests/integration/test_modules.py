@@ -923,7 +923,8 @@ def test_what_a_host_lacks(fleet: Host, checked: Callable[..., dict[str, Any]]) 
     assert checked(a, b)["up_to_date"] is True
 
     assert checked(a, b, always=True)["reason"] == "a new verification run is wanted"
-    assert checked(a, b, runtime_files="other")["reason"] == "MLflow is not installed"
+    for file in ("runtime_files", "additional_files"):
+        assert checked(a, b, **{file: "other"})["reason"] == "MLflow is not installed"
     assert "not verified by a run" in checked(a, b, experiment="others")["reason"]
     assert checked(a, b | {"workers": 2})["reason"] == "the server of project 'b' has to restart"
     [port] = fleet.new_ports(1)

@@ -33,10 +33,10 @@ class Index:
         place.mkdir(parents=True, exist_ok=True)
         wheel = place / f"{name}-{version}-py3-none-any.whl"
         info = f"{name}-{version}.dist-info"
-        more = "".join(f"Requires-Dist: {one}\n" for one in requires)
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         texts = {
             **files,
-            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{more}",
+            f"{info}/METADATA": metadata + "".join(f"Requires-Dist: {one}\n" for one in requires),
             f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
         lines = [

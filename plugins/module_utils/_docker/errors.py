@@ -82,6 +82,8 @@ BUILD: Remedies = (
     (r"denied|unauthorized", _PUSH),
     (r"timed out", SLOW),
 )
+# What the program in the image says of itself while it is built: a sentence with its remedy.
+_OWN = re.compile(r"mlflow_entry: (?P<why>[^\n]+); (?P<remedy>[^\n;]+)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LONGEST, _LONGEST_OUTPUT = 500, 400
 
@@ -117,7 +119,13 @@ class BuildError(DockerError):
     """What stopped a build or a push, by the end of all that was printed."""
 
     def __init__(self, action: str, output: str) -> None:
-        words = " ".join(_COLOUR.sub("", output).split())
+        plain = _COLOUR.sub("", output)
+        own = list(_OWN.finditer(plain))
+        if own:
+            why, advice = own[-1]["why"].strip(), own[-1]["remedy"].strip(" .\r")
+            super().__init__(f"Docker could not {action} ({why})", why, advice)
+            return
+        words = " ".join(plain.split())
         why = words[-_LONGEST_OUTPUT:].strip(" .") or "no error was reported"
         super().__init__(f"Docker could not {action} ({why})", why, remedy(words, BUILD, FIX))
 

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 import typing as t
 from pathlib import Path, PurePosixPath
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _requirements
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
     commands,
@@ -56,11 +58,16 @@ def wanted(
     requirements: t.Sequence[str],
     programs: t.Mapping[str, str],
     python: str | None,
+    additional: str = "",
 ) -> Installation:
-    """Return the installation of these files: the same files and Python give the same folder."""
+    """Return the installation of these files: the same files and Python give the same folder.
+
+    additional: packages beside the locked set, as _requirements.py returns them.
+    """
     _require_programs(programs)
     base, version = venv.base_python(python)
-    digest = venv.digest([version, venv.files_digest(requirements, programs)])
+    files = venv.files_digest(requirements, programs)
+    digest = _digest(version, files, additional_digest(additional))
     pinned = re.search(r"^mlflow==([^\s;\\]+)", "\n".join(requirements), re.MULTILINE)
     if not pinned:
         raise MlflowError(
@@ -69,10 +76,13 @@ def wanted(
     return Installation(folder / f"{pinned.group(1)}-{digest}", pinned.group(1), base)
 
 
-def find(folder: Path, files: str, python: str | None) -> Installation | None:
-    """Return the installation of the files with this digest, or None if it is not there."""
+def find(folder: Path, files: str, python: str | None, additional: str = "") -> Installation | None:
+    """Return the installation of the files with this digest, or None if it is not there.
+
+    additional: digest of the packages beside the locked set, empty for none.
+    """
     base, version = venv.base_python(python)
-    for path in folder.glob(f"*-{venv.digest([version, files])}"):
+    for path in folder.glob(f"*-{_digest(version, files, additional)}"):
         found = Installation(path, path.name.rpartition("-")[0], base)
         if found.is_installed():
             return found
@@ -84,6 +94,7 @@ def install(
     requirements: t.Sequence[str],
     programs: t.Mapping[str, str],
     timeout: float,
+    additional: str = "",
 ) -> bool:
     """Install MLflow unless it is there; returns whether anything changed.
 
@@ -99,6 +110,10 @@ def install(
         venv.install(target.folder, target.base_python, requirements, programs, timeout, _WHAT)
         # Compiles just what a server imports, once, rather than in each server's first start.
         entry = interpreter.isolated(str(target.python), str(target.entrypoint))
+        if additional:
+            venv.add(target.folder, additional, timeout, _WHAT)
+            lock = str(target.folder / _requirements.FILE)
+            venv.run([*entry, "packages", lock], timeout, _WHAT, remedy="")
         venv.run([*entry, "warm"], timeout, _WHAT)
         # MLflow's schema revisions are kept, since asking for them takes seconds.
         described = venv.run([*entry, "describe"], timeout, _WHAT)
@@ -136,6 +151,19 @@ def newest(folder: Path) -> dict[str, str] | None:
         "python": str(found.python),
         "entrypoint": str(found.entrypoint),
     }
+
+
+def additional_digest(additional: str) -> str:
+    """Return what stands for packages beside the locked set, empty for none.
+
+    The role mlflow_server computes the same by Ansible's filter `hash`.
+    """
+    return hashlib.sha256(additional.encode("utf-8")).hexdigest() if additional else ""
+
+
+def _digest(version: tuple[int, int], files: str, additional: str) -> str:
+    """Return what stands for an installation; without additional packages as if there were none."""
+    return venv.digest([version, files, *([additional] if additional else [])])
 
 
 def _require_programs(programs: t.Mapping[str, str]) -> None:

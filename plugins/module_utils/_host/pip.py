@@ -57,7 +57,7 @@ for name, value in configuration.items():
 print(json.dumps({name: configuration.get_value(name) for name in names}))
 """
 _READ_SECONDS = 60
-_PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==[^\s;\\]+[ \t]*(;?)", re.MULTILINE)
+_PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[\w.,-]*\])?==[^\s;\\]+[ \t]*(;?)", re.MULTILINE)
 # So many files of each package are looked for; a removed or emptied one lacks its first.
 _LOOKED_AT = 8
 
@@ -88,18 +88,47 @@ def pinned(*locks: str) -> list[str]:
     return [name for lock in locks for name, marker in _PIN.findall(lock) if not marker]
 
 
+def named(lock: str) -> list[str]:
+    """Return all packages that a lock pins, for whichever platform and Python."""
+    return [name for name, _marker in _PIN.findall(lock)]
+
+
+def size(environment_folder: Path, packages: t.Iterable[str]) -> int:
+    """Return how many bytes the files of those packages take that are installed in an environment."""
+    installed = _installed(environment_folder)
+    found = [installed[name] for name in map(_normal, packages) if name in installed]
+    return sum(
+        path.stat().st_size
+        for metadata in found
+        for path in map(metadata.parent.joinpath, _recorded(metadata))
+        if path.is_file()
+    )
+
+
 def missing(environment_folder: Path, packages: t.Iterable[str]) -> list[str]:
     """Return those of the packages that are not, or no longer, installed in an environment."""
-    # NAME-VERSION.dist-info; a dash of the name is an underscore there.
-    found = {
-        _normal(folder.name.partition("-")[0]): folder
-        for folder in environment_folder.glob("lib/python*/site-packages/*.dist-info")
-    }
+    found = _installed(environment_folder)
     return [
         name
         for name in packages
         if _normal(name) not in found or not _is_whole(found[_normal(name)])
     ]
+
+
+def _installed(environment_folder: Path) -> dict[str, Path]:
+    """Return the folders of the installed packages' metadata by name."""
+    # NAME-VERSION.dist-info; a dash of the name is an underscore there.
+    return {
+        _normal(folder.name.partition("-")[0]): folder
+        for folder in environment_folder.glob("lib/python*/site-packages/*.dist-info")
+    }
+
+
+def _recorded(metadata: Path) -> t.Iterator[str]:
+    """Return the files that an installed package lists, relative to where packages are."""
+    with (metadata / "RECORD").open(encoding="utf-8") as record:
+        for line in record:
+            yield line.rsplit(",", 2)[0].strip('"')
 
 
 def _read(python: str, variables: t.Mapping[str, str], file: str) -> dict[str, str]:
@@ -143,9 +172,8 @@ def _is_whole(metadata: Path) -> bool:
     """Return whether the first files that an installed package lists are there."""
     packages = metadata.parent
     try:
-        with (metadata / "RECORD").open(encoding="utf-8") as record:
-            paths = (line.rsplit(",", 2)[0].strip('"') for line in record)
-            own = (path for path in paths if path.endswith((".py", ".so")) and path[:2] != "..")
-            return all((packages / path).exists() for path in itertools.islice(own, _LOOKED_AT))
+        paths = _recorded(metadata)
+        own = (path for path in paths if path.endswith((".py", ".so")) and path[:2] != "..")
+        return all((packages / path).exists() for path in itertools.islice(own, _LOOKED_AT))
     except OSError:
         return False

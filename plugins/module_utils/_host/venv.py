@@ -14,6 +14,7 @@ import sys
 import typing as t
 from pathlib import Path
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _requirements
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
     commands,
@@ -30,6 +31,7 @@ _CHECK = "import sys, venv, ensurepip, sqlite3, ssl; print('%d.%d' % sys.version
 _OWN_PYTHON = os.path.realpath(sys.executable)
 _PARTS = ("venv", "ensurepip", "_sqlite3", "_ssl")
 _REQUIREMENTS = "requirements.txt"
+_REACH = "check the package index that pip uses on this host and the space on its disk, then rerun"
 
 
 def files_digest(requirements: t.Sequence[str], programs: t.Mapping[str, str]) -> str:
@@ -70,20 +72,8 @@ def install(
         files.write_private(folder / name, text)
     python = str(interpreter(folder))
     run(isolation.isolated(base, "-m", "venv", str(folder / "venv")), timeout, what)
-    try:
-        reach = pip.environment(python, isolation.environment())
-    except pip.PipError as error:
-        raise MlflowError(f"{_start(what)} could not be installed: {error}") from error
-    run(
-        isolation.isolated(
-            python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-            "--no-input", "--no-deps", "--require-hashes", "--no-compile",
-            "-r", str(folder / _REQUIREMENTS),
-        ),
-        timeout,
-        what,
-        reach,
-    )  # fmt: skip
+    # Only what a server imports is compiled, by whoever knows what that is.
+    _pip(folder, _REQUIREMENTS, timeout, what, "--no-compile")
     absent = lacking(folder)
     if absent:
         raise MlflowError(
@@ -94,13 +84,52 @@ def install(
         run(isolation.isolated(python, "-c", f"import {', '.join(imports)}"), timeout, what)
 
 
+def add(folder: Path, requirements: str, timeout: float, what: str) -> None:
+    """Install more locked requirements into what was installed into a folder, and compile them.
+
+    timeout is in seconds for each step; what names the whole in errors. Raises MlflowError.
+    """
+    files.write_private(folder / _requirements.FILE, requirements)
+    # To build one from its source, pip would fetch and run tools of no lock.
+    _pip(folder, _requirements.FILE, timeout, what, "--only-binary=:all:")
+
+
+def taken(folder: Path) -> int:
+    """Return how many bytes the packages take that were added to what was installed into a folder."""
+    try:
+        lock = (folder / _requirements.FILE).read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    return pip.size(folder / "venv", pip.named(lock))
+
+
+def _pip(folder: Path, file: str, timeout: float, what: str, *options: str) -> None:
+    """Let the pip of a folder's environment install a lock that lies in the folder."""
+    python = str(interpreter(folder))
+    try:
+        reach = pip.environment(python, isolation.environment())
+    except pip.PipError as error:
+        raise MlflowError(f"{_start(what)} could not be installed: {error}") from error
+    run(
+        isolation.isolated(
+            python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+            "--no-input", "--no-deps", "--require-hashes", *options, "-r", str(folder / file),
+        ),
+        timeout,
+        what,
+        reach,
+    )  # fmt: skip
+
+
 def lacking(folder: Path) -> list[str]:
     """Return the packages that a folder's environment is to have and lacks, or has in parts."""
     try:
         lock = (folder / _REQUIREMENTS).read_text(encoding="utf-8")
     except OSError:
         return [_REQUIREMENTS]
-    return pip.missing(folder / "venv", pip.pinned(lock))
+    added = folder / _requirements.FILE
+    locks = [lock, *([added.read_text(encoding="utf-8")] if added.is_file() else [])]
+    return pip.missing(folder / "venv", pip.pinned(*locks))
 
 
 def is_whole(folder: Path) -> bool:
@@ -155,8 +184,12 @@ def run(
     timeout: float,
     what: str,
     environment: t.Mapping[str, str] | None = None,
+    remedy: str = _REACH,
 ) -> str:
-    """Run one step of installing what is named, and return what it printed."""
+    """Run one step of installing what is named, and return what it printed.
+
+    Without a remedy, what the step says of its failure has one.
+    """
     try:
         answer = commands.run(
             command,
@@ -173,8 +206,6 @@ def run(
             f"Installing {what} took over {timeout:.0f} seconds; raise mlflow_server_install_timeout."
         ) from error
     if answer.code != 0:
-        raise MlflowError(
-            f"{_start(what)} could not be installed ({answer.reason}); check the package index that "
-            "pip uses on this host and the space on its disk, then rerun."
-        )
+        why = f" ({answer.reason}); {remedy}" if remedy else f": {answer.reason}"
+        raise MlflowError(f"{_start(what)} could not be installed{why}.")
     return answer.output

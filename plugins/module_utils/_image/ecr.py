@@ -6,10 +6,18 @@
 from __future__ import annotations
 
 import base64
+import json
 import typing as t
 from urllib.parse import urlsplit
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
+
+_MANIFESTS = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+)
 
 
 class Token(t.NamedTuple):
@@ -41,6 +49,19 @@ def find_digest(client: t.Any, name: str, tag: str) -> str:
         )
     images = (found or {}).get("imageDetails") or []
     return str(images[0]["imageDigest"]) if images else ""
+
+
+def fetch_manifest(client: t.Any, name: str, digest: str) -> dict[str, t.Any]:
+    """Return the manifest with a digest, or an empty one where there is none."""
+    with _aws.explained(f"read the manifest of the image {name}@{digest} in ECR", client):
+        answer = client.batch_get_image(
+            repositoryName=name,
+            imageIds=[{"imageDigest": digest}],
+            acceptedMediaTypes=list(_MANIFESTS),
+        )
+    images = answer.get("images") or []
+    found = json.loads(images[0]["imageManifest"]) if images else {}
+    return found if isinstance(found, dict) else {}
 
 
 def fetch_token(client: t.Any) -> Token:

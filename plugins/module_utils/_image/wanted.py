@@ -11,13 +11,19 @@ import typing as t
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _requirements
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import context, ecr, tags
+
+# The locked set, in the folder that an image is built from.
+LOCK = "requirements.txt"
 
 # What mlflow_image and mlflow_image_info have in common.
 ARGUMENTS: dict[str, t.Any] = {
     "repository": {"type": "str", "required": True},
     "registry": {"type": "str", "default": ""},
     "build_args": {"type": "dict", "default": {}},
+    "requirements": {"type": "path"},
     "platforms": {"type": "list", "elements": "str", "default": ["linux/amd64"]},
 }
 
@@ -72,9 +78,35 @@ def read(params: t.Mapping[str, t.Any]) -> Image:
     tags.require_platforms(params["platforms"])
     folder = Path(params["path"])
     description = tags.describe(folder)
-    files = context.read(folder)
+    files = _with_packages(context.read(folder), folder, params.get("requirements") or "")
     tag = tags.image_tag(description.version, files, params["build_args"], params["platforms"])
     return Image(description, files, tag, params["repository"], params["registry"])
+
+
+def _with_packages(
+    files: t.Mapping[str, context.File], folder: Path, requirements: str
+) -> t.Mapping[str, context.File]:
+    """Return a build's files with the packages of a user's file beside those of the locked set."""
+    locked = files.get(LOCK)
+    text = _requirements.read(requirements, [locked.data.decode("utf-8")] if locked else [])
+    if not text:
+        return files
+    if _requirements.FILE.encode() not in _without_wildcards(files[context.DOCKERFILE].data):
+        raise MlflowError(
+            f"{_requirements.VARIABLE} is set, but {folder / context.DOCKERFILE} does not install "
+            f"{_requirements.FILE}; let it, as the collection's own does, or remove the variable."
+        )
+    return {**files, _requirements.FILE: context.File(f"{text}\n".encode())}
+
+
+def _without_wildcards(dockerfile: bytes) -> bytes:
+    """Return a Dockerfile without the brackets that let it copy a file that need not be there."""
+    return dockerfile.replace(b"[", b"").replace(b"]", b"")
+
+
+def packaging_error(params: t.Mapping[str, t.Any]) -> str | None:
+    """Return why the library that reads a user's packages is missing, None where it is not needed."""
+    return _requirements.PACKAGING_ERROR if params["requirements"] else None
 
 
 def secrets(params: t.Mapping[str, t.Any]) -> t.Iterator[str]:

@@ -93,7 +93,10 @@ def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
             return HostCheck("the image is not there")
     elif params["state"] == "present":
         installed = installation.find(
-            files.runtimes_folder(state), params["runtime_files"], params["base_python"]
+            files.runtimes_folder(state),
+            params["runtime_files"],
+            params["base_python"],
+            params["additional_files"],
         )
         if installed is None:
             return HostCheck("MLflow is not installed")

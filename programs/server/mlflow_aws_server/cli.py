@@ -17,6 +17,7 @@ whatever PYTHONPATH and the like say:
     python -I mlflow_entry.py migrate < request.json  bring one database to the head revision
     python -I mlflow_entry.py migrate-all REQUEST.json    bring many MySQL schemas there
     python -I mlflow_entry.py prove REQUEST.json      log a run through each of some servers
+    python -I mlflow_entry.py packages LOCK.txt       refuse packages of a user's that lack what they require
     python -I mlflow_entry.py survey                  print what docker/mlflow.json has to hold
     python -I mlflow_entry.py warm                    import, and so compile, what a server needs
 
@@ -68,7 +69,7 @@ def main(arguments: list[str]) -> int:
             return _WITH_FILE[verb](Path(rest[0])) or 0
         if verb not in _ALONE or rest:
             raise EntryError(
-                f"Usage: mlflow_entry.py {' | '.join(_WITH_FILE)} FILE.json, or {' | '.join(_ALONE)}"
+                f"Usage: mlflow_entry.py {' | '.join(_WITH_FILE)} FILE, or {' | '.join(_ALONE)}"
             )
         _ALONE[verb]()
     except EntryError as error:
@@ -108,6 +109,14 @@ def _migrate() -> None:
     revisions.migrate(settings.requested_uri(sys.stdin))
 
 
+def _packages(path: Path) -> None:
+    """Refuse packages of a user's that lack what they require."""
+    # Loads what is installed with MLflow, while some verbs run without it.
+    from . import packages
+
+    packages.require(path)
+
+
 def _describe() -> None:
     """Print what the installed MLflow is."""
     print(json.dumps(revisions.describe()))
@@ -144,6 +153,7 @@ _WITH_FILE: dict[str, Callable[[Path], int | None]] = {
     "job": jobs.run_one,
     "migrate-all": _migrate_all,
     "prove": verification.prove,
+    "packages": _packages,
 }
 _ALONE: dict[str, Callable[[], None]] = {
     "describe": _describe,

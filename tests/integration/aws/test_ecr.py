@@ -326,6 +326,76 @@ def test_the_image_is_built_pushed_and_pulled_once(play: Play) -> None:
     assert changes(play(*both)) == [0, 0]
 
 
+@pytest.fixture
+def packages(place: Place) -> Path:
+    """Return a list of packages that the folder's image takes in, into its last layer, as a file."""
+    path = place.folder / "packages.txt"
+    path.write_text(f"# Ours\nown-tool==1.5 --hash=sha256:{'1' * 64}\n")
+    stage = "FROM scratch AS additional\nCOPY mlflow.json additional-requirements.tx[t] /added/\n"
+    dockerfile = DOCKERFILE.replace("MARK", place.name)
+    last = "COPY --from=additional /added /added\n"
+    (place.context / "Dockerfile").write_text(stage + dockerfile + last)
+    (place.context / "requirements.txt").write_text(f"flask==3.1.3 --hash=sha256:{'2' * 64}\n")
+    return path
+
+
+def test_a_users_packages_are_part_of_the_tag(place: Place, packages: Path) -> None:
+    """As they are installed: not the file's comments; and without them the tag is what it was."""
+    plain = place.info()["tag"]
+    assert place.info(requirements="")["tag"] == plain
+    tags = [plain, place.info(requirements=str(packages))["tag"]]
+    text = packages.read_text()
+    packages.write_bytes(text.replace("# Ours", "# Mine").replace("\n", "\r\n").encode())
+    assert place.info(requirements=str(packages))["tag"] == tags[1]
+    packages.write_text(text.replace("1.5", "1.6"))
+    tags.append(place.info(requirements=str(packages))["tag"])
+    assert len(set(tags)) == 3
+    # Nothing but what is locked: the same image.
+    packages.write_text((place.context / "requirements.txt").read_text())
+    assert place.info(requirements=str(packages))["tag"] == plain
+
+
+def test_packages_that_cannot_be_installed_are_refused(place: Place, packages: Path) -> None:
+    """Before AWS is asked or anything is built, in check mode, too."""
+    how: dict[str, Any] = {"python": sys.executable, **place.aws.environment()}
+    options = place.options(requirements=str(packages), endpoint_url="http://127.0.0.1:9")
+    for text, sentence in (
+        (f"flask==3.0.0 --hash=sha256:{'1' * 64}", "flask 3.0.0 would replace 3.1.3 of the locked set"),
+        ("own-tool==1.5", "'own-tool==1.5' has no hash"),
+    ):  # fmt: skip
+        packages.write_text(text)
+        for module, check in (("mlflow_image_info", False), ("mlflow_image", True)):
+            assert sentence in place.modules.refuse(module, options, check=check, **how)
+    packages.write_text(f"own-tool==1.5 --hash=sha256:{'1' * 64}")
+    (place.context / "Dockerfile").write_text("FROM scratch\nCOPY requirements.txt /\n")
+    told = place.modules.refuse("mlflow_image", options, **how)
+    assert "Dockerfile does not install additional-requirements.txt; let it, as" in told
+
+
+def test_what_a_users_packages_take_is_shown(play: Play, packages: Path) -> None:
+    """Once, after the build, in one line; refused packages leave the account as it was."""
+    place = play.place
+    wanted: dict[str, Any] = {"mlflow_image_requirements": str(packages)}
+    roles = ("mlflow_image:preflight", "mlflow_ecr", "mlflow_image")
+    text = packages.read_text()
+    packages.write_text("own-tool==1.5")
+    assert (
+        "'own-tool==1.5' has no hash; lock the file"
+        in play.run(*roles, check=False, **wanted).output
+    )
+    with pytest.raises(ClientError, match="RepositoryNotFoundException"):
+        place.images()
+    packages.write_text(text)
+    line = re.compile(
+        r"The image takes ([\d.]+) B[a-z]* in the registry with the packages of mlflow_image_requirements, and "
+        r"([\d.]+) B[a-z]* without them \(compressed, as hosts pull it\)\."
+    )
+    assert not line.search(play(*roles, options=("--check",), **wanted))
+    [(with_packages, without)] = line.findall(play(*roles, **wanted))
+    assert float(with_packages) > float(without) > 0
+    assert not line.search(play(*roles, **wanted))
+
+
 @pytest.fixture(scope="module")
 def buildx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return Docker's buildx plugin."""

@@ -95,3 +95,17 @@ def test_only_the_end_of_a_long_output_is_shown() -> None:
     assert error.why.endswith("a the end")
     assert len(error.why) <= 400
     assert BuildError("build x", " ").why == "no error was reported"
+
+
+@pytest.mark.parametrize("before", ["", "#12 3.21 "])
+def test_what_the_image_says_of_itself_is_the_reason(before: str) -> None:
+    """With its own remedy, whatever the builder prints before and after it."""
+    sentence = (
+        "mlflow_entry: own 1.0 requires none>=1; python_version, which nobody has; lock it again."
+    )
+    error = BuildError("build x", f"Step 1/2\n{before}{sentence}\r\nreturned a non-zero code: 2")
+    assert (error.why, error.remedy) == (
+        "own 1.0 requires none>=1; python_version, which nobody has",
+        "lock it again",
+    )
+    assert str(error) == f"Docker could not build x ({error.why}); lock it again."
