@@ -344,9 +344,12 @@ class Repository:
         return {path: self.read(path) for path in found}
 
     def _lists(self) -> list[Path]:
-        """Return the lists of which scripts/lock makes locks."""
-        found = (path for top in ("*", "programs/*", f"{BESIDE}/*") for path in self.root.glob(f"{top}/*.in"))
-        return sorted(path.relative_to(self.root) for path in found)
+        """Return the lists of which scripts/lock makes locks, in its order."""
+        tops = ("*", "programs/*", f"{BESIDE}/*")
+        found = {
+            path.relative_to(self.root) for top in tops for path in self.root.glob(f"{top}/*.in")
+        }
+        return sorted(found, key=lambda path: (path.is_relative_to(BESIDE), path))
 
     def _run(self, what: str, *command: str, variables: Mapping[str, str] | None = None) -> str:
         """Run one step and return what it printed; its output shows only if it fails."""
