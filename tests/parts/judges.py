@@ -15,15 +15,23 @@ from urllib.request import Request
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import jobs_off
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, await_
 
-SCORER = {
-    "name": "judge",
-    "mlflow_version": "3.17.2",
-    "serialization_version": 1,
-    "instructions_judge_pydantic_data": {
-        "instructions": "Say whether {{ outputs }} is short.",
-        "model": "openai:/gpt-4o-mini",
-    },
-}
+
+def judge(
+    name: str,
+    instructions: str = "Say whether {{ outputs }} is short.",
+    model: str = "openai:/gpt-4o-mini",
+) -> dict[str, Any]:
+    """Return a judge as MLflow's page sends it."""
+    words = {"instructions": instructions, "model": model}
+    return {
+        "name": name,
+        "mlflow_version": "3.17.2",
+        "serialization_version": 1,
+        "instructions_judge_pydantic_data": words,
+    }
+
+
+SCORER = judge("judge")
 
 
 def call(url: str, method: str, path: str, body: object) -> tuple[int, dict[str, Any]]:
@@ -113,6 +121,12 @@ def evaluate(url: str) -> tuple[str, str]:
 def ids(answer: dict[str, Any]) -> tuple[str, str]:
     """Return the IDs of the job and the run that an answer names."""
     return answer["job_id"], answer["run_id"]
+
+
+def run_status(url: str, run: str) -> str:
+    """Return the status of a run."""
+    found = expect(url, "GET", f"/api/2.0/mlflow/runs/get?run_id={run}", None)
+    return str(found["run"]["info"]["status"])
 
 
 def await_end(url: str, job: str, what: str) -> None:

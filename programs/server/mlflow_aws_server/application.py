@@ -21,6 +21,8 @@ from . import (
     environment,
     health,
     installation,
+    jobs_off,
+    jobs_runs,
     jobs_submission,
     keys,
     processes,
@@ -28,7 +30,6 @@ from . import (
 )
 from . import settings as settings_file
 from .errors import EntryError
-from .jobs_off import JobsOff
 
 SETTINGS_VARIABLE = "MLFLOW_AWS_SETTINGS"
 
@@ -69,11 +70,14 @@ def build() -> Any:
     if options:
         connections.watch(uri)
         served = turns.Turns(health.Noted(app, options.path.parent))
-    if settings.get("jobs"):
+    jobs = bool(settings.get("jobs"))
+    prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "")
+    if jobs:
         jobs_submission.adapt()
-        return served
+        jobs_runs.end_with_requests(prefix)
+        jobs_runs.end_with_jobs()
     # Outermost: a refusal needs no turn, and says nothing about the database.
-    return JobsOff(served, os.environ.get(STATIC_PREFIX_ENV_VAR, ""))
+    return jobs_off.JobsOff(served, jobs_off.refusals(jobs), prefix)
 
 
 def internal_environment(settings: dict[str, Any]) -> dict[str, str]:

@@ -43,7 +43,8 @@ async def exchange(
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path}
-    await jobs_off.JobsOff(application, prefix)(scope, receive, send)
+    served = jobs_off.JobsOff(application, jobs_off.refusals(False), prefix)
+    await served(scope, receive, send)
     return sent[0]["status"], sent[1]["body"], b"".join(got) if got else None
 
 
@@ -142,5 +143,21 @@ def test_what_is_not_a_request_is_passed_on() -> None:
 
     for kind in ("lifespan", "websocket"):
         scope = {"type": kind, "method": "POST", "path": "/ajax-api/3.0/mlflow/issues/invoke"}
-        asyncio.run(jobs_off.JobsOff(application)(scope, None, None))
+        served = jobs_off.JobsOff(application, jobs_off.refusals(False))
+        asyncio.run(served(scope, None, None))
     assert seen == ["lifespan", "websocket"]
+
+
+def test_a_job_whose_package_is_not_installed() -> None:
+    """With jobs nothing else is refused; these tests' Python has no LiteLLM either."""
+    (route,) = jobs_off.PACKAGES
+    assert jobs_off.refusals(True) == {
+        route: "Prompts cannot be optimized (the package 'litellm' is not installed with this project's "
+        "server); see Jobs in docs/projects.md."
+    }
+
+
+def test_a_job_whose_package_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is refused then."""
+    monkeypatch.setattr(jobs_off, "PACKAGES", dict.fromkeys(jobs_off.PACKAGES, "json"))
+    assert jobs_off.refusals(True) == {}
