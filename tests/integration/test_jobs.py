@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,14 @@ from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.envi
     LEAN_DEFAULTS,
 )
 from ansible_collections.mlops.mlflow_aws.tests import left_out
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import Host, await_, by_name, traces
+from ansible_collections.mlops.mlflow_aws.tests.parts import job_features
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
+    Host,
+    Modules,
+    await_,
+    by_name,
+    traces,
+)
 from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     SCORER,
     await_end,
@@ -35,7 +44,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     outcome,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.model import KEY, Model, model
-from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -98,6 +107,8 @@ print(json.dumps({name: sorted(value) for name, value in found.items()} | {"file
 # Where it is called from: the handlers of routes, and what the runner's own scheduler does.
 SUBMITTING_FILES = ["genai/scorers/job.py", "server/handlers.py", "server/job_api.py"]
 TIMES = 50
+# Those that create a run: the first one starts it in its thread.
+RUNS = (("POST", "/mlflow/issues/invoke"), ("POST", "/mlflow/genai/evaluate/invoke"))
 
 
 def survey(runtime: Mapping[str, Any], home: Path) -> dict[str, Any]:
@@ -183,6 +194,84 @@ def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
     found = contents(url)
     assert (found["Default"], found["mine"]) == ((0, 0), (0, 1))
     assert sum(traces for _runs, traces in found.values()) > 20
+
+
+# What makes a database refuse a job that is submitted, and then only the note of its ID in its run.
+TRIGGER = "CREATE TRIGGER broken BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'broken'); END"
+BROKEN = (
+    "jobs",
+    "tags WHEN NEW.key LIKE '%JobId'",
+)
+
+
+def statuses(url: str, experiment: str) -> list[str]:
+    """Return the statuses of an experiment's runs."""
+    search = {"experiment_ids": [experiment]}
+    found = expect(url, "POST", "/api/2.0/mlflow/runs/search", search).get("runs", [])
+    return [run["info"]["status"] for run in found]
+
+
+def fail_to_submit(url: str, database: Path, asked: Model) -> None:
+    """Let jobs fail to be submitted: each is answered so, its run has failed, and no thread keeps one."""
+    made = expect(url, "POST", "/api/2.0/mlflow/experiments/create", {"name": "broken"})
+    experiment = made["experiment_id"]
+    given = bodies(experiment, job_features.log_trace(url, experiment))
+    ran = 0
+    for place in BROKEN:
+        with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            connection.execute(TRIGGER.format(place))
+        for method, path in RUNS * 5:
+            status, answer = call(url, method, f"/ajax-api/3.0{path}", given[method, path])
+            assert status >= 400, answer
+            assert "Traceback" not in str(answer)
+            ran += 1
+            assert statuses(url, experiment) == ["FAILED"] * ran
+        with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            connection.execute("DROP TRIGGER broken")
+    left = expect(url, "POST", "/ajax-api/3.0/jobs/search", {})["jobs"]
+    assert {job["status"] for job in left} == {"CANCELED"}
+    assert asked.asked == 0
+
+
+def test_each_feature(new_host: Callable[..., Host], asked: Model) -> None:
+    """With jobs, what MLflow does by them comes to its end, and what cannot begin says so and leaves nothing."""
+    host = new_host("demo")
+    artifacts = host.known["demo"]["artifacts_destination"]
+    file = host.state / "archival.yml"
+    file.write_text(job_features.archival(f"file://{artifacts}/archive"))
+    environment = job_features.environment(asked, str(file))
+    wanted = host.server("demo", jobs=True, environment=environment)
+    url = by_name(host.converge(wanted))["demo"]["url"]
+    (route,) = jobs_off.PACKAGES
+    status, answer = call(url, route[0], f"/ajax-api/3.0{route[1]}", bodies("0", "")[route])
+    assert (status, answer["message"]) == (501, jobs_off.lacking(route))
+    assert statuses(url, "0") == []
+    fail_to_submit(url, host.database("demo"), asked)
+    job_features.use_all(url, asked)
+    assert [path for path in Path(artifacts, "archive").rglob("*") if path.is_file()]
+
+
+@pytest.mark.thorough(
+    "It needs an installation of its own, with a package that the locked set lacks."
+)
+def test_prompts_are_optimized_where_the_package_is(
+    new_host: Callable[..., Host],
+    modules: Modules,
+    runtime_files: dict[str, Any],
+    tmp_path: Path,
+    asked: Model,
+) -> None:
+    """With LiteLLM in the set nothing is refused; what the job fails by, it says."""
+    lock = (CHECKOUT / "requirements" / "optimization.txt").read_text(encoding="utf-8").rstrip()
+    requirements = [lock, *runtime_files["requirements"][1:]]
+    options = {"state_dir": str(tmp_path / "s"), **runtime_files, "requirements": requirements}
+    runtime = modules.call("mlflow_installation", options)["installation"]
+    host = new_host("demo")
+    host.runtime = runtime
+    wanted = host.server("demo", jobs=True, environment=asked.environment)
+    url = by_name(host.converge(wanted))["demo"]["url"]
+    job_features.optimize_prompt(url)
+    assert asked.strangers == 0
 
 
 @pytest.fixture

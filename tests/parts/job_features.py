@@ -16,15 +16,19 @@ from typing import Any
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, Request, await_
 from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     bodies,
+    call,
     expect,
     ids,
     judge,
+    outcome,
     run_status,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.model import (
     CATEGORY,
+    IMPROVED,
     ISSUE,
     KEY,
+    PROMPT,
     VERDICT,
     Model,
 )
@@ -39,7 +43,7 @@ _NEARBY = {
 _DAY = 24 * 60 * 60
 _ANSWER = "Forty-two."
 # A minute until MLflow looks, and what the jobs take on a busy machine.
-_PATIENCE = 400
+_PATIENCE = 900
 _FINE = {"PENDING", "RUNNING", "SUCCEEDED"}
 AUTOMATIC, BY_TOOL = "automatic", "by_tool"
 
@@ -125,6 +129,52 @@ def await_all(url: str, jobs: dict[str, str]) -> None:
     await_(ended, f"{', '.join(jobs)} did not end", _PATIENCE, 1)
 
 
+def optimize_prompt(url: str) -> None:
+    """Have the model improve a prompt; what cannot be improved says why, and its run has failed."""
+    made = expect(url, "POST", "/api/2.0/mlflow/experiments/create", {"name": "prompts"})
+    experiment = made["experiment_id"]
+    chosen = {"provider": "openai", "model_name": "gpt-4o-mini"}
+    prompt(url, PROMPT, {"_mlflow_prompt_model_config": json.dumps(chosen)})
+    prompt(url, "incomplete", {})
+    config = {"optimizer_type": "OPTIMIZER_TYPE_METAPROMPT"}
+    config["optimizer_config_json"] = json.dumps({"reflection_model": "openai:/gpt-4o-mini"})
+    body = {"experiment_id": experiment, "config": config}
+    api = "/api/3.0/mlflow/prompt-optimization/jobs"
+    begun = {
+        name: expect(url, "POST", api, {**body, "source_prompt_uri": f"prompts:/{name}/1"})["job"]
+        for name in (PROMPT, "incomplete")
+    }
+    # Its run is created before the data set is looked for.
+    config["dataset_id"] = "d-none"
+    status, answer = call(url, "POST", api, {**body, "source_prompt_uri": f"prompts:/{PROMPT}/1"})
+    assert (status, "d-none" in answer["message"]) == (404, True), answer
+    await_all(url, {PROMPT: begun[PROMPT]["job_id"]})
+    version = f"/api/2.0/mlflow/model-versions/get?name={PROMPT}&version=2"
+    improved = expect(url, "GET", version, None)["model_version"]
+    assert IMPROVED in [tag["value"] for tag in improved["tags"]]
+    job = begun["incomplete"]["job_id"]
+    await_(lambda: outcome(url, job) == "FAILED", "it goes on", _PATIENCE, 1)
+    error = expect(url, "GET", f"/ajax-api/3.0/jobs/{job}", None)["error_message"]
+    assert "doesn't have a model configuration" in error
+    search = {"experiment_ids": [experiment]}
+    runs = expect(url, "POST", "/api/2.0/mlflow/runs/search", search)["runs"]
+    assert sorted(run["info"]["status"] for run in runs) == ["FAILED", "FAILED", "FINISHED"]
+
+
+def prompt(url: str, name: str, more: dict[str, str]) -> None:
+    """Register a prompt."""
+    mark = {"mlflow.prompt.is_prompt": "true"}
+    text = {"mlflow.prompt.text": "Answer: {{question}}", "_mlflow_prompt_type": "text"}
+    own, version = (
+        [{"key": key, "value": value} for key, value in tags.items()]
+        for tags in (mark, {**mark, **text, **more})
+    )
+    models = "/api/2.0/mlflow/registered-models/create"
+    expect(url, "POST", models, {"name": name, "tags": own})
+    body = {"name": name, "source": "dummy-source", "tags": version}
+    expect(url, "POST", "/api/2.0/mlflow/model-versions/create", body)
+
+
 def endpoint(url: str, asked: Model) -> str:
     """Make the model one behind MLflow's AI gateway; return the endpoint's name."""
     place = {"api_base": asked.environment["OPENAI_BASE_URL"]}
@@ -150,6 +200,14 @@ def judge_automatically(url: str, experiment: str, asked: Model) -> None:
     expect(url, "POST", "/ajax-api/3.0/mlflow/scorers/register", register)
     config = {"experiment_id": experiment, "name": AUTOMATIC, "sample_rate": 1.0}
     expect(url, "PUT", "/ajax-api/3.0/mlflow/scorers/online-config", config)
+
+
+def judge_once(url: str, experiment: str) -> str:
+    """Have one new trace judged; return the job's ID."""
+    route = ("POST", "/mlflow/scorer/invoke")
+    body = bodies(experiment, log_trace(url, experiment))[route]
+    answer = expect(url, "POST", f"/ajax-api/3.0{route[1]}", body)
+    return str(answer["jobs"][0]["job_id"])
 
 
 def submit(url: str, experiment: str, trace: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -109,10 +109,10 @@ def _ending(theirs: Callable[..., Any]) -> Callable[..., Any]:
 
 def _soon(act: Callable[..., None], *arguments: str) -> None:
     """Do it, now or when the database answers again."""
-    try:
+    with suppress(Exception):
         act(*arguments)
-    except Exception:
-        threading.Thread(target=_later, args=(act, *arguments), daemon=True).start()
+        return
+    threading.Thread(target=_later, args=(act, *arguments), daemon=True).start()
 
 
 def _later(act: Callable[..., None], *arguments: str) -> None:
