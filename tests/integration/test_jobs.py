@@ -140,7 +140,7 @@ def test_what_submits_a_job_is_refused(runtime: Mapping[str, Any], tmp_path: Pat
     for _method, _below, path in found["submitting"]:
         assert path.startswith(("/api/", "/ajax-api/")), path
     # Those of both frameworks were seen.
-    for route in (jobs_off.ONLINE_SCORING, ("GET", "/jobs/{job_id}")):
+    for route in (jobs_off.ONLINE_SCORING, jobs_off.ARCHIVAL, ("GET", "/jobs/{job_id}")):
         assert list(route) in found["all"]
     assert found["files"] == SUBMITTING_FILES
 
@@ -175,7 +175,7 @@ def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
     }
     expect(url, "POST", "/ajax-api/3.0/mlflow/scorers/register", register)
     given = bodies(experiment, trace)
-    assert set(given) == {*jobs_off.ROUTES, jobs_off.ONLINE_SCORING}
+    assert set(given) == {*jobs_off.ROUTES, jobs_off.ONLINE_SCORING, jobs_off.ARCHIVAL}
     for route, body in given.items():
         method, path = route
         for _time in range(TIMES):
@@ -183,6 +183,11 @@ def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
             assert (status, answer["message"]) == (501, jobs_off.sentence(route))
     assert contents(url) == {"Default": (0, 0), "mine": (0, 1)}
     assert expect(url, "POST", "/ajax-api/3.0/jobs/search", {})["jobs"] == []
+    found = expect(url, "GET", f"/api/2.0/mlflow/experiments/get?experiment_id={experiment}", None)
+    assert not {tag["key"] for tag in found["experiment"].get("tags", [])} & {
+        *jobs_off.ARCHIVAL_TAGS
+    }
+    assert expect(url, "GET", "/api/3.0/mlflow/server-info", None)["trace_archival_enabled"] is False
     # What asks for nothing goes through, and a judge can be registered without automatic evaluation.
     off = given[jobs_off.ONLINE_SCORING] | {"sample_rate": 0}
     kept = expect(url, "PUT", "/ajax-api/3.0/mlflow/scorers/online-config", off)
@@ -200,7 +205,7 @@ def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
 TRIGGER = "CREATE TRIGGER broken BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'broken'); END"
 BROKEN = (
     "jobs",
-    "tags WHEN NEW.key LIKE '%JobId'",
+    "tags WHEN NEW.key LIKE '%jobId'",
 )
 
 

@@ -92,6 +92,11 @@ def bodies(experiment: str, trace: str) -> dict[tuple[str, str], dict[str, Any]]
             "name": "judge",
             "sample_rate": 1.0,
         },
+        jobs_off.ARCHIVAL: {
+            "experiment_id": experiment,
+            "key": jobs_off.ARCHIVAL_TAGS[0],
+            "value": "{}",
+        },
     }
 
 

@@ -31,10 +31,16 @@ ROUTES = {
     ("POST", "/mlflow/scorer/invoke"): "Judges cannot be run on traces",
     ("POST", "/jobs/"): "Jobs cannot be submitted",
 }
-# Stored by MLflow and then never acted on; with a sample rate of 0, as the page sends it for a judge
-# without automatic evaluation, it asks for nothing.
+# Stored by MLflow and then never acted on. With a sample rate of 0, as the page sends it for a judge
+# without automatic evaluation, the first one asks for nothing; the other one sets any tag.
 ONLINE_SCORING = ("PUT", "/mlflow/scorers/online-config")
-_REFUSED = {**ROUTES, ONLINE_SCORING: "Judges cannot be run automatically on new traces"}
+ARCHIVAL = ("POST", "/mlflow/experiments/set-experiment-tag")
+ARCHIVAL_TAGS = ("mlflow.trace.archiveNow", "mlflow.trace.archivalRetention")
+_REFUSED = {
+    **ROUTES,
+    ONLINE_SCORING: "Judges cannot be run automatically on new traces",
+    ARCHIVAL: "Traces cannot be archived",
+}
 # The job imports it in any case, and fails before it takes its run up; others do without, or use it if it is there.
 PACKAGES = {("POST", "/mlflow/prompt-optimization/jobs"): "litellm"}
 _REMEDY = "set 'server.jobs: true' for it in mlflow_projects and rerun the servers playbook"
@@ -63,9 +69,9 @@ class JobsOff:
         if route not in self._refused:
             await self._application(scope, receive, send)
             return
-        if route == ONLINE_SCORING:
+        if route in _BY_BODY:
             messages = [message async for message in _bounded(receive)]
-            if _asks_for_nothing(b"".join(message.get("body", b"") for message in messages)):
+            if not _BY_BODY[route](b"".join(message.get("body", b"") for message in messages)):
                 await self._application(scope, _again(messages, receive), send)
                 return
         await _refuse(send, self._refused[route])
@@ -117,11 +123,22 @@ async def _bounded(receive: Any) -> Any:
         yield message
 
 
-def _asks_for_nothing(body: bytes) -> bool:
-    """Return whether a request's sample rate is 0, as MLflow reads it."""
+def _samples(body: bytes) -> bool:
+    """Return whether a request's sample rate is not 0, as MLflow reads it."""
     with suppress(ValueError, LookupError, TypeError, RecursionError):
-        return float(json.loads(body)["sample_rate"]) == 0
+        return float(json.loads(body)["sample_rate"]) != 0
+    return True
+
+
+def _archives(body: bytes) -> bool:
+    """Return whether a request sets a tag that only archival acts on."""
+    with suppress(ValueError, LookupError, TypeError, RecursionError):
+        return json.loads(body)["key"] in ARCHIVAL_TAGS
     return False
+
+
+# What is refused by what its body says.
+_BY_BODY = {ONLINE_SCORING: _samples, ARCHIVAL: _archives}
 
 
 def _again(messages: list[Any], receive: Any) -> Any:

@@ -134,6 +134,39 @@ def test_a_judge_with_automatic_evaluation_is_refused(body: bytes) -> None:
     )
 
 
+TAG = "/ajax-api/2.0/mlflow/experiments/set-experiment-tag"
+
+
+@pytest.mark.parametrize("key", jobs_off.ARCHIVAL_TAGS)
+def test_an_order_to_archive_is_refused(key: str) -> None:
+    """MLflow would keep it, and act on it years later, when the project has jobs."""
+    text = json.dumps({"experiment_id": "1", "key": key, "value": "{}"}).encode()
+    status, body, got = asyncio.run(exchange("POST", TAG, [text]))
+    assert (status, got) == (501, None)
+    assert json.loads(body)["message"] == (
+        "Traces cannot be archived (this project's server runs no jobs); set 'server.jobs: true' for it in "
+        "mlflow_projects and rerun the servers playbook."
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"experiment_id": "1", "key": "team", "value": "mlflow.trace.archiveNow"}',
+        b'{"experiment_id": "1", "key": ["mlflow.trace.archiveNow"]}',
+        b"{}",
+        b"[0]",
+        b"",
+        b'{"key": "note", "value": "' + b"x" * (1 << 17) + b'"}',
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+def test_any_other_tag_is_left(body: bytes) -> None:
+    """It arrives whole, however long it is; what is no tag MLflow refuses itself."""
+    for parts in ([body], [body[:7], body[7:]], [body[:70000], body[70000:]]):
+        assert asyncio.run(exchange("POST", TAG, parts)) == (200, b"{}", body)
+
+
 def test_what_is_not_a_request_is_passed_on() -> None:
     """The application starts and ends with its server."""
     seen: list[Any] = []
