@@ -42,6 +42,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     generate_traces,
     ids,
     outcome,
+    run_status,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.model import KEY, Model, model
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
@@ -187,7 +188,9 @@ def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
     assert not {tag["key"] for tag in found["experiment"].get("tags", [])} & {
         *jobs_off.ARCHIVAL_TAGS
     }
-    assert expect(url, "GET", "/api/3.0/mlflow/server-info", None)["trace_archival_enabled"] is False
+    assert (
+        expect(url, "GET", "/api/3.0/mlflow/server-info", None)["trace_archival_enabled"] is False
+    )
     # What asks for nothing goes through, and a judge can be registered without automatic evaluation.
     off = given[jobs_off.ONLINE_SCORING] | {"sample_rate": 0}
     kept = expect(url, "PUT", "/ajax-api/3.0/mlflow/scorers/online-config", off)
@@ -216,7 +219,7 @@ def statuses(url: str, experiment: str) -> list[str]:
     return [run["info"]["status"] for run in found]
 
 
-def fail_to_submit(url: str, database: Path, asked: Model) -> None:
+def fail_to_submit(url: str, database: Path) -> None:
     """Let jobs fail to be submitted: each is answered so, its run has failed, and no thread keeps one."""
     made = expect(url, "POST", "/api/2.0/mlflow/experiments/create", {"name": "broken"})
     experiment = made["experiment_id"]
@@ -233,9 +236,13 @@ def fail_to_submit(url: str, database: Path, asked: Model) -> None:
             assert statuses(url, experiment) == ["FAILED"] * ran
         with closing(sqlite3.connect(database, isolation_level=None)) as connection:
             connection.execute("DROP TRIGGER broken")
+    # So does the run of a job that is cancelled.
+    path = "/mlflow/genai/evaluate/invoke"
+    job, run = ids(expect(url, "POST", f"/ajax-api/3.0{path}", given["POST", path]))
+    expect(url, "PATCH", f"/ajax-api/3.0/jobs/cancel/{job}", None)
+    assert run_status(url, run) == "KILLED"
     left = expect(url, "POST", "/ajax-api/3.0/jobs/search", {})["jobs"]
     assert {job["status"] for job in left} == {"CANCELED"}
-    assert asked.asked == 0
 
 
 def test_each_feature(new_host: Callable[..., Host], asked: Model) -> None:
@@ -251,7 +258,7 @@ def test_each_feature(new_host: Callable[..., Host], asked: Model) -> None:
     status, answer = call(url, route[0], f"/ajax-api/3.0{route[1]}", bodies("0", "")[route])
     assert (status, answer["message"]) == (501, jobs_off.lacking(route))
     assert statuses(url, "0") == []
-    fail_to_submit(url, host.database("demo"), asked)
+    fail_to_submit(url, host.database("demo"))
     job_features.use_all(url, asked)
     assert [path for path in Path(artifacts, "archive").rglob("*") if path.is_file()]
 
@@ -317,14 +324,31 @@ def test_jobs_end_whatever_is_killed(
     asked.answers.set()
     await_end(url, job, f"not ended without {verb}")
     assert asked.asked == 2
-    status = expect(url, "GET", f"/api/2.0/mlflow/runs/get?run_id={run}", None)["run"]["info"]
-    assert status["status"] == "FINISHED"
+    assert run_status(url, run) == "FINISHED"
     assert asked.strangers == 0
     # Off again: no process is left, and its jobs can still be looked at.
     host.converge(host.server("demo", environment=asked.environment))
     assert (running(host, "jobs"), running(host, "job")) == ([], [])
     assert outcome(url, job) == "SUCCEEDED"
     assert call(url, "POST", "/ajax-api/3.0/jobs/", {})[0] == 501
+
+
+@pytest.mark.thorough("A run ends with a job that is cancelled or not submitted every time.")
+def test_a_job_whose_process_is_killed_fails(new_host: Callable[..., Host], asked: Model) -> None:
+    """As when memory runs out: it is not begun again, and its run has failed, too."""
+    host = new_host("demo")
+    wanted = host.server("demo", jobs=True, environment=asked.environment)
+    url = by_name(host.converge(wanted))["demo"]["url"]
+    generate_traces(url)
+    asked.answers.clear()
+    job, run = evaluate(url)
+    await_(lambda: asked.asked, "no judge was asked")
+    (at_work,) = running(host, "job")
+    os.kill(at_work, signal.SIGKILL)
+    await_(lambda: outcome(url, job) == "FAILED", "the job has not failed")
+    await_(lambda: run_status(url, run) == "FAILED", "its run goes on")
+    error = expect(url, "GET", f"/ajax-api/3.0/jobs/{job}", None)["error_message"]
+    assert "exited with error code -9" in error
 
 
 @pytest.mark.thorough("Jobs with a key of the server's own environment run every time.")
@@ -357,5 +381,4 @@ def test_a_key_of_the_gateway_reaches_the_job(new_host: Callable[..., Host], ask
     # What the model says is no list of issues: how it ends is MLflow's affair.
     await_(lambda: outcome(url, job) in ("SUCCEEDED", "FAILED"), "not ended")
     assert asked.strangers == 0
-    status = expect(url, "GET", f"/api/2.0/mlflow/runs/get?run_id={run}", None)["run"]["info"]
-    assert status["status"] in ("FINISHED", "FAILED")
+    assert run_status(url, run) in ("FINISHED", "FAILED")
