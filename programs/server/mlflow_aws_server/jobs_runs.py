@@ -31,6 +31,8 @@ _ENDINGS = (
     "report_job_result",
     "retry_or_fail_job",
 )
+# The status of a run by that of its job.
+_LEFT = {"FAILED": "FAILED", "TIMEOUT": "FAILED", "CANCELED": "KILLED"}
 # While the database does not answer: ten minutes.
 _PAUSE_SECONDS, _TIMES = 5.0, 120
 # Of a request: the IDs of what it created.
@@ -95,34 +97,29 @@ def _ending(theirs: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(theirs)
     def ended(store: Any, job_id: str, *arguments: Any, **options: Any) -> Any:
         result = theirs(store, job_id, *arguments, **options)
-        job = store.get_job(job_id)
-        status = {"FAILED": "FAILED", "TIMEOUT": "FAILED", "CANCELED": "KILLED"}.get(
-            str(job.status)
-        )
-        run = json.loads(job.params).get("run_id")
-        if status and run:
-            _soon(_end, run, status)
+        # Whatever becomes of the run, the job has ended.
+        _soon(_end_run_of, job_id)
         return result
 
     return ended
 
 
-def _soon(act: Callable[..., None], *arguments: str) -> None:
+def _soon(act: Callable[..., None], *words: str) -> None:
     """Do it, now or when the database answers again."""
     with suppress(Exception):
-        act(*arguments)
+        act(*words)
         return
-    threading.Thread(target=_later, args=(act, *arguments), daemon=True).start()
+    threading.Thread(target=_later, args=(act, *words), daemon=True).start()
 
 
-def _later(act: Callable[..., None], *arguments: str) -> None:
+def _later(act: Callable[..., None], *words: str) -> None:
     """Try it again and again."""
     for _time in range(_TIMES):
         time.sleep(_PAUSE_SECONDS)
         with suppress(Exception):
-            act(*arguments)
+            act(*words)
             return
-    say(f"A request failed, and what it began could not be ended ({arguments[0]}).")
+    say(f"The database did not answer, and what a job left could not be ended ({words[0]}).")
 
 
 def _cancel(job: str) -> None:
@@ -133,6 +130,16 @@ def _cancel(job: str) -> None:
     store = _get_job_store()
     if not JobStatus.is_finalized(store.get_job(job).status):
         store.cancel_job(job)
+
+
+def _end_run_of(job: str) -> None:
+    """End the run of a job that has ended without success, if it has one."""
+    from mlflow.server.handlers import _get_job_store
+
+    found = _get_job_store().get_job(job)
+    status, run = _LEFT.get(str(found.status)), json.loads(found.params).get("run_id")
+    if status and run:
+        _end(run, status)
 
 
 def _end(run: str, status: str) -> None:

@@ -45,4 +45,4 @@ def test_trying_has_an_end(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     ending = Ending(1000)
     jobs_runs._later(ending, "r1", "FAILED")
     assert len(ending.asked) == jobs_runs._TIMES
-    assert "what it began could not be ended (r1)." in capfd.readouterr().err
+    assert "what a job left could not be ended (r1)." in capfd.readouterr().err
