@@ -43,6 +43,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     ids,
     outcome,
     run_status,
+    run_statuses,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.model import KEY, Model, model
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
@@ -212,13 +213,6 @@ BROKEN = (
 )
 
 
-def statuses(url: str, experiment: str) -> list[str]:
-    """Return the statuses of an experiment's runs."""
-    search = {"experiment_ids": [experiment]}
-    found = expect(url, "POST", "/api/2.0/mlflow/runs/search", search).get("runs", [])
-    return [run["info"]["status"] for run in found]
-
-
 def fail_to_submit(url: str, database: Path) -> None:
     """Let jobs fail to be submitted: each is answered so, its run has failed, and no thread keeps one."""
     made = expect(url, "POST", "/api/2.0/mlflow/experiments/create", {"name": "broken"})
@@ -233,7 +227,7 @@ def fail_to_submit(url: str, database: Path) -> None:
             assert status >= 400, answer
             assert "Traceback" not in str(answer)
             ran += 1
-            assert statuses(url, experiment) == ["FAILED"] * ran
+            assert run_statuses(url, experiment) == ["FAILED"] * ran
         with closing(sqlite3.connect(database, isolation_level=None)) as connection:
             connection.execute("DROP TRIGGER broken")
     # So does the run of a job that is cancelled.
@@ -257,7 +251,7 @@ def test_each_feature(new_host: Callable[..., Host], asked: Model) -> None:
     (route,) = jobs_off.PACKAGES
     status, answer = call(url, route[0], f"/ajax-api/3.0{route[1]}", bodies("0", "")[route])
     assert (status, answer["message"]) == (501, jobs_off.lacking(route))
-    assert statuses(url, "0") == []
+    assert run_statuses(url, "0") == []
     fail_to_submit(url, host.database("demo"))
     job_features.use_all(url, asked)
     assert [path for path in Path(artifacts, "archive").rglob("*") if path.is_file()]

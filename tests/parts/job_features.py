@@ -22,6 +22,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     judge,
     outcome,
     run_status,
+    run_statuses,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.model import (
     CATEGORY,
@@ -156,9 +157,7 @@ def optimize_prompt(url: str) -> None:
     await_(lambda: outcome(url, job) == "FAILED", "it goes on", _PATIENCE, 1)
     error = expect(url, "GET", f"/ajax-api/3.0/jobs/{job}", None)["error_message"]
     assert "doesn't have a model configuration" in error
-    search = {"experiment_ids": [experiment]}
-    runs = expect(url, "POST", "/api/2.0/mlflow/runs/search", search)["runs"]
-    assert sorted(run["info"]["status"] for run in runs) == ["FAILED", "FAILED", "FINISHED"]
+    assert sorted(run_statuses(url, experiment)) == ["FAILED", "FAILED", "FINISHED"]
 
 
 def prompt(url: str, name: str, more: dict[str, str]) -> None:

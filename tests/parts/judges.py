@@ -134,6 +134,13 @@ def run_status(url: str, run: str) -> str:
     return str(found["run"]["info"]["status"])
 
 
+def run_statuses(url: str, experiment: str) -> list[str]:
+    """Return the statuses of an experiment's runs."""
+    search = {"experiment_ids": [experiment]}
+    found = expect(url, "POST", "/api/2.0/mlflow/runs/search", search).get("runs", [])
+    return [run["info"]["status"] for run in found]
+
+
 def await_end(url: str, job: str, what: str) -> None:
     """Wait until a job has succeeded."""
     await_(lambda: outcome(url, job) == "SUCCEEDED", what, 180)

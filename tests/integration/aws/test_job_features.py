@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     RUNTIME,
@@ -22,7 +24,12 @@ from ansible_collections.mlops.mlflow_aws.tests.parts import job_features, serve
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine
 from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import ministack
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import ask, await_
-from ansible_collections.mlops.mlflow_aws.tests.parts.judges import expect
+from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
+    bodies,
+    call,
+    expect,
+    run_statuses,
+)
 from ansible_collections.mlops.mlflow_aws.tests.parts.model import Model, model
 
 pytestmark = pytest.mark.timeout(1800)
@@ -158,3 +165,44 @@ def test_workers_share_one_runner(place: Place, asked: Model) -> None:
         job_features.await_all(server.url, begun)
         assert (asked.asked, asked.strangers) == (len(begun), 0)
         assert server.text().count("The job runner takes this project's jobs.") == 1
+
+
+@pytest.mark.thorough("An SQLite that refuses the job is shown every time.")
+def test_a_database_that_is_gone_meanwhile(place: Place, asked: Model) -> None:
+    """A run was created and its job could not be submitted: it is ended as soon as the database lets one in."""
+    folder = place.folder / uuid.uuid4().hex
+    folder.mkdir()
+    made = settings(place, "mysql", str(folder), asked)
+    del made["environment"]["MLFLOW_TRACE_ARCHIVAL_CONFIG"]
+    schema, user = made["backend_store_uri"].rpartition("/")[2], made["database"]["user"]
+    query = place.database.query
+    with place.serve(made) as server:
+        server.await_ready()
+        create = "/api/2.0/mlflow/experiments/create"
+        experiment = expect(server.url, "POST", create, {"name": "gone"})["experiment_id"]
+        route = ("POST", "/mlflow/issues/invoke")
+        body = bodies(experiment, job_features.log_trace(server.url, experiment))[route]
+        path = f"/ajax-api/3.0{route[1]}"
+        query(
+            f"CREATE TRIGGER `{schema}`.slow BEFORE INSERT ON `{schema}`.jobs FOR EACH ROW DO SLEEP(60)"
+        )
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(call, server.url, "POST", path, body)
+            await_(lambda: sleeping(place, user), "no job was submitted", 120)
+            query("ALTER USER %s@'%%' ACCOUNT LOCK", user)
+            for (number,) in place.sessions(user):
+                with suppress(pymysql.err.OperationalError):
+                    query(f"KILL {number}")
+            assert answer.result()[0] >= 400
+        query(f"DROP TRIGGER `{schema}`.slow")
+        query("ALTER USER %s@'%%' ACCOUNT UNLOCK", user)
+        await_(lambda: run_statuses(server.url, experiment) == ["FAILED"], server.text(), 120, 1)
+        # Its thread has no active run.
+        expect(server.url, "POST", path, body)
+        assert len(run_statuses(server.url, experiment)) == 2
+
+
+def sleeping(place: Place, user: str) -> bool:
+    """Return whether a session of a user waits in a trigger."""
+    text = "SELECT id FROM information_schema.processlist WHERE user = %s AND state = 'User sleep'"
+    return bool(place.database.query(text, user))
