@@ -199,7 +199,7 @@ def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(generate_traces, (url, fresh))) == ["created"] * 2
     # MLflow answers before the last of them are written.
-    await_(lambda: contents(url) == contents(fresh), "not the same as on a new server")
+    await_(lambda: contents(url) == contents(fresh), "not the same as on a new server", 240, 1)
     found = contents(url)
     assert (found["Default"], found["mine"]) == ((0, 0), (0, 1))
     assert sum(traces for _runs, traces in found.values()) > 20

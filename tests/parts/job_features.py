@@ -12,8 +12,9 @@ import json
 import time
 import uuid
 from typing import Any
+from urllib.request import Request
 
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, Request, await_
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, await_
 from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     bodies,
     call,

@@ -24,7 +24,7 @@ CATEGORY = "safety"
 PROMPT, IMPROVED = "answer", "Answer in one word: {{question}}"
 _RATIONALE = "It says so."
 # What it fills in, by the name of the property.
-_SAYS = {
+_SAYS: dict[str, Any] = {
     "result": VERDICT,
     "rationale": _RATIONALE,
     "groups": [{"name": f"Issue: {ISSUE}", "indices": [0]}],

@@ -63,7 +63,7 @@ class JobsOff:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Refuse the request, or pass it on."""
-        route = None
+        route = ("", "")
         if scope["type"] == "http":
             route = _route(scope["method"], scope["path"], self._prefix)
         if route not in self._refused:

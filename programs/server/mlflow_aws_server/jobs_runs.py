@@ -54,7 +54,6 @@ def end_with_requests(prefix: str) -> None:
     SqlAlchemyStore.create_run = _noting(SqlAlchemyStore.create_run, _RUNS, run_id)
     SqlAlchemyJobStore.create_job = _noting(SqlAlchemyJobStore.create_job, _JOBS, job_id)
 
-    @app.after_request
     def settle(response: Any) -> Any:
         failed = response.status_code >= 400
         if failed and jobs_off.is_submission(request.method, request.path, prefix):
@@ -64,9 +63,8 @@ def end_with_requests(prefix: str) -> None:
                 _soon(_cancel, job)
         return response
 
-    @app.teardown_request
-    def forget(_error: BaseException | None) -> None:
-        _active_run_stack.get().clear()
+    app.after_request(settle)
+    app.teardown_request(lambda _error: _active_run_stack.get().clear())
 
 
 def _noting(create: Callable[..., Any], key: str, name: Callable[[Any], str]) -> Callable[..., Any]:
