@@ -82,7 +82,7 @@ def settings(place: Place, database: str, folder: str, asked: Model) -> dict[str
         "artifacts_destination": f"{folder}/artifacts",
     }
     if database == "sqlite":
-        own = {"backend_store_uri": f"sqlite:///{folder}/mlflow.db", "database": None, "aws": None}
+        own = {"backend_store_uri": f"sqlite:///{folder}/mlflow.db", "aws": {}}
         return place.settings("none", {}, **more, **own)
     name = f"features_{uuid.uuid4().hex[:8]}"
     (record,) = place.migrate(place.new_schema(name))
@@ -183,18 +183,21 @@ def test_a_database_that_is_gone_meanwhile(place: Place, asked: Model) -> None:
         route = ("POST", "/mlflow/issues/invoke")
         body = bodies(experiment, job_features.log_trace(server.url, experiment))[route]
         path = f"/ajax-api/3.0{route[1]}"
-        query(
-            f"CREATE TRIGGER `{schema}`.slow BEFORE INSERT ON `{schema}`.jobs FOR EACH ROW DO SLEEP(60)"
-        )
-        with ThreadPoolExecutor(1) as pool:
+        with (
+            place.database.connect() as admin,
+            admin.cursor() as cursor,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            cursor.execute(f"LOCK TABLES `{schema}`.jobs WRITE")
             answer = pool.submit(call, server.url, "POST", path, body)
-            await_(lambda: sleeping(place, user), "no job was submitted", 120)
+            await_(lambda: answer.done() or submits(place, user), "no job was submitted", 120)
+            assert not answer.done(), answer.result()
             query("ALTER USER %s@'%%' ACCOUNT LOCK", user)
             for (number,) in place.sessions(user):
                 with suppress(pymysql.err.OperationalError):
                     query(f"KILL {number}")
             assert answer.result()[0] >= 400
-        query(f"DROP TRIGGER `{schema}`.slow")
+            cursor.execute("UNLOCK TABLES")
         query("ALTER USER %s@'%%' ACCOUNT UNLOCK", user)
         await_(lambda: run_statuses(server.url, experiment) == ["FAILED"], server.text(), 120, 1)
         # Its thread has no active run.
@@ -202,7 +205,7 @@ def test_a_database_that_is_gone_meanwhile(place: Place, asked: Model) -> None:
         assert len(run_statuses(server.url, experiment)) == 2
 
 
-def sleeping(place: Place, user: str) -> bool:
-    """Return whether a session of a user waits in a trigger."""
-    text = "SELECT id FROM information_schema.processlist WHERE user = %s AND state = 'User sleep'"
-    return bool(place.database.query(text, user))
+def submits(place: Place, user: str) -> bool:
+    """Return whether a statement of a user that submits a job waits for the table."""
+    text = "SELECT info FROM information_schema.processlist WHERE user = %s AND info LIKE %s"
+    return bool(place.database.query(text, user, "INSERT INTO jobs%"))
