@@ -54,9 +54,7 @@ def environments(*, drivers: bool = False) -> Kinds:
     Plain MLflow lacks the drivers of MySQL and AWS, which ours always has. With `drivers` it gets
     them in an environment of its own, at our versions.
     """
-    state = ENVIRONMENTS / "benchmark-state"
-    options = {**server_program.installation_files(), "state_dir": str(state)}
-    made = module("mlflow_installation", options)["installation"]
+    ours = installation()
     folder = ENVIRONMENTS / ("full-drivers" if drivers else "full")
     locks = [ROOT / "requirements/full.txt"]
     if drivers:
@@ -64,7 +62,14 @@ def environments(*, drivers: bool = False) -> Kinds:
         locks.append(ROOT / "docker/requirements.txt")
     command = [sys.executable, str(ROOT / "scripts/_venv.py"), str(folder), *map(str, locks)]
     subprocess.run(command, check=True, stdout=sys.stderr)
-    return Kinds(Path(made["python"]), folder / "bin" / "python")
+    return Kinds(ours, folder / "bin" / "python")
+
+
+def installation() -> Path:
+    """Install our set as the collection does on a host; return its Python."""
+    state = ENVIRONMENTS / "benchmark-state"
+    options = {**server_program.installation_files(), "state_dir": str(state)}
+    return Path(module("mlflow_installation", options)["installation"]["python"])
 
 
 def module(name: str, options: Mapping[str, object]) -> dict[str, dict[str, str]]:
@@ -87,8 +92,10 @@ def database(kinds: Kinds, folder: Path) -> Path:
     return path
 
 
-def command(kind: str, kinds: Kinds, folder: Path, template: Path, port: int) -> list[str]:
-    """Return the command line that serves a copy of the database on a port."""
+def command(
+    kind: str, kinds: Kinds, folder: Path, template: Path, port: int, *, jobs: bool = False
+) -> list[str]:
+    """Return the command line that serves a copy of the database on a port, ours with jobs if asked for."""
     copy = folder / f"{kind}-{port}.db"
     shutil.copyfile(template, copy)
     uri, artifacts = f"sqlite:///{copy}", str(folder / f"artifacts-{port}")
@@ -108,6 +115,7 @@ def command(kind: str, kinds: Kinds, folder: Path, template: Path, port: int) ->
                 "artifacts_destination": artifacts,
                 "allowed_hosts": [],
                 "environment": {},
+                "jobs": jobs,
             }
         )
     )

@@ -14,8 +14,13 @@ from ansible_collections.mlops.mlflow_aws.benchmarks import _bench
 
 def size(python: Path) -> float:
     """Return the MiB that an environment's packages take on disk, without compiled bytecode."""
+    return below(python.parents[1] / "lib")
+
+
+def below(top: Path) -> float:
+    """Return the MiB of the files below a folder, without compiled bytecode."""
     total = 0
-    for folder, names, files in os.walk(python.parents[1] / "lib"):
+    for folder, names, files in os.walk(top):
         names[:] = [name for name in names if name != "__pycache__"]
         total += sum((Path(folder) / name).lstat().st_blocks * 512 for name in files)
     return total / 1024**2

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,14 @@ from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.envi
     LEAN_DEFAULTS,
 )
 from ansible_collections.mlops.mlflow_aws.tests import left_out
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import Host, await_, by_name, traces
+from ansible_collections.mlops.mlflow_aws.tests.parts import job_features
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
+    Host,
+    Modules,
+    await_,
+    by_name,
+    traces,
+)
 from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     SCORER,
     await_end,
@@ -33,9 +42,11 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     generate_traces,
     ids,
     outcome,
+    run_status,
+    run_statuses,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.model import KEY, Model, model
-from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
+from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -98,6 +109,8 @@ print(json.dumps({name: sorted(value) for name, value in found.items()} | {"file
 # Where it is called from: the handlers of routes, and what the runner's own scheduler does.
 SUBMITTING_FILES = ["genai/scorers/job.py", "server/handlers.py", "server/job_api.py"]
 TIMES = 50
+# Those that create a run: the first one starts it in its thread.
+RUNS = (("POST", "/mlflow/issues/invoke"), ("POST", "/mlflow/genai/evaluate/invoke"))
 
 
 def survey(runtime: Mapping[str, Any], home: Path) -> dict[str, Any]:
@@ -130,7 +143,7 @@ def test_what_submits_a_job_is_refused(runtime: Mapping[str, Any], tmp_path: Pat
     for _method, _below, path in found["submitting"]:
         assert path.startswith(("/api/", "/ajax-api/")), path
     # Those of both frameworks were seen.
-    for route in (jobs_off.ONLINE_SCORING, ("GET", "/jobs/{job_id}")):
+    for route in (jobs_off.ONLINE_SCORING, jobs_off.ARCHIVAL, ("GET", "/jobs/{job_id}")):
         assert list(route) in found["all"]
     assert found["files"] == SUBMITTING_FILES
 
@@ -165,7 +178,7 @@ def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
     }
     expect(url, "POST", "/ajax-api/3.0/mlflow/scorers/register", register)
     given = bodies(experiment, trace)
-    assert set(given) == {*jobs_off.ROUTES, jobs_off.ONLINE_SCORING}
+    assert set(given) == {*jobs_off.ROUTES, jobs_off.ONLINE_SCORING, jobs_off.ARCHIVAL}
     for route, body in given.items():
         method, path = route
         for _time in range(TIMES):
@@ -173,6 +186,13 @@ def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
             assert (status, answer["message"]) == (501, jobs_off.sentence(route))
     assert contents(url) == {"Default": (0, 0), "mine": (0, 1)}
     assert expect(url, "POST", "/ajax-api/3.0/jobs/search", {})["jobs"] == []
+    found = expect(url, "GET", f"/api/2.0/mlflow/experiments/get?experiment_id={experiment}", None)
+    assert not {tag["key"] for tag in found["experiment"].get("tags", [])} & {
+        *jobs_off.ARCHIVAL_TAGS
+    }
+    assert (
+        expect(url, "GET", "/api/3.0/mlflow/server-info", None)["trace_archival_enabled"] is False
+    )
     # What asks for nothing goes through, and a judge can be registered without automatic evaluation.
     off = given[jobs_off.ONLINE_SCORING] | {"sample_rate": 0}
     kept = expect(url, "PUT", "/ajax-api/3.0/mlflow/scorers/online-config", off)
@@ -180,10 +200,85 @@ def test_refused_calls_leave_nothing(new_host: Callable[..., Host]) -> None:
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(generate_traces, (url, fresh))) == ["created"] * 2
     # MLflow answers before the last of them are written.
-    await_(lambda: contents(url) == contents(fresh), "not the same as on a new server")
+    await_(lambda: contents(url) == contents(fresh), "not the same as on a new server", 240, 1)
     found = contents(url)
     assert (found["Default"], found["mine"]) == ((0, 0), (0, 1))
     assert sum(traces for _runs, traces in found.values()) > 20
+
+
+# What makes a database refuse a job that is submitted, and then only the note of its ID in its run.
+TRIGGER = "CREATE TRIGGER broken BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'broken'); END"
+BROKEN = (
+    "jobs",
+    "tags WHEN NEW.key LIKE '%jobId'",
+)
+
+
+def fail_to_submit(url: str, database: Path) -> None:
+    """Let jobs fail to be submitted: each is answered so, its run has failed, and no thread keeps one."""
+    made = expect(url, "POST", "/api/2.0/mlflow/experiments/create", {"name": "broken"})
+    experiment = made["experiment_id"]
+    given = bodies(experiment, job_features.log_trace(url, experiment))
+    ran = 0
+    for place in BROKEN:
+        with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            connection.execute(TRIGGER.format(place))
+        for method, path in RUNS * 5:
+            status, answer = call(url, method, f"/ajax-api/3.0{path}", given[method, path])
+            assert status >= 400, answer
+            assert "Traceback" not in str(answer)
+            ran += 1
+            assert run_statuses(url, experiment) == ["FAILED"] * ran
+        with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            connection.execute("DROP TRIGGER broken")
+    # So does the run of a job that is cancelled.
+    path = "/mlflow/genai/evaluate/invoke"
+    job, run = ids(expect(url, "POST", f"/ajax-api/3.0{path}", given["POST", path]))
+    expect(url, "PATCH", f"/ajax-api/3.0/jobs/cancel/{job}", None)
+    assert run_status(url, run) == "KILLED"
+    left = expect(url, "POST", "/ajax-api/3.0/jobs/search", {})["jobs"]
+    assert {job["status"] for job in left} == {"CANCELED"}
+
+
+def test_each_feature(new_host: Callable[..., Host], asked: Model) -> None:
+    """With jobs, what MLflow does by them comes to its end, and what cannot begin says so and leaves nothing."""
+    host = new_host("demo")
+    artifacts = host.known["demo"]["artifacts_destination"]
+    file = host.state / "archival.yml"
+    file.write_text(job_features.archival(f"file://{artifacts}/archive"))
+    environment = job_features.environment(asked, str(file))
+    wanted = host.server("demo", jobs=True, environment=environment)
+    url = by_name(host.converge(wanted))["demo"]["url"]
+    (route,) = jobs_off.PACKAGES
+    status, answer = call(url, route[0], f"/ajax-api/3.0{route[1]}", bodies("0", "")[route])
+    assert (status, answer["message"]) == (501, jobs_off.lacking(route))
+    assert run_statuses(url, "0") == []
+    fail_to_submit(url, host.database("demo"))
+    job_features.use_all(url, asked)
+    assert [path for path in Path(artifacts, "archive").rglob("*") if path.is_file()]
+
+
+@pytest.mark.thorough(
+    "It needs an installation of its own, with a package that the locked set lacks."
+)
+def test_prompts_are_optimized_where_the_package_is(
+    new_host: Callable[..., Host],
+    modules: Modules,
+    runtime_files: dict[str, Any],
+    tmp_path: Path,
+    asked: Model,
+) -> None:
+    """With LiteLLM in the set nothing is refused; what the job fails by, it says."""
+    lock = (CHECKOUT / "requirements" / "optimization.txt").read_text(encoding="utf-8").rstrip()
+    requirements = [lock, *runtime_files["requirements"][1:]]
+    options = {"state_dir": str(tmp_path / "s"), **runtime_files, "requirements": requirements}
+    runtime = modules.call("mlflow_installation", options)["installation"]
+    host = new_host("demo")
+    host.runtime = runtime
+    wanted = host.server("demo", jobs=True, environment=asked.environment)
+    url = by_name(host.converge(wanted))["demo"]["url"]
+    job_features.optimize_prompt(url)
+    assert asked.strangers == 0
 
 
 @pytest.fixture
@@ -224,14 +319,31 @@ def test_jobs_end_whatever_is_killed(
     asked.answers.set()
     await_end(url, job, f"not ended without {verb}")
     assert asked.asked == 2
-    status = expect(url, "GET", f"/api/2.0/mlflow/runs/get?run_id={run}", None)["run"]["info"]
-    assert status["status"] == "FINISHED"
+    assert run_status(url, run) == "FINISHED"
     assert asked.strangers == 0
     # Off again: no process is left, and its jobs can still be looked at.
     host.converge(host.server("demo", environment=asked.environment))
     assert (running(host, "jobs"), running(host, "job")) == ([], [])
     assert outcome(url, job) == "SUCCEEDED"
     assert call(url, "POST", "/ajax-api/3.0/jobs/", {})[0] == 501
+
+
+@pytest.mark.thorough("A run ends with a job that is cancelled or not submitted every time.")
+def test_a_job_whose_process_is_killed_fails(new_host: Callable[..., Host], asked: Model) -> None:
+    """As when memory runs out: it is not begun again, and its run has failed, too."""
+    host = new_host("demo")
+    wanted = host.server("demo", jobs=True, environment=asked.environment)
+    url = by_name(host.converge(wanted))["demo"]["url"]
+    generate_traces(url)
+    asked.answers.clear()
+    job, run = evaluate(url)
+    await_(lambda: asked.asked, "no judge was asked")
+    (at_work,) = running(host, "job")
+    os.kill(at_work, signal.SIGKILL)
+    await_(lambda: outcome(url, job) == "FAILED", "the job has not failed")
+    await_(lambda: run_status(url, run) == "FAILED", "its run goes on")
+    error = expect(url, "GET", f"/ajax-api/3.0/jobs/{job}", None)["error_message"]
+    assert "exited with error code -9" in error
 
 
 @pytest.mark.thorough("Jobs with a key of the server's own environment run every time.")
@@ -264,5 +376,4 @@ def test_a_key_of_the_gateway_reaches_the_job(new_host: Callable[..., Host], ask
     # What the model says is no list of issues: how it ends is MLflow's affair.
     await_(lambda: outcome(url, job) in ("SUCCEEDED", "FAILED"), "not ended")
     assert asked.strangers == 0
-    status = expect(url, "GET", f"/api/2.0/mlflow/runs/get?run_id={run}", None)["run"]["info"]
-    assert status["status"] in ("FINISHED", "FAILED")
+    assert run_status(url, run) in ("FINISHED", "FAILED")

@@ -34,12 +34,12 @@ MODULES = CHECKOUT / "plugins" / "modules"
 HOST_PYTHON = os.path.realpath(sys.executable)
 
 
-def await_(done: Callable[[], object], what: str, seconds: float = 90) -> None:
+def await_(done: Callable[[], object], what: str, seconds: float = 90, pause: float = 0.05) -> None:
     """Wait until done() is true, or fail with what was waited for."""
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def ask(url: str, path: str, body: object = None, host: str | None = None) -> tuple[int, str]:

@@ -17,15 +17,24 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, await_
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
 
 KNOWN = json.loads((CHECKOUT / "docker" / "mlflow.json").read_text())
-SCORER = {
-    "name": "judge",
-    "mlflow_version": KNOWN["version"],
-    "serialization_version": 1,
-    "instructions_judge_pydantic_data": {
-        "instructions": "Say whether {{ outputs }} is short.",
-        "model": "openai:/gpt-4o-mini",
-    },
-}
+
+
+def judge(
+    name: str,
+    instructions: str = "Say whether {{ outputs }} is short.",
+    model: str = "openai:/gpt-4o-mini",
+) -> dict[str, Any]:
+    """Return a judge as MLflow's page sends it."""
+    words = {"instructions": instructions, "model": model}
+    return {
+        "name": name,
+        "mlflow_version": KNOWN["version"],
+        "serialization_version": 1,
+        "instructions_judge_pydantic_data": words,
+    }
+
+
+SCORER = judge("judge")
 
 
 def call(url: str, method: str, path: str, body: object) -> tuple[int, dict[str, Any]]:
@@ -86,6 +95,11 @@ def bodies(experiment: str, trace: str) -> dict[tuple[str, str], dict[str, Any]]
             "name": "judge",
             "sample_rate": 1.0,
         },
+        jobs_off.ARCHIVAL: {
+            "experiment_id": experiment,
+            "key": jobs_off.ARCHIVAL_TAGS[0],
+            "value": "{}",
+        },
     }
 
 
@@ -115,6 +129,19 @@ def evaluate(url: str) -> tuple[str, str]:
 def ids(answer: dict[str, Any]) -> tuple[str, str]:
     """Return the IDs of the job and the run that an answer names."""
     return answer["job_id"], answer["run_id"]
+
+
+def run_status(url: str, run: str) -> str:
+    """Return the status of a run."""
+    found = expect(url, "GET", f"/api/2.0/mlflow/runs/get?run_id={run}", None)
+    return str(found["run"]["info"]["status"])
+
+
+def run_statuses(url: str, experiment: str) -> list[str]:
+    """Return the statuses of an experiment's runs."""
+    search = {"experiment_ids": [experiment]}
+    found = expect(url, "POST", "/api/2.0/mlflow/runs/search", search).get("runs", [])
+    return [run["info"]["status"] for run in found]
 
 
 def await_end(url: str, job: str, what: str) -> None:

@@ -21,6 +21,8 @@ from . import (
     environment,
     health,
     installation,
+    jobs_off,
+    jobs_runs,
     jobs_submission,
     keys,
     processes,
@@ -30,7 +32,6 @@ from . import (
 from . import settings as settings_file
 from .assistant_off import AssistantOff
 from .errors import EntryError
-from .jobs_off import JobsOff
 
 SETTINGS_VARIABLE = "MLFLOW_AWS_SETTINGS"
 
@@ -72,12 +73,17 @@ def build() -> Any:
     if options:
         connections.watch(uri)
         served = turns.Turns(health.Noted(app, options.path.parent))
-    # These outermost: a refusal needs no turn, and says nothing about the database.
-    prefix = os.environ.get(STATIC_PREFIX_ENV_VAR, "")
-    if settings.get("jobs"):
+    return _bounded(served, settings, os.environ.get(STATIC_PREFIX_ENV_VAR, ""))
+
+
+def _bounded(served: Any, settings: dict[str, Any], prefix: str) -> Any:
+    """Return the application behind what refuses requests; a refusal needs no turn at the database."""
+    jobs = bool(settings.get("jobs"))
+    if jobs:
         jobs_submission.adapt()
-    else:
-        served = JobsOff(served, prefix)
+        jobs_runs.end_with_requests(prefix)
+        jobs_runs.end_with_jobs()
+    served = jobs_off.JobsOff(served, jobs_off.refusals(jobs), prefix)
     if not settings.get("assistant"):
         served = AssistantOff(served, prefix)
     most = settings.get("max_upload_size")

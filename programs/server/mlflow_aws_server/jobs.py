@@ -35,6 +35,7 @@ from . import (
     connections,
     environment,
     installation,
+    jobs_runs,
     jobs_submission,
     jobs_turn,
     keys,
@@ -172,6 +173,7 @@ def _run_jobs(settings_path: Path, outset: dict[str, str], stop: threading.Event
     from mlflow.server.jobs.utils import register_periodic_tasks
 
     configure_logging_for_jobs()
+    jobs_runs.end_with_jobs()
     local_executor._prepare_job_subprocess = _preparing(
         local_executor._prepare_job_subprocess, settings_path, outset
     )

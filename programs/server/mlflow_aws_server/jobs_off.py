@@ -9,13 +9,16 @@ advises a variable that starts no runner. So what submits a job, or asks for wha
 does, is answered here: 501, as MLflow does for what is turned off, which its clients do not retry.
 
 What reads or cancels jobs is left to MLflow: there may be some from a time when the project had them.
+
+With jobs, what needs a package that is not installed is answered in the same way.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -30,10 +33,18 @@ ROUTES = {
     ("POST", "/mlflow/scorer/invoke"): "Judges cannot be run on traces",
     ("POST", "/jobs/"): "Jobs cannot be submitted",
 }
-# Stored by MLflow and then never acted on; with a sample rate of 0, as the page sends it for a judge
-# without automatic evaluation, it asks for nothing.
+# Stored by MLflow and then never acted on. With a sample rate of 0, as the page sends it for a judge
+# without automatic evaluation, the first one asks for nothing; the other one sets any tag.
 ONLINE_SCORING = ("PUT", "/mlflow/scorers/online-config")
-_REFUSED = {**ROUTES, ONLINE_SCORING: "Judges cannot be run automatically on new traces"}
+ARCHIVAL = ("POST", "/mlflow/experiments/set-experiment-tag")
+ARCHIVAL_TAGS = ("mlflow.trace.archiveNow", "mlflow.trace.archivalRetention")
+_REFUSED = {
+    **ROUTES,
+    ONLINE_SCORING: "Judges cannot be run automatically on new traces",
+    ARCHIVAL: "Traces cannot be archived",
+}
+# The job imports it in any case, and fails before it takes its run up; others do without, or use it if it is there.
+PACKAGES = {("POST", "/mlflow/prompt-optimization/jobs"): "litellm"}
 _REMEDY = "set 'server.jobs: true' for it in mlflow_projects and rerun the servers playbook"
 _API = re.compile(r"/(?:ajax-)?api/[0-9]+\.[0-9]+(/.*)", re.DOTALL)
 STATUS = 501
@@ -42,37 +53,66 @@ _BODY_BYTES = 1 << 16
 
 
 class JobsOff:
-    """An ASGI application in which no request gets as far as submitting a job."""
+    """An ASGI application in which no request gets as far as what cannot be done."""
 
-    def __init__(self, application: Any, prefix: str = "") -> None:
-        """Take the application, and the prefix of its paths, if it has one."""
+    def __init__(
+        self, application: Any, refused: Mapping[tuple[str, str], str], prefix: str = ""
+    ) -> None:
+        """Take the application, what is answered by method and path, and the prefix of its paths, if any."""
         self._application = application
-        self._prefix = prefix.rstrip("/")
+        self._refused = refused
+        self._prefix = prefix
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Refuse the request, or pass it on."""
-        route = self._route(scope) if scope["type"] == "http" else None
-        if route == ONLINE_SCORING:
+        route = ("", "")
+        if scope["type"] == "http":
+            route = _route(scope["method"], scope["path"], self._prefix)
+        if route not in self._refused:
+            await self._application(scope, receive, send)
+            return
+        if route in _BY_BODY:
             messages = [message async for message in _bounded(receive)]
-            if _asks_for_nothing(b"".join(message.get("body", b"") for message in messages)):
+            if not _BY_BODY[route](b"".join(message.get("body", b"") for message in messages)):
                 await self._application(scope, _again(messages, receive), send)
                 return
-        if route is None:
-            await self._application(scope, receive, send)
-        else:
-            await refuse(send, STATUS, _CODE, sentence(route))
+        await refuse(send, STATUS, _CODE, self._refused[route])
 
-    def _route(self, scope: Any) -> tuple[str, str] | None:
-        """Return the route of a request that is refused, None for any other."""
-        found = _API.fullmatch(scope["path"].removeprefix(self._prefix))
-        route = (scope["method"], found[1] if found else "")
-        return route if route in _REFUSED else None
+
+def refusals(jobs: bool) -> dict[tuple[str, str], str]:
+    """Return what a server with or without jobs cannot do, and its answers."""
+    if not jobs:
+        return {route: sentence(route) for route in _REFUSED}
+    return {
+        route: lacking(route)
+        for route, package in PACKAGES.items()
+        if importlib.util.find_spec(package) is None
+    }
 
 
 def sentence(route: tuple[str, str]) -> str:
-    """Return what a refused request is answered."""
+    """Return what a request for a job is answered by a server without jobs."""
     remedy = f"use a sample rate of 0, or {_REMEDY}" if route == ONLINE_SCORING else _REMEDY
     return f"{_REFUSED[route]} (this project's server runs no jobs); {remedy}."
+
+
+def lacking(route: tuple[str, str]) -> str:
+    """Return what a request is answered whose job needs a package that is not there."""
+    return (
+        f"{_REFUSED[route]} (the package '{PACKAGES[route]}' is not installed with this project's server); "
+        "see Jobs in docs/projects.md."
+    )
+
+
+def is_submission(method: str, path: str, prefix: str = "") -> bool:
+    """Return whether a request submits a job."""
+    return _route(method, path, prefix) in ROUTES
+
+
+def _route(method: str, path: str, prefix: str) -> tuple[str, str]:
+    """Return method and path of a request below its API, an empty path if it is for none."""
+    found = _API.fullmatch(path.removeprefix(prefix.rstrip("/")))
+    return method, found[1] if found else ""
 
 
 async def _bounded(receive: Any) -> Any:
@@ -85,11 +125,22 @@ async def _bounded(receive: Any) -> Any:
         yield message
 
 
-def _asks_for_nothing(body: bytes) -> bool:
-    """Return whether a request's sample rate is 0, as MLflow reads it."""
+def _samples(body: bytes) -> bool:
+    """Return whether a request's sample rate is not 0, as MLflow reads it."""
     with suppress(ValueError, LookupError, TypeError, RecursionError):
-        return float(json.loads(body)["sample_rate"]) == 0
+        return float(json.loads(body)["sample_rate"]) != 0
+    return True
+
+
+def _archives(body: bytes) -> bool:
+    """Return whether a request sets a tag that only archival acts on."""
+    with suppress(ValueError, LookupError, TypeError, RecursionError):
+        return json.loads(body)["key"] in ARCHIVAL_TAGS
     return False
+
+
+# What is refused by what its body says.
+_BY_BODY = {ONLINE_SCORING: _samples, ARCHIVAL: _archives}
 
 
 def _again(messages: list[Any], receive: Any) -> Any:

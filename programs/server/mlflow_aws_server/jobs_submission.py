@@ -19,8 +19,7 @@ _PARAMETERS = "_MLFLOW_SERVER_JOB_PARAMS"
 
 
 def adapt() -> None:
-    """Let MLflow's handlers submit jobs that need credentials; what cannot be submitted leaves no run active."""
-    import mlflow
+    """Let MLflow's handlers submit jobs that need credentials."""
     from mlflow.server import jobs
 
     theirs = jobs.submit_job
@@ -36,12 +35,7 @@ def adapt() -> None:
             from flask import request
 
             params = params | {_SECRET: request.get_json()["secret_id"]}
-        try:
-            return theirs(function, params, timeout, None, creator)
-        except Exception:
-            if mlflow.active_run():
-                mlflow.end_run("FAILED")
-            raise
+        return theirs(function, params, timeout, None, creator)
 
     jobs.submit_job = submit_job
 

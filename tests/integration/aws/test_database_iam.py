@@ -10,6 +10,7 @@ host and user checked: see tests/parts/iam_login.py. What only AWS can show is i
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -23,10 +24,20 @@ from typing import Any
 import pymysql
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import Place, database_server
-from ansible_collections.mlops.mlflow_aws.tests.parts import iam_login, server_program
+from ansible_collections.mlops.mlflow_aws.tests.parts import iam_login, job_features, server_program
 from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import REGION, ROOT, ministack
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import Modules, ask, experiments
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
+    Modules,
+    ask,
+    await_,
+    experiments,
+    processes,
+    traces,
+)
+from ansible_collections.mlops.mlflow_aws.tests.parts.judges import expect
+from ansible_collections.mlops.mlflow_aws.tests.parts.model import model
 from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import make_certificates
+from ansible_collections.mlops.mlflow_aws.tests.support import command_line
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -262,3 +273,49 @@ def test_no_token_was_seen(twin: Twin) -> None:
     assert len(texts) > 5
     assert twin.logins.tokens
     assert not [text for text in texts if "X-Amz-Signature" in text]
+
+
+def connected(pid: int, port: int) -> bool:
+    """Return whether a process has a connection to a port of this machine."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    to_it = {
+        f"socket:[{line.split()[9]}]" for line in lines if line.split()[2].endswith(f":{port:04X}")
+    }
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            found.add(os.readlink(link))
+    return bool(found & to_it)
+
+
+@pytest.mark.thorough("Servers and migrations log in by token every time; jobs run every time.")
+def test_jobs_log_in_by_token(twin: Twin) -> None:
+    """The server, its runner and the job's process: each is connected as the one user, who has no password."""
+    twin.project("judged", "iam")
+    twin.allow("mlflow_rt_judged", "mlflow_mg_judged")
+    assert twin.migrate("judged")["error"] == ""
+    user = twin.database("mlflow_rt_judged")
+    with model() as asked:
+        made = twin.place.settings("mlflow_judged", user, jobs=True, environment=asked.environment)
+        with twin.place.serve(made) as server:
+            server.await_ready()
+            server.await_text("The job runner takes this project's jobs.")
+            twin.reasons("mlflow_rt_judged")
+            asked.answers.clear()
+            body = {"name": "judged"}
+            created = expect(server.url, "POST", "/api/2.0/mlflow/experiments/create", body)
+            job = job_features.judge_once(server.url, created["experiment_id"])
+            await_(lambda: asked.asked, server.text(), 300)
+            # The server is the parent of the runner, and that of the job.
+            tree = processes(server.process.pid)
+            assert [command_line(Path(f"/proc/{pid}"))[-2] for pid in tree] == [
+                "serve",
+                "jobs",
+                "job",
+            ]
+            port = twin.place.database.port
+            assert [connected(pid, port) for pid in tree] == [True] * 3
+            asked.answers.set()
+            job_features.await_all(server.url, {"judge": job})
+            assert twin.reasons("mlflow_rt_judged") == {""}
+            assert not traces("X-Amz-Signature")

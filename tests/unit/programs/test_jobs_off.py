@@ -43,7 +43,8 @@ async def exchange(
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path}
-    await jobs_off.JobsOff(application, prefix)(scope, receive, send)
+    served = jobs_off.JobsOff(application, jobs_off.refusals(False), prefix)
+    await served(scope, receive, send)
     return sent[0]["status"], sent[1]["body"], b"".join(got) if got else None
 
 
@@ -133,6 +134,39 @@ def test_a_judge_with_automatic_evaluation_is_refused(body: bytes) -> None:
     )
 
 
+TAG = "/ajax-api/2.0/mlflow/experiments/set-experiment-tag"
+
+
+@pytest.mark.parametrize("key", jobs_off.ARCHIVAL_TAGS)
+def test_an_order_to_archive_is_refused(key: str) -> None:
+    """MLflow would keep it, and act on it years later, when the project has jobs."""
+    text = json.dumps({"experiment_id": "1", "key": key, "value": "{}"}).encode()
+    status, body, got = asyncio.run(exchange("POST", TAG, [text]))
+    assert (status, got) == (501, None)
+    assert json.loads(body)["message"] == (
+        "Traces cannot be archived (this project's server runs no jobs); set 'server.jobs: true' for it in "
+        "mlflow_projects and rerun the servers playbook."
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"experiment_id": "1", "key": "team", "value": "mlflow.trace.archiveNow"}',
+        b'{"experiment_id": "1", "key": ["mlflow.trace.archiveNow"]}',
+        b"{}",
+        b"[0]",
+        b"",
+        b'{"key": "note", "value": "' + b"x" * (1 << 17) + b'"}',
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+def test_any_other_tag_is_left(body: bytes) -> None:
+    """It arrives whole, however long it is; what is no tag MLflow refuses itself."""
+    for parts in ([body], [body[:7], body[7:]], [body[:70000], body[70000:]]):
+        assert asyncio.run(exchange("POST", TAG, parts)) == (200, b"{}", body)
+
+
 def test_what_is_not_a_request_is_passed_on() -> None:
     """The application starts and ends with its server."""
     seen: list[Any] = []
@@ -142,5 +176,21 @@ def test_what_is_not_a_request_is_passed_on() -> None:
 
     for kind in ("lifespan", "websocket"):
         scope = {"type": kind, "method": "POST", "path": "/ajax-api/3.0/mlflow/issues/invoke"}
-        asyncio.run(jobs_off.JobsOff(application)(scope, None, None))
+        served = jobs_off.JobsOff(application, jobs_off.refusals(False))
+        asyncio.run(served(scope, None, None))
     assert seen == ["lifespan", "websocket"]
+
+
+def test_a_job_whose_package_is_not_installed() -> None:
+    """With jobs nothing else is refused; these tests' Python has no LiteLLM either."""
+    (route,) = jobs_off.PACKAGES
+    assert jobs_off.refusals(True) == {
+        route: "Prompts cannot be optimized (the package 'litellm' is not installed with this project's "
+        "server); see Jobs in docs/projects.md."
+    }
+
+
+def test_a_job_whose_package_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is refused then."""
+    monkeypatch.setattr(jobs_off, "PACKAGES", dict.fromkeys(jobs_off.PACKAGES, "json"))
+    assert jobs_off.refusals(True) == {}
