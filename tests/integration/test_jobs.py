@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _requirements
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import jobs_off
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.archival import FOLDER
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.environment import (
     LEAN_DEFAULTS,
 )
 from ansible_collections.mlops.mlflow_aws.tests import left_out
-from ansible_collections.mlops.mlflow_aws.tests.parts import job_features
+from ansible_collections.mlops.mlflow_aws.tests.parts import job_features, server_program
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     Host,
     Modules,
@@ -46,7 +48,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     run_statuses,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.model import KEY, Model, model
-from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment
+from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -243,11 +245,7 @@ def fail_to_submit(url: str, database: Path) -> None:
 def test_each_feature(new_host: Callable[..., Host], asked: Model) -> None:
     """With jobs, what MLflow does by them comes to its end, and what cannot begin says so and leaves nothing."""
     host = new_host("demo")
-    artifacts = host.known["demo"]["artifacts_destination"]
-    file = host.state / "archival.yml"
-    file.write_text(job_features.archival(f"file://{artifacts}/archive"))
-    environment = job_features.environment(asked, str(file))
-    wanted = host.server("demo", jobs=True, environment=environment)
+    wanted = host.server("demo", **job_features.settings(asked))
     url = by_name(host.converge(wanted))["demo"]["url"]
     (route,) = jobs_off.PACKAGES
     status, answer = call(url, route[0], f"/ajax-api/3.0{route[1]}", bodies("0", "")[route])
@@ -255,11 +253,12 @@ def test_each_feature(new_host: Callable[..., Host], asked: Model) -> None:
     assert run_statuses(url, "0") == []
     fail_to_submit(url, host.database("demo"))
     job_features.use_all(url, asked)
-    assert [path for path in Path(artifacts, "archive").rglob("*") if path.is_file()]
+    archive = Path(host.known["demo"]["artifacts_destination"], FOLDER)
+    assert [path for path in archive.rglob("*") if path.is_file()]
 
 
 @pytest.mark.thorough(
-    "It needs an installation of its own, with a package that the locked set lacks."
+    "It needs an installation of its own, with the example of packages of one's own."
 )
 def test_prompts_are_optimized_where_the_package_is(
     new_host: Callable[..., Host],
@@ -269,9 +268,10 @@ def test_prompts_are_optimized_where_the_package_is(
     asked: Model,
 ) -> None:
     """With LiteLLM in the set nothing is refused; what the job fails by, it says."""
-    lock = (CHECKOUT / "requirements" / "optimization.txt").read_text(encoding="utf-8").rstrip()
-    requirements = [lock, *runtime_files["requirements"][1:]]
-    options = {"state_dir": str(tmp_path / "s"), **runtime_files, "requirements": requirements}
+    additional = _requirements.read(str(server_program.LITELLM), runtime_files["requirements"])
+    options = {
+        "state_dir": str(tmp_path / "s"), **runtime_files, "additional_requirements": additional
+    }  # fmt: skip
     runtime = modules.call("mlflow_installation", options)["installation"]
     host = new_host("demo")
     host.runtime = runtime

@@ -34,7 +34,6 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.package_index import Index
 
 pytestmark = pytest.mark.timeout(600)
 
-EXAMPLE = server_program.ROOT / "examples" / "requirements" / "litellm.txt"
 # In place of programs/server/mlflow_entry.py: what a user adds is checked as there.
 ENTRY = """
 import sys
@@ -185,7 +184,7 @@ def test_the_example_fits_the_locked_set() -> None:
     """It adds LiteLLM and no package that the set has; remedy: scripts/lock."""
     locked = server_program.installation_files()["requirements"]
     assert isinstance(locked, list)
-    found = _requirements.read(str(EXAMPLE), locked)
+    found = _requirements.read(str(server_program.LITELLM), locked)
     assert "\nlitellm==" in found
     names = {pin.name for pin in _requirements.locked_pins(locked)}
     added = {pin.name for pin in _requirements.parse(found, "found")}
@@ -228,7 +227,7 @@ def test_the_gateway_calls_a_model_by_litellm(
         assert status >= 400
         assert "The `litellm` package is required" in json.dumps(answer)
         assert asked.asked == 0
-        added = _requirements.read(str(EXAMPLE), runtime_files["requirements"])
+        added = _requirements.read(str(server_program.LITELLM), runtime_files["requirements"])
         options = {"state_dir": str(short_folder), **runtime_files, "timeout": 1800}
         process = host.modules.start(
             "mlflow_installation", options | {"additional_requirements": added}

@@ -42,6 +42,8 @@ _NEARBY = {
     "MLFLOW_GATEWAY_API_BASE_ALLOWED_SCHEMES": "http",
     "MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS": "true",
 }
+# Traces older than a day are archived.
+_ARCHIVAL = {"retention": "1d", "interval_seconds": 1}
 _DAY = 24 * 60 * 60
 _ANSWER = "Forty-two."
 # A minute until MLflow looks, and what the jobs take on a busy machine.
@@ -50,17 +52,10 @@ _FINE = {"PENDING", "RUNNING", "SUCCEEDED"}
 AUTOMATIC, BY_TOOL = "automatic", "by_tool"
 
 
-def archival(location: str) -> str:
-    """Return the content of MLflow's file for trace archival: traces older than a day go to a place."""
-    settings = {"enabled": True, "location": location, "retention": "1d", "interval_seconds": 1}
-    # JSON is YAML.
-    return json.dumps({"trace_archival": settings})
-
-
-def environment(asked: Model, archival_file: str) -> dict[str, str]:
-    """Return the variables of a server that has all features: the model's and those of the runner's tasks."""
-    own = {**_AT_ONCE, **_NEARBY, "MLFLOW_TRACE_ARCHIVAL_CONFIG": archival_file}
-    return {**asked.environment, **own}
+def settings(asked: Model) -> dict[str, Any]:
+    """Return the settings of a server that has all features: the model's, and those of the runner's tasks."""
+    variables = {**asked.environment, **_AT_ONCE, **_NEARBY}
+    return {"jobs": True, "trace_archival": _ARCHIVAL, "environment": variables}
 
 
 def log_trace(url: str, experiment: str, age: int = 0) -> str:

@@ -9,6 +9,8 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# The example of packages of one's own.
+LITELLM = ROOT / "examples" / "requirements" / "litellm.txt"
 DOCKER = ROOT / "docker"
 SERVER = ROOT / "programs" / "server"
 PACKAGE = "mlflow_aws_server"

@@ -100,7 +100,7 @@ def lacking(route: tuple[str, str]) -> str:
     """Return what a request is answered whose job needs a package that is not there."""
     return (
         f"{_REFUSED[route]} (the package '{PACKAGES[route]}' is not installed with this project's server); "
-        "see Jobs in docs/projects.md."
+        "add it by mlflow_image_requirements and rerun the deploy playbook."
     )
 
 

@@ -36,14 +36,12 @@ pytestmark = pytest.mark.timeout(1800)
 
 # In an image's container.
 VOLUME, HOME, PYTHON = "/var/lib/mlflow", "/home/mlflow", "/opt/mlflow/venv/bin/python"
-FILE = "archival.yml"
-# Writes the files of a volume, and makes the SQLite file that the settings name, if they do.
+# Writes the settings into a volume, and makes the SQLite file that they name, if they do.
 SEED = """
 import json, sys
 sys.path.insert(0, "/opt/mlflow")
-for name, text in json.loads(sys.argv[1]).items():
-    open("/var/lib/mlflow/" + name, "w").write(text)
-uri = json.load(open("/var/lib/mlflow/settings.json"))["backend_store_uri"]
+open("/var/lib/mlflow/settings.json", "w").write(sys.argv[1])
+uri = json.loads(sys.argv[1])["backend_store_uri"]
 if uri.startswith("sqlite"):
     from mlflow_aws_server import revisions
     revisions.migrate(uri)
@@ -76,11 +74,7 @@ def asked() -> Iterator[Model]:
 
 def settings(place: Place, database: str, folder: str, asked: Model) -> dict[str, Any]:
     """Return the settings of a server with jobs whose files are in a folder, on a new database."""
-    more = {
-        "jobs": True,
-        "environment": job_features.environment(asked, f"{folder}/{FILE}"),
-        "artifacts_destination": f"{folder}/artifacts",
-    }
+    more = {**job_features.settings(asked), "artifacts_destination": f"{folder}/artifacts"}
     if database == "sqlite":
         own = {"backend_store_uri": f"sqlite:///{folder}/mlflow.db", "aws": {}}
         return place.settings("none", {}, **more, **own)
@@ -95,7 +89,6 @@ def process(place: Place, database: str, asked: Model) -> Iterator[str]:
     """Run a server of this machine's Python; yield its URL."""
     folder = place.folder / uuid.uuid4().hex
     folder.mkdir()
-    (folder / FILE).write_text(job_features.archival(f"file://{folder}/archive"))
     with place.serve(settings(place, database, str(folder), asked)) as server:
         server.await_ready()
         yield server.url
@@ -108,15 +101,11 @@ def container(
     """Run a server of the image, confined as the module has it; yield its URL."""
     name = f"mlflow-features-{uuid.uuid4().hex[:8]}"
     made = settings(place, database, VOLUME, asked)
-    files = {
-        "settings.json": json.dumps(made),
-        FILE: job_features.archival(f"file://{VOLUME}/archive"),
-    }
     options = ["--init", "--read-only", "--cap-drop", "ALL", "--network", "host"]
     options += ["--tmpfs", "/run/mlflow:rw,noexec,nosuid,nodev,mode=0700,uid=65532,gid=65532"]
     options += ["--volume", f"{name}:{VOLUME}", "--volume", f"{place.home}/.aws:{HOME}/.aws:ro"]
     options += ["--env", f"HOME={HOME}"]
-    seed = ["--entrypoint", PYTHON, image, "-c", SEED, json.dumps(files)]
+    seed = ["--entrypoint", PYTHON, image, "-c", SEED, json.dumps(made)]
     try:
         engine.docker("run", "--rm", *options, *seed, timeout=300)
         engine.docker("run", "--detach", "--name", name, *options, image)
@@ -152,7 +141,6 @@ def test_workers_share_one_runner(place: Place, asked: Model) -> None:
     folder = place.folder / uuid.uuid4().hex
     folder.mkdir()
     made = {**settings(place, "mysql", str(folder), asked), "workers": 2}
-    del made["environment"]["MLFLOW_TRACE_ARCHIVAL_CONFIG"]
     with place.serve(made) as server:
         server.await_ready()
         server.await_text("Started server process", 2)
@@ -173,7 +161,6 @@ def test_a_database_that_is_gone_meanwhile(place: Place, asked: Model) -> None:
     folder = place.folder / uuid.uuid4().hex
     folder.mkdir()
     made = settings(place, "mysql", str(folder), asked)
-    del made["environment"]["MLFLOW_TRACE_ARCHIVAL_CONFIG"]
     schema, user = made["backend_store_uri"].rpartition("/")[2], made["database"]["user"]
     query = place.database.query
     with place.serve(made) as server:

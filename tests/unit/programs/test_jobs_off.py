@@ -186,7 +186,7 @@ def test_a_job_whose_package_is_not_installed() -> None:
     (route,) = jobs_off.PACKAGES
     assert jobs_off.refusals(True) == {
         route: "Prompts cannot be optimized (the package 'litellm' is not installed with this project's "
-        "server); see Jobs in docs/projects.md."
+        "server); add it by mlflow_image_requirements and rerun the deploy playbook."
     }
 
 
