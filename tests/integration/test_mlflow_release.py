@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ def uv(environment: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="module")
 def index_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return an index with three releases: two whole ones, and one that lacks a part."""
-    with serving(tmp_path_factory.mktemp("index")) as index:
+    with ExitStack() as stack:
+        index = stack.enter_context(serving(tmp_path_factory.mktemp("index")))
         for version in ("90.9.0", "90.10.0", "91.0.0"):
             parts = [f"{part}=={version}" for part in (SKINNY, TRACING)]
             index.add("mlflow", version, {}, requires=parts)

@@ -35,7 +35,8 @@ _AWS: Spec = {
 _TRACE_ARCHIVAL: Spec = {
     "retention": {"type": "str", "required": True},
     "interval_seconds": {"type": "int"},
-    "max_traces_per_pass": {"type": "int"},
+    # For sanity tests "pass" is part of a password.
+    "max_traces_per_pass": {"type": "int", "no_log": False},
     "long_retention_allowlist": {"type": "list", "elements": "str"},
 }
 _SERVER: Spec = {

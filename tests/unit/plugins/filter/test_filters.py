@@ -39,6 +39,7 @@ PLUGINS = (
     mlflow_setting_fault,
     mlflow_verified_servers,
 )
+PRESIGNED_SINCE = ".".join(map(str, (*mlflow_setting_fault._PRESIGNED_ONLY, 0)))
 FILTERS: dict[str, Any] = {
     name: function
     for plugin in PLUGINS
@@ -143,11 +144,11 @@ def test_server_options_join_projects_and_backend() -> None:
 @pytest.mark.parametrize(
     ("version", "backend", "rest"),
     [
-        ("3.18.0", "aws", None),
+        (PRESIGNED_SINCE, "aws", None),
         ("4.0.1", "aws", None),
         ("3.17.2", "aws", "needs MLflow 3.18 or newer, and this one is 3.17.2; remove it."),
         (
-            "3.18.0",
+            PRESIGNED_SINCE,
             "local",
             "needs the backend aws, as there are no presigned URLs without S3; remove it.",
         ),

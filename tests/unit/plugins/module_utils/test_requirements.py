@@ -203,9 +203,9 @@ def test_what_a_file_may_not_say(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda path: path.mkdir(), r"^mlflow_image_requirements is the folder .*; set it to the path of"),
+        (Path.mkdir, r"^mlflow_image_requirements is the folder .*; set it to the path of"),
         (lambda _path: None, r" cannot be read \(No such file or directory\); correct mlflow_image_requ"),
-        (lambda path: path.symlink_to(path), r" cannot be read \(Too many levels of symbolic links\)"),
+        (lambda path: path.symlink_to(path.name), r" cannot be read \(Too many levels of symbolic links\)"),
         (lambda path: path.write_bytes("a==1".encode("utf-16")), r" is not UTF-8 text; save it as UTF-8"),
     ],
 )  # fmt: skip
