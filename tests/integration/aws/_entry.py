@@ -20,8 +20,10 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pymysql
+import pytest
+from ansible_collections.mlops.mlflow_aws.tests.parts import server_program
 from ansible_collections.mlops.mlflow_aws.tests.parts.broker import Broker, broker
-from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import Ministack
+from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import Ministack, ministack
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import OPENER, ask, await_
 from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import (
     UNSAFE,
@@ -331,3 +333,20 @@ def database_server(
         certificates=certificates, volumes=volumes,
     ) as database:  # fmt: skip
         yield database
+
+
+@pytest.fixture(scope="module")
+def place(
+    runtime: Mapping[str, Any],
+    mysql_image: str,
+    free_ports: Callable[[int], list[int]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Place]:
+    """Start MySQL and the emulated AWS for all tests."""
+    with (
+        database_server(mysql_image, free_ports(1)[0]) as database,
+        ministack(free_ports(1)[0], tmp_path_factory.mktemp("aws")) as aws,
+    ):
+        entry = server_program.lay_out(tmp_path_factory.mktemp("program"))
+        program = (Path(runtime["python"]), entry)
+        yield Place(*program, database, aws, tmp_path_factory.mktemp("place"), free_ports)

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pymysql
 import pytest
+from ansible_collections.mlops.mlflow_aws.tests.integration.aws import _entry
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     RUNTIME,
     Place,
-    database_server,
 )
-from ansible_collections.mlops.mlflow_aws.tests.parts import job_features, server_program
+from ansible_collections.mlops.mlflow_aws.tests.parts import job_features
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine
-from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import ministack
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import ask, await_
 from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     bodies,
@@ -33,6 +31,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
 from ansible_collections.mlops.mlflow_aws.tests.parts.model import Model, model
 
 pytestmark = pytest.mark.timeout(1800)
+place = _entry.place
 
 # In an image's container.
 VOLUME, HOME, PYTHON = "/var/lib/mlflow", "/home/mlflow", "/opt/mlflow/venv/bin/python"
@@ -46,23 +45,6 @@ if uri.startswith("sqlite"):
     from mlflow_aws_server import revisions
     revisions.migrate(uri)
 """
-
-
-@pytest.fixture(scope="module")
-def place(
-    runtime: Mapping[str, Any],
-    mysql_image: str,
-    free_ports: Callable[[int], list[int]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Place]:
-    """Start MySQL and the emulated AWS for all tests."""
-    with (
-        database_server(mysql_image, free_ports(1)[0]) as database,
-        ministack(free_ports(1)[0], tmp_path_factory.mktemp("aws")) as aws,
-    ):
-        entry = server_program.lay_out(tmp_path_factory.mktemp("program"))
-        program = (Path(runtime["python"]), entry)
-        yield Place(*program, database, aws, tmp_path_factory.mktemp("place"), free_ports)
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.probe import probe
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import keys
 from ansible_collections.mlops.mlflow_aws.tests import left_out
+from ansible_collections.mlops.mlflow_aws.tests.integration.aws import _entry
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     AWKWARD,
     HEAD,
@@ -47,7 +48,7 @@ from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     database_server,
     refusal,
 )
-from ansible_collections.mlops.mlflow_aws.tests.parts import server_program, webhooks
+from ansible_collections.mlops.mlflow_aws.tests.parts import webhooks
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import Clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.clock import clock as make_clock
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Problem
@@ -76,6 +77,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.slow_link import link
 
 # The first test installs MLflow and starts MySQL.
 pytestmark = pytest.mark.timeout(600)
+place = _entry.place
 
 # A revision of some releases ago, and one that no MLflow has.
 API = "/api/2.0/mlflow"
@@ -86,23 +88,6 @@ OLDER, NEWER = KNOWN["revisions"][5], "ffffffffffff"
 
 # Several workers are processes of their own, each with its own connections.
 WORKERS = left_out.params([1], [2], "test_every_host_has_the_same_key has two workers.")
-
-
-@pytest.fixture(scope="module")
-def place(
-    runtime: Mapping[str, Any],
-    mysql_image: str,
-    free_ports: Callable[[int], list[int]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Place]:
-    """Start MySQL and the emulated AWS for all tests."""
-    with (
-        database_server(mysql_image, free_ports(1)[0]) as database,
-        ministack(free_ports(1)[0], tmp_path_factory.mktemp("aws")) as aws,
-    ):
-        entry = server_program.lay_out(tmp_path_factory.mktemp("program"))
-        program = (Path(runtime["python"]), entry)
-        yield Place(*program, database, aws, tmp_path_factory.mktemp("place"), free_ports)
 
 
 @pytest.fixture(scope="module")

@@ -5,30 +5,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import assistant_off
+from ansible_collections.mlops.mlflow_aws.tests.unit.programs._asgi import exchange
 
 ROOT = "/ajax-api/3.0/mlflow/assistant"
 
 
 def ask(method: str, path: str, prefix: str = "") -> tuple[int, Any]:
     """Return the status of the answer, and the client that the application saw, None if it was not asked."""
-    seen: list[Any] = [None]
-    sent: list[Any] = []
-
-    async def application(scope: Any, _receive: Any, send: Any) -> None:
-        seen.append(scope["client"])
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": method, "path": path, "client": ("127.0.0.1", 1)}
-    asyncio.run(assistant_off.AssistantOff(application, prefix)(scope, None, send))
-    return sent[0]["status"], seen[-1]
+    scope = {"method": method, "path": path, "client": ("127.0.0.1", 1)}
+    made = exchange(lambda inner: assistant_off.AssistantOff(inner, prefix), scope, [b""])
+    return made.status, made.scope and made.scope["client"]
 
 
 @pytest.mark.parametrize(

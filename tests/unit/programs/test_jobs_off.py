@@ -11,47 +11,29 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import jobs_off
+from ansible_collections.mlops.mlflow_aws.tests.unit.programs._asgi import Exchange, exchange
 
 ONLINE = "/api/3.0/mlflow/scorers/online-config"
 RATES: list[object] = [1, 0.1, "1", True, "no", None, []]
 
 
-async def exchange(
-    method: str, path: str, parts: list[bytes], prefix: str = ""
-) -> tuple[int, bytes, bytes | None]:
+def request(method: str, path: str, parts: list[bytes], prefix: str = "") -> Exchange:
+    """Send a request to a server without jobs."""
+    scope = {"method": method, "path": path}
+    refused = jobs_off.refusals(False)
+    return exchange(lambda inner: jobs_off.JobsOff(inner, refused, prefix), scope, parts)
+
+
+def told(method: str, path: str, parts: list[bytes]) -> tuple[int, bytes, bytes | None]:
     """Return status and body of the answer, and the body that the application got, if it was asked."""
-    waiting = [
-        {"type": "http.request", "body": part, "more_body": number < len(parts)}
-        for number, part in enumerate(parts, 1)
-    ]
-    got: list[bytes] = []
-    sent: list[Any] = []
-
-    async def application(_scope: Any, receive: Any, send: Any) -> None:
-        more = True
-        while more:
-            message = await receive()
-            got.append(message["body"])
-            more = message["more_body"]
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"{}"})
-
-    async def receive() -> Any:
-        return waiting.pop(0)
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": method, "path": path}
-    served = jobs_off.JobsOff(application, jobs_off.refusals(False), prefix)
-    await served(scope, receive, send)
-    return sent[0]["status"], sent[1]["body"], b"".join(got) if got else None
+    made = request(method, path, parts)
+    return made.status, made.sent[1]["body"], None if made.scope is None else made.body
 
 
 def ask(method: str, path: str, body: object = None, prefix: str = "") -> tuple[int, bool]:
     """Return the status of the answer to a request, and whether the application was asked."""
-    status, _body, got = asyncio.run(exchange(method, path, [json.dumps(body).encode()], prefix))
-    return status, got is not None
+    made = request(method, path, [json.dumps(body).encode()], prefix)
+    return made.status, made.scope is not None
 
 
 @pytest.mark.parametrize("route", sorted(jobs_off.ROUTES))
@@ -92,7 +74,7 @@ def test_what_needs_no_runner_is_left(method: str, path: str) -> None:
 def test_the_answer_names_the_setting(route: tuple[str, str]) -> None:
     """One sentence, in the form in which MLflow's clients and its page read it."""
     method, path = route
-    _status, body, _got = asyncio.run(exchange(method, f"/ajax-api/3.0{path}", [b"{}"]))
+    _status, body, _got = told(method, f"/ajax-api/3.0{path}", [b"{}"])
     answer = json.loads(body)
     assert answer["error_code"] == "NOT_IMPLEMENTED"
     assert answer["message"] == (
@@ -106,7 +88,7 @@ def test_a_judge_without_automatic_evaluation_is_left(rate: object) -> None:
     """The page sends its sample rate after it has registered the judge; the body stays whole."""
     text = json.dumps({"experiment_id": "1", "name": "j", "sample_rate": rate}).encode()
     for parts in ([text], [text[:7], text[7:]], [text, b""]):
-        assert asyncio.run(exchange("PUT", ONLINE, parts)) == (200, b"{}", text)
+        assert told("PUT", ONLINE, parts) == (200, b"{}", text)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +107,7 @@ def test_a_judge_without_automatic_evaluation_is_left(rate: object) -> None:
 def test_a_judge_with_automatic_evaluation_is_refused(body: bytes) -> None:
     """MLflow would store it, and nothing would ever evaluate; so is what cannot be read."""
     parts = [body[:70000], body[70000:]] if len(body) > 70000 else [body]
-    status, text, got = asyncio.run(exchange("PUT", ONLINE, parts))
+    status, text, got = told("PUT", ONLINE, parts)
     assert (status, got) == (501, None)
     assert json.loads(text)["message"] == (
         "Judges cannot be run automatically on new traces (this project's server runs no jobs); use a "
@@ -141,7 +123,7 @@ TAG = "/ajax-api/2.0/mlflow/experiments/set-experiment-tag"
 def test_an_order_to_archive_is_refused(key: str) -> None:
     """MLflow would keep it, and act on it years later, when the project has jobs."""
     text = json.dumps({"experiment_id": "1", "key": key, "value": "{}"}).encode()
-    status, body, got = asyncio.run(exchange("POST", TAG, [text]))
+    status, body, got = told("POST", TAG, [text])
     assert (status, got) == (501, None)
     assert json.loads(body)["message"] == (
         "Traces cannot be archived (this project's server runs no jobs); set 'server.jobs: true' for it in "
@@ -164,7 +146,7 @@ def test_an_order_to_archive_is_refused(key: str) -> None:
 def test_any_other_tag_is_left(body: bytes) -> None:
     """It arrives whole, however long it is; what is no tag MLflow refuses itself."""
     for parts in ([body], [body[:7], body[7:]], [body[:70000], body[70000:]]):
-        assert asyncio.run(exchange("POST", TAG, parts)) == (200, b"{}", body)
+        assert told("POST", TAG, parts) == (200, b"{}", body)
 
 
 def test_what_is_not_a_request_is_passed_on() -> None:
