@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import typing as t
 
-# MLflow's first release with `--artifacts-presigned-only`.
-_PRESIGNED_ONLY = (3, 18)
+# MLflow's first release with the engine of jobs that servers use, and with `--artifacts-presigned-only`.
+SINCE = {"jobs": (3, 17), "presigned_only": (3, 18)}
+# There are no presigned URLs without S3.
+_BACKENDS = {"presigned_only": "aws"}
 
 
 def mlflow_setting_fault(
@@ -17,14 +19,13 @@ def mlflow_setting_fault(
 ) -> str:
     """Return one sentence about the first project with a setting that cannot work, empty for none."""
     release = tuple(int(number) for number in str(version).split(".")[:2])
-    for record in records:
-        if not record["server"]["presigned_only"]:
-            continue
-        where = f"mlflow_projects '{record['name']}': server: key 'presigned_only'"
-        if backend != "aws":
-            return f"{where} needs the backend aws, as there are no presigned URLs without S3; remove it."
-        if release < _PRESIGNED_ONLY:
-            needed = ".".join(map(str, _PRESIGNED_ONLY))
+    wanted = ((record["name"], key) for record in records for key in SINCE if record["server"][key])
+    for name, key in wanted:
+        where = f"mlflow_projects '{name}': server: key '{key}'"
+        if backend != _BACKENDS.get(key, backend):
+            return f"{where} needs the backend {_BACKENDS[key]}; remove it."
+        if release < SINCE[key]:
+            needed = ".".join(map(str, SINCE[key]))
             return f"{where} needs MLflow {needed} or newer, and this one is {version}; remove it."
     return ""
 

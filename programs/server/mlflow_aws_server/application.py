@@ -121,13 +121,16 @@ def _require_settings(settings: dict[str, Any]) -> None:
     import mlflow
     from mlflow import environment_variables
 
-    if settings.get("presigned_only") and not hasattr(
-        environment_variables, environment.PRESIGNED_ONLY
-    ):
-        raise EntryError(
-            f"server.presigned_only needs MLflow 3.18 or newer, and this one is {mlflow.__version__}; "
-            "remove it from mlflow_projects and rerun the servers playbook."
-        )
+    there = {
+        ("jobs", "3.17"): importlib.util.find_spec("mlflow.server.jobs.local_executor"),
+        ("presigned_only", "3.18"): hasattr(environment_variables, environment.PRESIGNED_ONLY),
+    }
+    for (key, since), has in there.items():
+        if settings.get(key) and not has:
+            raise EntryError(
+                f"server.{key} needs MLflow {since} or newer, and this one is {mlflow.__version__}; "
+                "remove it from mlflow_projects and rerun the servers playbook."
+            )
 
 
 def _artifact_root() -> str:

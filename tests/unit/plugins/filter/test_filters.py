@@ -39,7 +39,7 @@ PLUGINS = (
     mlflow_setting_fault,
     mlflow_verified_servers,
 )
-PRESIGNED_SINCE = ".".join(map(str, (*mlflow_setting_fault._PRESIGNED_ONLY, 0)))
+PRESIGNED_SINCE = ".".join(map(str, (*mlflow_setting_fault.SINCE["presigned_only"], 0)))
 FILTERS: dict[str, Any] = {
     name: function
     for plugin in PLUGINS
@@ -146,12 +146,8 @@ def test_server_options_join_projects_and_backend() -> None:
     [
         (PRESIGNED_SINCE, "aws", None),
         ("4.0.1", "aws", None),
-        ("3.17.2", "aws", "needs MLflow 3.18 or newer, and this one is 3.17.2; remove it."),
-        (
-            PRESIGNED_SINCE,
-            "local",
-            "needs the backend aws, as there are no presigned URLs without S3; remove it.",
-        ),
+        ("2.22.5", "aws", "needs MLflow 3.18 or newer, and this one is 2.22.5; remove it."),
+        (PRESIGNED_SINCE, "local", "needs the backend aws; remove it."),
     ],
 )
 def test_settings_need_an_mlflow_that_has_them(
@@ -164,7 +160,10 @@ def test_settings_need_an_mlflow_that_has_them(
     found = FILTERS["mlflow_setting_fault"](records, version, backend)
     where = "mlflow_projects 'churn': server: key 'presigned_only' "
     assert found == (where + rest if rest else "")
-    assert FILTERS["mlflow_setting_fault"](records[:1], "3.17.2", "local") == ""
+    assert FILTERS["mlflow_setting_fault"](records[:1], "2.22.5", "local") == ""
+    jobs = FILTERS["mlflow_project_records"]([{"name": "demo", "server": {"jobs": True}}])
+    told = FILTERS["mlflow_setting_fault"](jobs, "2.22.5", "local")
+    assert told.startswith("mlflow_projects 'demo': server: key 'jobs' needs MLflow 3.17 or newer")
 
 
 def test_servers_listen_on_loopback_unless_told() -> None:
