@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .errors import EntryError
 from .private import write_private
 
 VARIABLE = "MLFLOW_TRACE_ARCHIVAL_CONFIG"
@@ -17,11 +18,17 @@ FOLDER = "trace-archive"
 
 
 def variables(settings: dict[str, Any], private: Path | None) -> dict[str, str]:
-    """Write MLflow's file into the private folder; return the variable that names it."""
+    """Write MLflow's file into the private folder, which such a server has; return the variable that names it."""
     given = settings.get("trace_archival")
-    if not given or private is None:
+    if not given:
         return {}
-    location = f"{settings['artifacts_destination'].rstrip('/')}/{FOLDER}"
+    if private is None:
+        raise EntryError(
+            "A server that archives traces has no private folder; run it by its settings."
+        )
+    root = settings["artifacts_destination"].rstrip("/")
+    # Of a folder, too, MLflow wants a URI.
+    location = f"{root if '://' in root else Path(root).as_uri()}/{FOLDER}"
     path = private / "trace-archival.yaml"
     # JSON is YAML.
     write_private(
