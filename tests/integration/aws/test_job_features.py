@@ -21,6 +21,7 @@ from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts import job_features
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine
+from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import REGION
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import ask, await_
 from ansible_collections.mlops.mlflow_aws.tests.parts.judges import (
     bodies,
@@ -55,15 +56,21 @@ def asked() -> Iterator[Model]:
 
 
 def settings(place: Place, database: str, folder: str, asked: Model) -> dict[str, Any]:
-    """Return the settings of a server with jobs whose files are in a folder, on a new database."""
-    more = {**job_features.settings(asked), "artifacts_destination": f"{folder}/artifacts"}
+    """Return the settings of a server with jobs on a new database; artifacts are in a folder, or in S3 with MySQL."""
+    more = job_features.settings(asked)
     if database == "sqlite":
         own = {"backend_store_uri": f"sqlite:///{folder}/mlflow.db", "aws": {}}
-        return place.settings("none", {}, **more, **own)
-    name = f"features_{uuid.uuid4().hex[:8]}"
-    (record,) = place.migrate(place.new_schema(name))
+        return place.settings(
+            "none", {}, artifacts_destination=f"{folder}/artifacts", **more, **own
+        )
+    name = f"features-{uuid.uuid4().hex[:8]}"
+    where = {"LocationConstraint": REGION}
+    place.aws.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=where)
+    schema = name.replace("-", "_")
+    (record,) = place.migrate(place.new_schema(schema))
     assert record["error"] == ""
-    return place.settings(name, place.identity(name, RUNTIME), **more)
+    more["artifacts_destination"] = f"s3://{name}/projects/demo"
+    return place.settings(schema, place.identity(schema, RUNTIME), **more)
 
 
 @contextmanager
