@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the settings name by reference, in a private folder: AWS identity, password, metrics."""
+"""What a server keeps in a private folder: AWS identity, password, metrics, the settings of trace archival."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from .environment import PRIVATE_VARIABLE
 from .option_file import OptionFile, require_plain
 from .private import private_folder
 
+# Settings that need the folder, beside an identity.
+_KEPT = ("database", "metrics", "trace_archival")
+
 
 @contextlib.contextmanager
 def access(settings: dict[str, Any], settings_path: Path) -> Iterator[OptionFile | None]:
-    """Make a private folder for what the settings name by reference, while it lasts; AWS is not asked."""
+    """Make a private folder, if the settings need one, while it lasts; AWS is not asked."""
     identity = settings.get("aws") or {}
-    if not (any(identity.values()) or settings.get("database") or settings.get("metrics")):
+    if not any(identity.values()) and not any(map(settings.get, _KEPT)):
         yield None
         return
     if PRIVATE_VARIABLE in os.environ:

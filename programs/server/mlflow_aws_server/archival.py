@@ -21,10 +21,13 @@ def variables(settings: dict[str, Any], private: Path | None) -> dict[str, str]:
     given = settings.get("trace_archival")
     if not given or private is None:
         return {}
-    location = f"{settings['artifacts_destination'].rstrip('/')}/{FOLDER}"
+    root = settings["artifacts_destination"].rstrip("/")
+    # MLflow takes no path here.
+    root = Path(root).as_uri() if root.startswith("/") else root
     path = private / "trace-archival.yaml"
     # JSON is YAML.
     write_private(
-        path, json.dumps({"trace_archival": {"enabled": True, "location": location, **given}})
+        path,
+        json.dumps({"trace_archival": {"enabled": True, "location": f"{root}/{FOLDER}", **given}}),
     )
     return {VARIABLE: str(path)}
