@@ -46,7 +46,8 @@ _REFUSED = {
 # The job imports it in any case, and fails before it takes its run up; others do without, or use it if it is there.
 PACKAGES = {("POST", "/mlflow/prompt-optimization/jobs"): "litellm"}
 _REMEDY = "set 'server.jobs: true' for it in mlflow_projects and rerun the servers playbook"
-_API = re.compile(r"/(?:ajax-)?api/[0-9]+\.[0-9]+(/.*)", re.DOTALL)
+# As MLflow matches paths: after any number of slashes, and with a line feed at their end.
+_API = re.compile(r"/+(?:ajax-)?api/[0-9]+\.[0-9]+(/.*?)\n?", re.DOTALL)
 STATUS = 501
 _CODE = "NOT_IMPLEMENTED"
 _BODY_BYTES = 1 << 16
@@ -112,7 +113,8 @@ def is_submission(method: str, path: str, prefix: str = "") -> bool:
 def _route(method: str, path: str, prefix: str) -> tuple[str, str]:
     """Return method and path of a request below its API, an empty path if it is for none."""
     found = _API.fullmatch(path.removeprefix(prefix.rstrip("/")))
-    return method, found[1] if found else ""
+    # Flask takes a method in any case.
+    return method.upper(), found[1] if found else ""
 
 
 async def _bounded(receive: Any) -> Any:
@@ -128,15 +130,21 @@ async def _bounded(receive: Any) -> Any:
 def _samples(body: bytes) -> bool:
     """Return whether a request's sample rate is not 0, as MLflow reads it."""
     with suppress(ValueError, LookupError, TypeError, RecursionError):
-        return float(json.loads(body)["sample_rate"]) != 0
+        return float(_read(body)["sample_rate"]) != 0
     return True
 
 
 def _archives(body: bytes) -> bool:
     """Return whether a request sets a tag that only archival acts on."""
     with suppress(ValueError, LookupError, TypeError, RecursionError):
-        return json.loads(body)["key"] in ARCHIVAL_TAGS
+        return _read(body)["key"] in ARCHIVAL_TAGS
     return False
+
+
+def _read(body: bytes) -> Any:
+    """Return what a body says, which may be JSON in a string of JSON: old clients of MLflow send that."""
+    said = json.loads(body)
+    return json.loads(said) if isinstance(said, str) else said
 
 
 # What is refused by what its body says.

@@ -46,6 +46,15 @@ def test_no_job_is_submitted(route: tuple[str, str], root: str, prefix: str) -> 
     assert ask(method, whole, {}, prefix) == (501, False)
 
 
+@pytest.mark.parametrize("route", sorted(jobs_off.ROUTES))
+def test_no_spelling_is_passed_on(route: tuple[str, str]) -> None:
+    """Flask takes paths with more slashes in front and methods in any case, Starlette a line feed at the end."""
+    method, path = route
+    assert ask(method, f"//ajax-api/3.0{path}", {}) == (501, False)
+    assert ask(method, f"/ajax-api/3.0{path}\n", {}) == (501, False)
+    assert ask(method.lower(), f"/ajax-api/3.0{path}", {}) == (501, False)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -122,13 +131,15 @@ TAG = "/ajax-api/2.0/mlflow/experiments/set-experiment-tag"
 @pytest.mark.parametrize("key", jobs_off.ARCHIVAL_TAGS)
 def test_an_order_to_archive_is_refused(key: str) -> None:
     """MLflow would keep it, and act on it years later, when the project has jobs."""
-    text = json.dumps({"experiment_id": "1", "key": key, "value": "{}"}).encode()
-    status, body, got = told("POST", TAG, [text])
-    assert (status, got) == (501, None)
-    assert json.loads(body)["message"] == (
-        "Traces cannot be archived (this project's server runs no jobs); set 'server.jobs: true' for it in "
-        "mlflow_projects and rerun the servers playbook."
-    )
+    text = json.dumps({"experiment_id": "1", "key": key, "value": "{}"})
+    # As old clients of MLflow send it, too.
+    for sent in (text, json.dumps(text)):
+        status, body, got = told("POST", TAG, [sent.encode()])
+        assert (status, got) == (501, None)
+        assert json.loads(body)["message"] == (
+            "Traces cannot be archived (this project's server runs no jobs); set 'server.jobs: true' for it "
+            "in mlflow_projects and rerun the servers playbook."
+        )
 
 
 @pytest.mark.parametrize(
