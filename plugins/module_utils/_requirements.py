@@ -86,7 +86,7 @@ def read(path: str, locked: t.Iterable[str]) -> str:
     """
     if not path:
         return ""
-    place = Path(path).expanduser()
+    place = _place(path)
     pins = _merged(place, parse(_text(place), str(place)))
     if not pins:
         raise MlflowError(f"{place} lists no package; list some, or remove {VARIABLE}.")
@@ -168,6 +168,16 @@ def _require_apart(place: Path, one: Pin, other: Pin) -> None:
                 f"{place}, line {other.line}: {one.name} is pinned to {other.version}, and in line "
                 f"{one.line} to {one.version} (with Python {python} on {system}); keep one of them."
             )
+
+
+def _place(path: str) -> Path:
+    """Return where a path leads whose beginning may be a user's home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise MlflowError(
+            f"{path} is in the home of a user that does not exist; correct {VARIABLE}."
+        ) from None
 
 
 def _text(place: Path) -> str:

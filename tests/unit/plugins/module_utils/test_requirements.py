@@ -234,6 +234,17 @@ def test_a_path_in_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.Monk
     assert _requirements.read("~/mine.txt", LOCKED).startswith("a==1 ")
 
 
+def test_a_path_in_the_home_of_nobody() -> None:
+    """It is a sentence, in filters too, and no traceback."""
+    path = "~nobody-of-this-name/mine.txt"
+    with pytest.raises(MlflowError) as caught:
+        _requirements.read(path, LOCKED)
+    assert str(caught.value) == (
+        f"{path} is in the home of a user that does not exist; correct mlflow_image_requirements."
+    )
+    assert mlflow_additional_fault.mlflow_additional_fault(path, LOCKED) == str(caught.value)
+
+
 # What pip's own parser reads of files: for each the requirements and their hashes.
 PARSE = """
 import json, sys
