@@ -78,7 +78,7 @@ class Pin(t.NamedTuple):
         )
 
 
-def read(path: str, locked: t.Iterable[str]) -> str:
+def read(path: t.Any, locked: t.Iterable[str]) -> str:
     """Return the packages of a file that the locked set lacks, as a lock; empty without a path.
 
     locked are the contents of the locked set's files. Raises MlflowError with the file's line where
@@ -86,6 +86,9 @@ def read(path: str, locked: t.Iterable[str]) -> str:
     """
     if not path:
         return ""
+    # A variable may be of any type.
+    if not isinstance(path, str):
+        raise MlflowError(f"{VARIABLE} is not a string; set it to the path of a file.")
     place = _place(path)
     pins = _merged(place, parse(_text(place), str(place)))
     if not pins:

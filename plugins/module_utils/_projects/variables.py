@@ -91,6 +91,10 @@ def environment(where: str, value: t.Any) -> dict[str, str]:
             raise MlflowError(
                 f"{where}: variable {name} is {fields.kind(text)}; write its value in quotes."
             )
+        if "\0" in str(text):
+            raise MlflowError(
+                f"{where}: variable {name} contains a NUL character, which no variable can; remove it."
+            )
         if name in LIMITS and not (_NUMBER.match(str(text)) and 1 <= int(text) <= 86400):
             raise MlflowError(
                 f"{where}: variable {name} is not a number of seconds; choose 1 to 86400."

@@ -336,6 +336,14 @@ def test_faults_of_a_server_setting(key: str, value: Any, rest: str) -> None:
     assert refusal(server(key, value)) == f"mlflow_projects[0] 'demo': server: key '{key}' {rest}"
 
 
+def test_a_variable_that_no_process_can_have() -> None:
+    """The server would not start; the value is not shown."""
+    assert refusal(server("environment", {"TOKEN": "a\0b"})) == (
+        "mlflow_projects[0] 'demo': server: key 'environment': variable TOKEN contains a NUL character, "
+        "which no variable can; remove it."
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "kind"),
     [(True, "true or false"), (None, "empty"), (1.5, "a number"), (["x"], "a list")],
