@@ -45,6 +45,11 @@ _REFUSED = {
 }
 # The job imports it in any case, and fails before it takes its run up; others do without, or use it if it is there.
 PACKAGES = {("POST", "/mlflow/prompt-optimization/jobs"): "litellm"}
+_NO_ARCHIVAL = "this project's server archives none"
+_ARCHIVAL_REMEDY = (
+    "set 'server.jobs: true' and 'server.trace_archival' for it in mlflow_projects and rerun the servers "
+    "playbook"
+)
 _REMEDY = "set 'server.jobs: true' for it in mlflow_projects and rerun the servers playbook"
 # As MLflow matches paths: after any number of slashes, and with a line feed at their end.
 _API = re.compile(r"/+(?:ajax-)?api/[0-9]+\.[0-9]+(/.*?)\n?", re.DOTALL)
@@ -80,19 +85,22 @@ class JobsOff:
         await refuse(send, STATUS, _CODE, self._refused[route])
 
 
-def refusals(jobs: bool) -> dict[tuple[str, str], str]:
-    """Return what a server with or without jobs cannot do, and its answers."""
+def refusals(jobs: bool, archival: bool = False) -> dict[tuple[str, str], str]:
+    """Return what a server with or without jobs, and with or without trace archival, cannot do, and its answers."""
     if not jobs:
         return {route: sentence(route) for route in _REFUSED}
-    return {
+    found = {
         route: lacking(route)
         for route, package in PACKAGES.items()
         if importlib.util.find_spec(package) is None
     }
+    return found if archival else {ARCHIVAL: sentence(ARCHIVAL), **found}
 
 
 def sentence(route: tuple[str, str]) -> str:
-    """Return what a request for a job is answered by a server without jobs."""
+    """Return what a request is answered by a server without jobs, or without trace archival."""
+    if route == ARCHIVAL:
+        return f"{_REFUSED[route]} ({_NO_ARCHIVAL}); {_ARCHIVAL_REMEDY}."
     remedy = f"use a sample rate of 0, or {_REMEDY}" if route == ONLINE_SCORING else _REMEDY
     return f"{_REFUSED[route]} (this project's server runs no jobs); {remedy}."
 

@@ -137,8 +137,8 @@ def test_an_order_to_archive_is_refused(key: str) -> None:
         status, body, got = told("POST", TAG, [sent.encode()])
         assert (status, got) == (501, None)
         assert json.loads(body)["message"] == (
-            "Traces cannot be archived (this project's server runs no jobs); set 'server.jobs: true' for it "
-            "in mlflow_projects and rerun the servers playbook."
+            "Traces cannot be archived (this project's server archives none); set 'server.jobs: true' and "
+            "'server.trace_archival' for it in mlflow_projects and rerun the servers playbook."
         )
 
 
@@ -177,7 +177,7 @@ def test_what_is_not_a_request_is_passed_on() -> None:
 def test_a_job_whose_package_is_not_installed() -> None:
     """With jobs nothing else is refused; these tests' Python has no LiteLLM either."""
     (route,) = jobs_off.PACKAGES
-    assert jobs_off.refusals(True) == {
+    assert jobs_off.refusals(True, True) == {
         route: "Prompts cannot be optimized (the package 'litellm' is not installed with this project's "
         "server); add it by mlflow_image_requirements and rerun the deploy playbook."
     }
@@ -186,4 +186,9 @@ def test_a_job_whose_package_is_not_installed() -> None:
 def test_a_job_whose_package_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is refused then."""
     monkeypatch.setattr(jobs_off, "PACKAGES", dict.fromkeys(jobs_off.PACKAGES, "json"))
-    assert jobs_off.refusals(True) == {}
+    assert jobs_off.refusals(True, True) == {}
+
+
+def test_a_runner_without_trace_archival_archives_nothing() -> None:
+    """MLflow's runner reads the tags only where archival is configured."""
+    assert jobs_off.refusals(True)[jobs_off.ARCHIVAL] == jobs_off.sentence(jobs_off.ARCHIVAL)

@@ -307,7 +307,11 @@ SETTINGS: list[tuple[str, Any, str]] = [
     ("metrics", 1, "is a number; write true or false without quotes."),
     ("max_upload_size", "2 GB", "is '2 GB'; write a size of 1m or more, such as 500m or 2g."),
     ("max_upload_size", "900k", "is '900k'; write a size of 1m or more, such as 500m or 2g."),
-    ("max_upload_size", "9" * 5000, f"is '{'9' * 5000}'; write a size of 1m or more, such as 500m or 2g."),
+    (
+        "max_upload_size",
+        "9" * 5000,
+        f"is '{'9' * 5000}'; write a size of 1m or more, such as 500m or 2g.",
+    ),
     ("max_upload_size", 2000, "is a number; write a size of 1m or more, such as 500m or 2g."),
     ("presigned_only", "yes", "is a string; write true or false without quotes."),
     ("trace_archival", "30d", "is a string; write it as a dictionary."),
