@@ -104,7 +104,8 @@ options:
             type: str
             required: true
           interval_seconds:
-            description: Time in seconds between two passes. If unset, MLflow's default of 300.
+            description: Minimum time in seconds between two passes. The job runner checks once a minute. If unset,
+              MLflow's default of 300.
             type: int
           max_traces_per_pass:
             description: Maximum number of traces in a pass. If unset, there is no limit.

@@ -12,7 +12,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _requireme
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 
 
-def mlflow_additional_fault(path: str, locked: t.Sequence[str]) -> str:
+def mlflow_additional_fault(path: t.Any, locked: t.Sequence[str]) -> str:
     """Return one sentence about packages that are refused, empty for none."""
     try:
         _requirements.read(path, locked)

@@ -78,7 +78,7 @@ class Pin(t.NamedTuple):
         )
 
 
-def read(path: str, locked: t.Iterable[str]) -> str:
+def read(path: t.Any, locked: t.Iterable[str]) -> str:
     """Return the packages of a file that the locked set lacks, as a lock; empty without a path.
 
     locked are the contents of the locked set's files. Raises MlflowError with the file's line where
@@ -86,7 +86,10 @@ def read(path: str, locked: t.Iterable[str]) -> str:
     """
     if not path:
         return ""
-    place = Path(path).expanduser()
+    # A variable may be of any type.
+    if not isinstance(path, str):
+        raise MlflowError(f"{VARIABLE} is not a string; set it to the path of a file.")
+    place = _place(path)
     pins = _merged(place, parse(_text(place), str(place)))
     if not pins:
         raise MlflowError(f"{place} lists no package; list some, or remove {VARIABLE}.")
@@ -168,6 +171,16 @@ def _require_apart(place: Path, one: Pin, other: Pin) -> None:
                 f"{place}, line {other.line}: {one.name} is pinned to {other.version}, and in line "
                 f"{one.line} to {one.version} (with Python {python} on {system}); keep one of them."
             )
+
+
+def _place(path: str) -> Path:
+    """Return where a path leads whose beginning may be a user's home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise MlflowError(
+            f"{path} is in the home of a user that does not exist; correct {VARIABLE}."
+        ) from None
 
 
 def _text(place: Path) -> str:

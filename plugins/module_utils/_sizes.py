@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-_SIZE = re.compile(r"([0-9]+)([bkmg]?)")
+# Python refuses to read numbers with thousands of digits.
+_SIZE = re.compile(r"([0-9]{1,18})([bkmg]?)")
 _UNITS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30}
 
 

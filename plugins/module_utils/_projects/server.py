@@ -26,13 +26,12 @@ def settings(where: str, value: t.Any) -> dict[str, t.Any]:
     """Read the settings of a project's servers."""
     found = _dictionary(where, value, _READERS)
     where = _inside(where)
-    if not found["jobs"]:
-        variables.require_no_jobs(f"{where}: key 'environment'", found["environment"])
-        if found["trace_archival"]:
-            raise MlflowError(
-                f"{where}: key 'trace_archival' has no effect without jobs; set 'server.jobs: true', or "
-                "remove it."
-            )
+    variables.require_effect(f"{where}: key 'environment'", found)
+    if found["trace_archival"] and not found["jobs"]:
+        raise MlflowError(
+            f"{where}: key 'trace_archival' has no effect without jobs; set 'server.jobs: true', or "
+            "remove it."
+        )
     return found
 
 

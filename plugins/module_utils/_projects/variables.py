@@ -70,8 +70,11 @@ UNREAD = {
     "PROMETHEUS_MULTIPROC_DIR": "use 'server.metrics'",
     "prometheus_multiproc_dir": "use 'server.metrics'",
 }
-# What only the job runner acts on.
-JOB = ("MLFLOW_SQL_TRACE_ROLLUPS_ENABLED",)
+# What MLflow acts on only with a setting of the server.
+NEED = {
+    "MLFLOW_ENABLE_REMOTE_ASSISTANT": "assistant",
+    "MLFLOW_SQL_TRACE_ROLLUPS_ENABLED": "jobs",
+}
 
 
 def environment(where: str, value: t.Any) -> dict[str, str]:
@@ -91,6 +94,10 @@ def environment(where: str, value: t.Any) -> dict[str, str]:
             raise MlflowError(
                 f"{where}: variable {name} is {fields.kind(text)}; write its value in quotes."
             )
+        if "\0" in str(text):
+            raise MlflowError(
+                f"{where}: variable {name} contains a NUL character, which no variable can; remove it."
+            )
         if name in LIMITS and not (_NUMBER.match(str(text)) and 1 <= int(text) <= 86400):
             raise MlflowError(
                 f"{where}: variable {name} is not a number of seconds; choose 1 to 86400."
@@ -98,11 +105,11 @@ def environment(where: str, value: t.Any) -> dict[str, str]:
     return {str(name): str(text) for name, text in entry.items()}
 
 
-def require_no_jobs(where: str, variables: t.Mapping[str, str]) -> None:
-    """Refuse variables on which only the job runner acts."""
-    for name in variables:
-        if name in JOB:
+def require_effect(where: str, settings: t.Mapping[str, t.Any]) -> None:
+    """Refuse variables of a server that have no effect with its other settings."""
+    for name in settings["environment"]:
+        if name in NEED and not settings[NEED[name]]:
             raise MlflowError(
-                f"{where} sets {name}, which has no effect without jobs; set 'server.jobs: true', or "
-                "remove it."
+                f"{where} sets {name}, which has no effect without {NEED[name]}; set "
+                f"'server.{NEED[name]}: true', or remove it."
             )

@@ -83,7 +83,8 @@ def _bounded(served: Any, settings: dict[str, Any], prefix: str) -> Any:
         jobs_submission.adapt()
         jobs_runs.end_with_requests(prefix)
         jobs_runs.end_with_jobs()
-    served = jobs_off.JobsOff(served, jobs_off.refusals(jobs), prefix)
+    refused = jobs_off.refusals(jobs, bool(settings.get("trace_archival")))
+    served = jobs_off.JobsOff(served, refused, prefix)
     if not settings.get("assistant"):
         served = AssistantOff(served, prefix)
     most = settings.get("max_upload_size")

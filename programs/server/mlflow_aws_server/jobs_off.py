@@ -37,19 +37,28 @@ ROUTES = {
 # without automatic evaluation, the first one asks for nothing; the other one sets any tag.
 ONLINE_SCORING = ("PUT", "/mlflow/scorers/online-config")
 ARCHIVAL = ("POST", "/mlflow/experiments/set-experiment-tag")
+CREATION = ("POST", "/mlflow/experiments/create")
 ARCHIVAL_TAGS = ("mlflow.trace.archiveNow", "mlflow.trace.archivalRetention")
 _REFUSED = {
     **ROUTES,
     ONLINE_SCORING: "Judges cannot be run automatically on new traces",
     ARCHIVAL: "Traces cannot be archived",
+    CREATION: "Traces cannot be archived",
 }
 # The job imports it in any case, and fails before it takes its run up; others do without, or use it if it is there.
 PACKAGES = {("POST", "/mlflow/prompt-optimization/jobs"): "litellm"}
+_NO_ARCHIVAL = "this project's server archives none"
+_ARCHIVAL_REMEDY = (
+    "set 'server.jobs: true' and 'server.trace_archival' for it in mlflow_projects and rerun the servers "
+    "playbook"
+)
 _REMEDY = "set 'server.jobs: true' for it in mlflow_projects and rerun the servers playbook"
-_API = re.compile(r"/(?:ajax-)?api/[0-9]+\.[0-9]+(/.*)", re.DOTALL)
+# As MLflow matches paths: after any number of slashes, and with a line feed at their end.
+_API = re.compile(r"/+(?:ajax-)?api/[0-9]+\.[0-9]+(/.*?)\n?", re.DOTALL)
 STATUS = 501
 _CODE = "NOT_IMPLEMENTED"
-_BODY_BYTES = 1 << 16
+# More than MLflow takes in such a request.
+_BODY_BYTES = 1 << 20
 
 
 class JobsOff:
@@ -73,25 +82,31 @@ class JobsOff:
             return
         if route in _BY_BODY:
             messages = [message async for message in _bounded(receive)]
-            if not _BY_BODY[route](b"".join(message.get("body", b"") for message in messages)):
+            body = b"".join(message.get("body", b"") for message in messages)
+            if len(body) <= _BODY_BYTES and not _BY_BODY[route](body):
                 await self._application(scope, _again(messages, receive), send)
                 return
         await refuse(send, STATUS, _CODE, self._refused[route])
 
 
-def refusals(jobs: bool) -> dict[tuple[str, str], str]:
-    """Return what a server with or without jobs cannot do, and its answers."""
+def refusals(jobs: bool, archival: bool = False) -> dict[tuple[str, str], str]:
+    """Return what a server with or without jobs, and with or without trace archival, cannot do, and its answers."""
     if not jobs:
         return {route: sentence(route) for route in _REFUSED}
-    return {
+    found = {
         route: lacking(route)
         for route, package in PACKAGES.items()
         if importlib.util.find_spec(package) is None
     }
+    if archival:
+        return found
+    return {**found, **{route: sentence(route) for route in (ARCHIVAL, CREATION)}}
 
 
 def sentence(route: tuple[str, str]) -> str:
-    """Return what a request for a job is answered by a server without jobs."""
+    """Return what a request is answered by a server without jobs, or without trace archival."""
+    if route in (ARCHIVAL, CREATION):
+        return f"{_REFUSED[route]} ({_NO_ARCHIVAL}); {_ARCHIVAL_REMEDY}."
     remedy = f"use a sample rate of 0, or {_REMEDY}" if route == ONLINE_SCORING else _REMEDY
     return f"{_REFUSED[route]} (this project's server runs no jobs); {remedy}."
 
@@ -112,7 +127,8 @@ def is_submission(method: str, path: str, prefix: str = "") -> bool:
 def _route(method: str, path: str, prefix: str) -> tuple[str, str]:
     """Return method and path of a request below its API, an empty path if it is for none."""
     found = _API.fullmatch(path.removeprefix(prefix.rstrip("/")))
-    return method, found[1] if found else ""
+    # Flask takes a method in any case.
+    return method.upper(), found[1] if found else ""
 
 
 async def _bounded(receive: Any) -> Any:
@@ -128,19 +144,27 @@ async def _bounded(receive: Any) -> Any:
 def _samples(body: bytes) -> bool:
     """Return whether a request's sample rate is not 0, as MLflow reads it."""
     with suppress(ValueError, LookupError, TypeError, RecursionError):
-        return float(json.loads(body)["sample_rate"]) != 0
+        return float(_read(body)["sample_rate"]) != 0
     return True
 
 
 def _archives(body: bytes) -> bool:
     """Return whether a request sets a tag that only archival acts on."""
-    with suppress(ValueError, LookupError, TypeError, RecursionError):
-        return json.loads(body)["key"] in ARCHIVAL_TAGS
+    with suppress(ValueError, LookupError, TypeError, RecursionError, AttributeError):
+        said = _read(body)
+        tags = [said] if "key" in said else said.get("tags") or []
+        return any(tag.get("key") in ARCHIVAL_TAGS for tag in tags)
     return False
 
 
+def _read(body: bytes) -> Any:
+    """Return what a body says, which may be JSON in a string of JSON: old clients of MLflow send that."""
+    said = json.loads(body)
+    return json.loads(said) if isinstance(said, str) else said
+
+
 # What is refused by what its body says.
-_BY_BODY = {ONLINE_SCORING: _samples, ARCHIVAL: _archives}
+_BY_BODY = {ONLINE_SCORING: _samples, ARCHIVAL: _archives, CREATION: _archives}
 
 
 def _again(messages: list[Any], receive: Any) -> Any:

@@ -46,6 +46,15 @@ def test_no_job_is_submitted(route: tuple[str, str], root: str, prefix: str) -> 
     assert ask(method, whole, {}, prefix) == (501, False)
 
 
+@pytest.mark.parametrize("route", sorted(jobs_off.ROUTES))
+def test_no_spelling_is_passed_on(route: tuple[str, str]) -> None:
+    """Flask takes paths with more slashes in front and methods in any case, Starlette a line feed at the end."""
+    method, path = route
+    assert ask(method, f"//ajax-api/3.0{path}", {}) == (501, False)
+    assert ask(method, f"/ajax-api/3.0{path}\n", {}) == (501, False)
+    assert ask(method.lower(), f"/ajax-api/3.0{path}", {}) == (501, False)
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -100,7 +109,7 @@ def test_a_judge_without_automatic_evaluation_is_left(rate: object) -> None:
         b"[0]",
         b"{}",
         b"[" * 5000,
-        b'{"sample_rate": 0, "filter_string": "' + b"x" * (1 << 17) + b'"}',
+        b'{"sample_rate": 0, "filter_string": "' + b"x" * (1 << 21) + b'"}',
     ],
     ids=lambda body: repr(body[:24]),
 )
@@ -120,15 +129,31 @@ TAG = "/ajax-api/2.0/mlflow/experiments/set-experiment-tag"
 
 
 @pytest.mark.parametrize("key", jobs_off.ARCHIVAL_TAGS)
+def test_an_experiment_is_not_created_with_an_order_to_archive(key: str) -> None:
+    """Others are, whatever their tags; a body is read as far as MLflow takes one."""
+    create = "/api/2.0/mlflow/experiments/create"
+    for key_sent, expected in ((key, 501), ("team", 200)):
+        tags = [{"key": "note", "value": "x" * 100000}, {"key": key_sent, "value": "{}"}]
+        body = json.dumps({"name": "churn", "tags": tags}).encode()
+        assert told("POST", create, [body])[0] == expected
+    padded = json.dumps({"experiment_id": "1", "key": key, "value": "{}"}).encode() + b" " * (
+        1 << 21
+    )
+    assert told("POST", TAG, [padded[:70000], padded[70000:]])[0] == 501
+
+
+@pytest.mark.parametrize("key", jobs_off.ARCHIVAL_TAGS)
 def test_an_order_to_archive_is_refused(key: str) -> None:
     """MLflow would keep it, and act on it years later, when the project has jobs."""
-    text = json.dumps({"experiment_id": "1", "key": key, "value": "{}"}).encode()
-    status, body, got = told("POST", TAG, [text])
-    assert (status, got) == (501, None)
-    assert json.loads(body)["message"] == (
-        "Traces cannot be archived (this project's server runs no jobs); set 'server.jobs: true' for it in "
-        "mlflow_projects and rerun the servers playbook."
-    )
+    text = json.dumps({"experiment_id": "1", "key": key, "value": "{}"})
+    # As old clients of MLflow send it, too.
+    for sent in (text, json.dumps(text)):
+        status, body, got = told("POST", TAG, [sent.encode()])
+        assert (status, got) == (501, None)
+        assert json.loads(body)["message"] == (
+            "Traces cannot be archived (this project's server archives none); set 'server.jobs: true' and "
+            "'server.trace_archival' for it in mlflow_projects and rerun the servers playbook."
+        )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +191,7 @@ def test_what_is_not_a_request_is_passed_on() -> None:
 def test_a_job_whose_package_is_not_installed() -> None:
     """With jobs nothing else is refused; these tests' Python has no LiteLLM either."""
     (route,) = jobs_off.PACKAGES
-    assert jobs_off.refusals(True) == {
+    assert jobs_off.refusals(True, True) == {
         route: "Prompts cannot be optimized (the package 'litellm' is not installed with this project's "
         "server); add it by mlflow_image_requirements and rerun the deploy playbook."
     }
@@ -175,4 +200,9 @@ def test_a_job_whose_package_is_not_installed() -> None:
 def test_a_job_whose_package_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is refused then."""
     monkeypatch.setattr(jobs_off, "PACKAGES", dict.fromkeys(jobs_off.PACKAGES, "json"))
-    assert jobs_off.refusals(True) == {}
+    assert jobs_off.refusals(True, True) == {}
+
+
+def test_a_runner_without_trace_archival_archives_nothing() -> None:
+    """MLflow's runner reads the tags only where archival is configured."""
+    assert jobs_off.refusals(True)[jobs_off.ARCHIVAL] == jobs_off.sentence(jobs_off.ARCHIVAL)

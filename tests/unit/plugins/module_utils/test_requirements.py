@@ -222,7 +222,8 @@ def test_what_cannot_be_read(make: object, sentence: str, tmp_path: Path) -> Non
 
 
 def test_without_a_file_there_is_nothing() -> None:
-    """No path is none."""
+    """No path is none, nor is a variable without a value."""
+    assert mlflow_additional_fault.mlflow_additional_fault(None, LOCKED) == ""
     assert mlflow_additional_requirements.mlflow_additional_requirements("", LOCKED) == ""
     assert mlflow_additional_fault.mlflow_additional_fault("", LOCKED) == ""
 
@@ -232,6 +233,25 @@ def test_a_path_in_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "mine.txt").write_text(f"a==1 {HASH}")
     assert _requirements.read("~/mine.txt", LOCKED).startswith("a==1 ")
+
+
+def test_a_path_in_the_home_of_nobody() -> None:
+    """It is a sentence, in filters too, and no traceback."""
+    path = "~nobody-of-this-name/mine.txt"
+    with pytest.raises(MlflowError) as caught:
+        _requirements.read(path, LOCKED)
+    assert str(caught.value) == (
+        f"{path} is in the home of a user that does not exist; correct mlflow_image_requirements."
+    )
+    assert mlflow_additional_fault.mlflow_additional_fault(path, LOCKED) == str(caught.value)
+
+
+@pytest.mark.parametrize("path", [["mine.txt"], {"path": "mine.txt"}, True])
+def test_what_is_no_path(path: object) -> None:
+    """It is a sentence, too."""
+    assert mlflow_additional_fault.mlflow_additional_fault(path, LOCKED) == (
+        "mlflow_image_requirements is not a string; set it to the path of a file."
+    )
 
 
 # What pip's own parser reads of files: for each the requirements and their hashes.

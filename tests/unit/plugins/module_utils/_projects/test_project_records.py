@@ -307,6 +307,11 @@ SETTINGS: list[tuple[str, Any, str]] = [
     ("metrics", 1, "is a number; write true or false without quotes."),
     ("max_upload_size", "2 GB", "is '2 GB'; write a size of 1m or more, such as 500m or 2g."),
     ("max_upload_size", "900k", "is '900k'; write a size of 1m or more, such as 500m or 2g."),
+    (
+        "max_upload_size",
+        "9" * 5000,
+        f"is '{'9' * 5000}'; write a size of 1m or more, such as 500m or 2g.",
+    ),
     ("max_upload_size", 2000, "is a number; write a size of 1m or more, such as 500m or 2g."),
     ("presigned_only", "yes", "is a string; write true or false without quotes."),
     ("trace_archival", "30d", "is a string; write it as a dictionary."),
@@ -333,6 +338,14 @@ SETTINGS: list[tuple[str, Any, str]] = [
 def test_faults_of_a_server_setting(key: str, value: Any, rest: str) -> None:
     """The sentence names the key below server."""
     assert refusal(server(key, value)) == f"mlflow_projects[0] 'demo': server: key '{key}' {rest}"
+
+
+def test_a_variable_that_no_process_can_have() -> None:
+    """The server would not start; the value is not shown."""
+    assert refusal(server("environment", {"TOKEN": "a\0b"})) == (
+        "mlflow_projects[0] 'demo': server: key 'environment': variable TOKEN contains a NUL character, "
+        "which no variable can; remove it."
+    )
 
 
 @pytest.mark.parametrize(
@@ -451,14 +464,14 @@ def test_traces_are_archived_by_the_job_runner() -> None:
     )
 
 
-@pytest.mark.parametrize("name", variables.JOB)
-def test_a_variable_that_only_jobs_act_on(name: str) -> None:
-    """Without jobs the page would show what never happens."""
+@pytest.mark.parametrize(("name", "needed"), variables.NEED.items())
+def test_a_variable_that_needs_a_setting(name: str, needed: str) -> None:
+    """Without it the variable would be taken and ignored."""
     assert refusal(server("environment", {name: "1"})) == (
         f"mlflow_projects[0] 'demo': server: key 'environment' sets {name}, which has no effect "
-        "without jobs; set 'server.jobs: true', or remove it."
+        f"without {needed}; set 'server.{needed}: true', or remove it."
     )
-    settings = {"environment": {name: "1"}, "jobs": True}
+    settings = {"environment": {name: "1"}, needed: True}
     (entry,) = project_records([{"name": "demo", "server": settings}])
     assert entry["server"]["environment"] == {name: "1"}
 
