@@ -116,8 +116,8 @@ options:
             elements: str
       max_upload_size:
         description:
-          - Maximum size of the body of a request, such as V(500m) or V(2g), and thus of a file that clients upload
-            through the server. A larger one gets status 413.
+          - Maximum size of the body of a request as it is sent, such as V(500m) or V(2g), and thus of a file or a trace
+            that clients upload through the server. A larger one gets status 413.
           - If empty, there is no limit.
         type: str
         default: ""
