@@ -12,7 +12,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,11 +29,11 @@ QUIET_SECONDS = 1.0
 # What a user would click away or choose once: the assistant's panel, which opens by
 # itself on the first visit, and the menu for model training rather than generative AI.
 # A name that a newer MLflow does not know is without effect.
-PREFERENCES = {
+CLOSED = {
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
     "mlflow.assistant.panelOpen_v1": "false",
-    "mlflow.workflowType_v1": '"machine_learning"',
 }
+PREFERENCES = {**CLOSED, "mlflow.workflowType_v1": '"machine_learning"'}
 
 
 class PageError(Exception):
@@ -148,12 +148,46 @@ def is_foreign(url: str, home: str) -> bool:
     return urlsplit(url).scheme not in ("data", "blob") and origin(url) != home
 
 
-def prepare(context: BrowserContext) -> None:
-    """Set the preferences before the page's own scripts run."""
-    settings = json.dumps(PREFERENCES)
+def prepare(context: BrowserContext, preferences: Mapping[str, str]) -> None:
+    """Set preferences before a page's own scripts run; an empty page has none."""
+    settings = json.dumps(dict(preferences))
     context.add_init_script(
+        "if (location.protocol !== 'about:') "
         f"for (const [key, value] of Object.entries({settings})) localStorage.setItem(key, value)"
     )
+
+
+@contextmanager
+def browsing(
+    host: str,
+    seconds: float,
+    preferences: Mapping[str, str],
+    *,
+    local: bool = False,
+    size: ViewportSize = SIZE,
+) -> Iterator[tuple[BrowserContext, DeadEndServer]]:
+    """Run a browser that reaches this host and no other, and yield it with the proxy that notes the rest.
+
+    local: take this machine for the host, and any certificate for its own; seconds: for the start.
+    """
+    with dead_end() as proxy, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=browser_path(),
+            args=browser_flags(host if local else ""),
+            # Chromium's sandbox does not work for root, and nobody else should lose it.
+            chromium_sandbox=os.geteuid() != 0,
+            timeout=seconds * 1000,
+        )
+        try:
+            context = browser.new_context(
+                viewport=size,
+                ignore_https_errors=local,
+                proxy={"server": f"http://127.0.0.1:{proxy.server_port}", "bypass": host},
+            )
+            prepare(context, preferences)
+            yield context, proxy
+        finally:
+            browser.close()
 
 
 def wait_for_content(page: Page, arguments: argparse.Namespace, deadline: float) -> None:
@@ -174,7 +208,7 @@ def wait_for_content(page: Page, arguments: argparse.Namespace, deadline: float)
             ) from error
 
 
-def wait_until_quiet(page: Page, asked: list[str], deadline: float) -> None:
+def wait_until_quiet(page: Page, asked: Sequence[str], deadline: float) -> None:
     """Wait until no new request has been made for a while, so that late ones are counted."""
     seen, since = len(asked), time.monotonic()
     while time.monotonic() - since < QUIET_SECONDS:
@@ -190,32 +224,14 @@ def visit(arguments: argparse.Namespace) -> Report:
     deadline = time.monotonic() + arguments.timeout
     home = urlsplit(arguments.url)
     asked: list[str] = []
-    with dead_end() as proxy, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=browser_path(),
-            args=browser_flags((home.hostname or "") if arguments.local else ""),
-            # Chromium's sandbox does not work for root, and nobody else should lose it.
-            chromium_sandbox=os.geteuid() != 0,
-            timeout=arguments.timeout * 1000,
-        )
-        try:
-            context = browser.new_context(
-                viewport=SIZE,
-                ignore_https_errors=arguments.local,
-                proxy={
-                    "server": f"http://127.0.0.1:{proxy.server_port}",
-                    "bypass": home.hostname or "",
-                },
-            )
-            context.on("request", lambda request: asked.append(request.url))
-            prepare(context)
-            page = context.new_page()
-            page.goto(arguments.url, timeout=arguments.timeout * 1000)
-            wait_for_content(page, arguments, deadline)
-            wait_until_quiet(page, asked, deadline)
-            page.screenshot(path=str(arguments.picture))
-        finally:
-            browser.close()
+    host = home.hostname or ""
+    with browsing(host, arguments.timeout, PREFERENCES, local=arguments.local) as (context, proxy):
+        context.on("request", lambda request: asked.append(request.url))
+        page = context.new_page()
+        page.goto(arguments.url, timeout=arguments.timeout * 1000)
+        wait_for_content(page, arguments, deadline)
+        wait_until_quiet(page, asked, deadline)
+        page.screenshot(path=str(arguments.picture))
     foreign = {url for url in asked if is_foreign(url, origin(arguments.url))}
     return Report(str(arguments.picture), len(asked), sorted(foreign | set(proxy.asked)))
 

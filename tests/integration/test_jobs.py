@@ -288,6 +288,18 @@ def asked() -> Iterator[Model]:
         yield made
 
 
+def being_judged(new_host: Callable[..., Host], asked: Model) -> tuple[Host, str, str, str]:
+    """Return a host, its server's URL, and the IDs of a job and its run while the job waits for the model."""
+    host = new_host("demo")
+    wanted = host.server("demo", jobs=True, environment=asked.environment)
+    url = by_name(host.converge(wanted))["demo"]["url"]
+    generate_traces(url)
+    asked.answers.clear()
+    job, run = evaluate(url)
+    await_(lambda: asked.asked, "no judge was asked")
+    return host, url, job, run
+
+
 def running(host: Host, verb: str) -> list[int]:
     """Return the processes of this host that run a verb of the program."""
     return [pid for pid, words in host.processes().items() if words[-2:-1] == [verb]]
@@ -301,13 +313,7 @@ def test_jobs_end_whatever_is_killed(
     new_host: Callable[..., Host], asked: Model, verb: str
 ) -> None:
     """A runner or a server that is killed comes back, and what it was at begins again and ends."""
-    host = new_host("demo")
-    wanted = host.server("demo", jobs=True, environment=asked.environment)
-    url = by_name(host.converge(wanted))["demo"]["url"]
-    generate_traces(url)
-    asked.answers.clear()
-    job, run = evaluate(url)
-    await_(lambda: asked.asked, "no judge was asked")
+    host, url, job, run = being_judged(new_host, asked)
     assert outcome(url, job) == "RUNNING"
     assert traces(KEY) == []
     (at_work,) = running(host, "job")
@@ -331,13 +337,7 @@ def test_jobs_end_whatever_is_killed(
 @pytest.mark.thorough("A run ends with a job that is cancelled or not submitted every time.")
 def test_a_job_whose_process_is_killed_fails(new_host: Callable[..., Host], asked: Model) -> None:
     """As when memory runs out: it is not begun again, and its run has failed, too."""
-    host = new_host("demo")
-    wanted = host.server("demo", jobs=True, environment=asked.environment)
-    url = by_name(host.converge(wanted))["demo"]["url"]
-    generate_traces(url)
-    asked.answers.clear()
-    job, run = evaluate(url)
-    await_(lambda: asked.asked, "no judge was asked")
+    host, url, job, run = being_judged(new_host, asked)
     (at_work,) = running(host, "job")
     os.kill(at_work, signal.SIGKILL)
     await_(lambda: outcome(url, job) == "FAILED", "the job has not failed")

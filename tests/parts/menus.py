@@ -16,18 +16,14 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 
-from _browser import QUIET_SECONDS, browser_flags, browser_path, dead_end, origin
-from playwright.sync_api import BrowserContext, Response, ViewportSize, sync_playwright
+from _browser import CLOSED, browsing, origin, wait_until_quiet
+from playwright.sync_api import BrowserContext, Response, ViewportSize
 
 SECONDS = 60
 # Narrower, buttons have no text.
 SIZE: ViewportSize = {"width": 1440, "height": 900}
-# What a user chooses once, or clicks away: the assistant's panel, and hints that cover the page.
-PREFERENCES = {
-    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
-    "mlflow.assistant.panelOpen_v1": "false",
-    "mlflow.detectIssues.guidanceShown_v1": "true",
-}
+# What a user clicks away: the assistant's panel, and a hint that covers the page.
+PREFERENCES = {**CLOSED, "mlflow.detectIssues.guidanceShown_v1": "true"}
 # The two kinds of experiments, of which each has menus of its own.
 KINDS = {"genai": "GenAI", "machine_learning": "Model training"}
 LINKS = """links => links.map(link => [link.innerText, link.getAttribute('href')])"""
@@ -37,8 +33,6 @@ BARE = re.compile(
     r"not_implemented|bad_request|page not found|error code|\b50[0-4]\b.*error",
     re.IGNORECASE,
 )
-
-
 SIDE = "aside nav"
 
 
@@ -61,9 +55,9 @@ class Visitor:
         self.menus: dict[str, Menu] = {}
         self._url = url
         self._open = Menu("", "")
-        self._asked = 0
+        self._asked: list[str] = []
         self._page = context.new_page()
-        self._page.on("request", lambda _request: self._count())
+        self._page.on("request", lambda request: self._asked.append(request.url))
         self._page.on("response", self._note_answer)
         self._page.on("pageerror", lambda error: self._open.exceptions.append(error.message))
 
@@ -119,10 +113,6 @@ class Visitor:
         said = [line.strip() for line in text.splitlines() if BARE.search(line)]
         self._open.said += [line for line in said if line not in self._open.said]
 
-    def _count(self) -> None:
-        """Note that the page asked for something."""
-        self._asked += 1
-
     def _note_answer(self, answer: Response) -> None:
         """Note an answer with an error."""
         if answer.status >= 400:
@@ -131,13 +121,7 @@ class Visitor:
 
     def _wait_until_quiet(self) -> None:
         """Wait until the page has asked for nothing new for a while."""
-        deadline = time.monotonic() + SECONDS
-        seen, since = self._asked, time.monotonic()
-        while time.monotonic() - since < QUIET_SECONDS:
-            assert time.monotonic() < deadline, f"{self._open.name} does not stop loading"
-            self._page.wait_for_timeout(100)
-            if self._asked != seen:
-                seen, since = self._asked, time.monotonic()
+        wait_until_quiet(self._page, self._asked, time.monotonic() + SECONDS)
 
 
 def bare(path: str) -> str:
@@ -153,19 +137,7 @@ def main() -> int:
     parser.add_argument("run", help="ID of a run of it")
     parser.add_argument("--detect-issues", action="store_true", help="click that, too")
     arguments = parser.parse_args()
-    with dead_end() as proxy, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=browser_path(), args=browser_flags(""), chromium_sandbox=False
-        )
-        context = browser.new_context(
-            viewport=SIZE,
-            proxy={"server": f"http://127.0.0.1:{proxy.server_port}", "bypass": "127.0.0.1"},
-        )
-        settings = json.dumps(PREFERENCES)
-        context.add_init_script(
-            "if (location.protocol !== 'about:')"
-            f" for (const [k, v] of Object.entries({settings})) localStorage.setItem(k, v)"
-        )
+    with browsing("127.0.0.1", SECONDS, PREFERENCES, size=SIZE) as (context, _proxy):
         visitor = Visitor(context, arguments.url)
         experiment = f"/experiments/{arguments.experiment}"
         visitor.walk("AI Gateway", "/gateway", "/gateway")
@@ -176,7 +148,6 @@ def main() -> int:
         visitor.walk("Run", f"{experiment}/runs/{arguments.run}", "/none")
         if arguments.detect_issues:
             visitor.detect_issues("GenAI > Traces")
-        browser.close()
     print(json.dumps([asdict(menu) for menu in visitor.menus.values()]))
     return 0
 

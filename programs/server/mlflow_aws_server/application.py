@@ -34,6 +34,8 @@ from .assistant_off import AssistantOff
 from .errors import EntryError
 
 SETTINGS_VARIABLE = "MLFLOW_AWS_SETTINGS"
+# plugins/filter/mlflow_setting_fault.py keeps the same; neither can import the other.
+SINCE = {"jobs": "3.17", "presigned_only": "3.18"}
 
 
 def build() -> Any:
@@ -120,18 +122,22 @@ def internal_environment(settings: dict[str, Any]) -> dict[str, str]:
 def _require_settings(settings: dict[str, Any]) -> None:
     """Refuse a setting that this MLflow does not have."""
     import mlflow
-    from mlflow import environment_variables
 
-    there = {
-        ("jobs", "3.17"): importlib.util.find_spec("mlflow.server.jobs.local_executor"),
-        ("presigned_only", "3.18"): hasattr(environment_variables, environment.PRESIGNED_ONLY),
-    }
-    for (key, since), has in there.items():
-        if settings.get(key) and not has:
+    for key, since in SINCE.items():
+        if settings.get(key) and not _has(key):
             raise EntryError(
                 f"server.{key} needs MLflow {since} or newer, and this one is {mlflow.__version__}; "
                 "remove it from mlflow_projects and rerun the servers playbook."
             )
+
+
+def _has(key: str) -> bool:
+    """Return whether this MLflow has what a setting of SINCE needs."""
+    from mlflow import environment_variables
+
+    if key == "jobs":
+        return importlib.util.find_spec("mlflow.server.jobs.local_executor") is not None
+    return hasattr(environment_variables, environment.PRESIGNED_ONLY)
 
 
 def _artifact_root() -> str:

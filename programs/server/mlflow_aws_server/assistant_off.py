@@ -10,16 +10,15 @@ users that is a login as the server's user for each of them.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from .refused import refuse
+from .refused import below_api, refuse
 
 STATUS = 403
 _CODE = "PERMISSION_DENIED"
-_PATHS = re.compile(r"/(?:ajax-)?api/[0-9]+\.[0-9]+/mlflow/assistant(/.*)?", re.DOTALL)
+_ROOT = "/mlflow/assistant"
 # What the page asks before it shows its panel.
-_READ = ("/config", "/providers")
+_READ = (f"{_ROOT}/config", f"{_ROOT}/providers")
 # An address of documentation.
 _ELSEWHERE = ("192.0.2.1", 0)
 SENTENCE = (
@@ -34,17 +33,15 @@ class AssistantOff:
     def __init__(self, application: Any, prefix: str = "") -> None:
         """Take the application, and the prefix of its paths, if it has one."""
         self._application = application
-        self._prefix = prefix.rstrip("/")
+        self._prefix = prefix
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Refuse the request, or pass it on."""
-        found = scope["type"] == "http" and _PATHS.fullmatch(
-            scope["path"].removeprefix(self._prefix)
-        )
-        if found and (scope["method"] != "GET" or found[1] not in _READ):
-            await refuse(send, STATUS, _CODE, SENTENCE)
-            return
-        if found:
+        path = below_api(scope["path"], self._prefix) if scope["type"] == "http" else ""
+        if path != _ROOT and not path.startswith(f"{_ROOT}/"):
+            await self._application(scope, receive, send)
+        elif scope["method"] == "GET" and path in _READ:
             # As one from another host, to which MLflow says that there is no assistant for it.
-            scope = {**scope, "client": _ELSEWHERE}
-        await self._application(scope, receive, send)
+            await self._application({**scope, "client": _ELSEWHERE}, receive, send)
+        else:
+            await refuse(send, STATUS, _CODE, SENTENCE)

@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from .refused import refuse
+from .refused import below_api, refuse
 
 # What cannot be done, by method and path below /api/N.0 or /ajax-api/N.0. A test compares this with what
 # reaches MLflow's job submission.
@@ -33,17 +32,17 @@ ROUTES = {
     ("POST", "/mlflow/scorer/invoke"): "Judges cannot be run on traces",
     ("POST", "/jobs/"): "Jobs cannot be submitted",
 }
-# Stored by MLflow and then never acted on. With a sample rate of 0, as the page sends it for a judge
-# without automatic evaluation, the first one asks for nothing; the other one sets any tag.
+# Stored by MLflow and then never acted on, if the body asks for it: see _BY_BODY. With a sample rate of 0, as
+# the page sends it for a judge without automatic evaluation, it does not; tags are mostly others.
 ONLINE_SCORING = ("PUT", "/mlflow/scorers/online-config")
 ARCHIVAL = ("POST", "/mlflow/experiments/set-experiment-tag")
 CREATION = ("POST", "/mlflow/experiments/create")
+_ORDERS = (ARCHIVAL, CREATION)
 ARCHIVAL_TAGS = ("mlflow.trace.archiveNow", "mlflow.trace.archivalRetention")
 _REFUSED = {
     **ROUTES,
     ONLINE_SCORING: "Judges cannot be run automatically on new traces",
-    ARCHIVAL: "Traces cannot be archived",
-    CREATION: "Traces cannot be archived",
+    **dict.fromkeys(_ORDERS, "Traces cannot be archived"),
 }
 # The job imports it in any case, and fails before it takes its run up; others do without, or use it if it is there.
 PACKAGES = {("POST", "/mlflow/prompt-optimization/jobs"): "litellm"}
@@ -53,8 +52,6 @@ _ARCHIVAL_REMEDY = (
     "playbook"
 )
 _REMEDY = "set 'server.jobs: true' for it in mlflow_projects and rerun the servers playbook"
-# As MLflow matches paths: after any number of slashes, and with a line feed at their end.
-_API = re.compile(r"/+(?:ajax-)?api/[0-9]+\.[0-9]+(/.*?)\n?", re.DOTALL)
 STATUS = 501
 _CODE = "NOT_IMPLEMENTED"
 # More than MLflow takes in such a request.
@@ -100,12 +97,12 @@ def refusals(jobs: bool, archival: bool = False) -> dict[tuple[str, str], str]:
     }
     if archival:
         return found
-    return {**found, **{route: sentence(route) for route in (ARCHIVAL, CREATION)}}
+    return {**found, **{route: sentence(route) for route in _ORDERS}}
 
 
 def sentence(route: tuple[str, str]) -> str:
     """Return what a request is answered by a server without jobs, or without trace archival."""
-    if route in (ARCHIVAL, CREATION):
+    if route in _ORDERS:
         return f"{_REFUSED[route]} ({_NO_ARCHIVAL}); {_ARCHIVAL_REMEDY}."
     remedy = f"use a sample rate of 0, or {_REMEDY}" if route == ONLINE_SCORING else _REMEDY
     return f"{_REFUSED[route]} (this project's server runs no jobs); {remedy}."
@@ -126,9 +123,8 @@ def is_submission(method: str, path: str, prefix: str = "") -> bool:
 
 def _route(method: str, path: str, prefix: str) -> tuple[str, str]:
     """Return method and path of a request below its API, an empty path if it is for none."""
-    found = _API.fullmatch(path.removeprefix(prefix.rstrip("/")))
-    # Flask takes a method in any case.
-    return method.upper(), found[1] if found else ""
+    # Flask takes a method in any case, and a path with a line feed at its end.
+    return method.upper(), below_api(path, prefix).removesuffix("\n")
 
 
 async def _bounded(receive: Any) -> Any:
@@ -164,7 +160,7 @@ def _read(body: bytes) -> Any:
 
 
 # What is refused by what its body says.
-_BY_BODY = {ONLINE_SCORING: _samples, ARCHIVAL: _archives, CREATION: _archives}
+_BY_BODY = {ONLINE_SCORING: _samples, **dict.fromkeys(_ORDERS, _archives)}
 
 
 def _again(messages: list[Any], receive: Any) -> Any:

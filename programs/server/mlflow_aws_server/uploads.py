@@ -31,19 +31,15 @@ class UploadLimit:
             await self._application(scope, receive, send)
             return
         if _announced(scope) > self._most:
-            await self._refuse(send)
+            await _refuse(send, self._most)
             return
-        counted = _Counted(receive, send, self)
+        counted = _Counted(receive, send, self._most)
         try:
             await self._application(scope, counted.receive, counted.send)
         except Exception:
             # Frameworks wrap what ends their tasks; the request has its answer.
             if not counted.refused:
                 raise
-
-    async def _refuse(self, send: Any) -> None:
-        """Answer that the body is too large."""
-        await refuse(send, STATUS, _CODE, sentence(self._most))
 
 
 class _TooLargeError(Exception):
@@ -53,9 +49,9 @@ class _TooLargeError(Exception):
 class _Counted:
     """The body of a request up to the limit, and its answer."""
 
-    def __init__(self, receive: Any, send: Any, limit: UploadLimit) -> None:
-        """Take what receives the request and what sends its answer."""
-        self._receive, self._send, self._limit = receive, send, limit
+    def __init__(self, receive: Any, send: Any, most: int) -> None:
+        """Take what receives the request and what sends its answer, and the limit in bytes."""
+        self._receive, self._send, self._most = receive, send, most
         self._size = 0
         self._begun = False
         self.refused = False
@@ -64,11 +60,11 @@ class _Counted:
         """Return the next message, or refuse the request where the body becomes too large."""
         message = await self._receive()
         self._size += len(message.get("body", b""))
-        if self._size <= self._limit._most:
+        if self._size <= self._most:
             return message
         if not self._begun:
             self.refused = True
-            await self._limit._refuse(self._send)
+            await _refuse(self._send, self._most)
         raise _TooLargeError
 
     async def send(self, message: Any) -> None:
@@ -76,6 +72,11 @@ class _Counted:
         self._begun = True
         if not self.refused:
             await self._send(message)
+
+
+async def _refuse(send: Any, most: int) -> None:
+    """Answer that the body is too large."""
+    await refuse(send, STATUS, _CODE, sentence(most))
 
 
 def sentence(most: int) -> str:

@@ -9,6 +9,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.filter import mlflow_setting_fault
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import environ
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
@@ -17,6 +18,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
     revisions,
 )
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import (
+    application,
     cli,
     environment,
     errors,
@@ -75,6 +77,12 @@ def test_limits_may_be_set_for_a_project() -> None:
     """Each variable is one that the list of projects lets through."""
     for name in mysql.LIMITS:
         assert f'"{name}"' in PLUGINS
+
+
+def test_settings_need_the_same_mlflow() -> None:
+    """What the playbooks refuse beforehand, a server of an older image refuses, too."""
+    told = {key: ".".join(map(str, release)) for key, release in mlflow_setting_fault.SINCE.items()}
+    assert told == application.SINCE
 
 
 def test_the_environment_of_programs() -> None:

@@ -31,6 +31,7 @@ def ask(method: str, path: str, prefix: str = "") -> tuple[int, Any]:
         ("GET", f"{ROOT}/config/"),
         ("GET", ROOT),
         ("POST", "/api/4.0/mlflow/assistant/message"),
+        ("POST", f"/{ROOT}/message"),
         ("GET", f"{ROOT}/\\nconfig"),
     ],
 )
