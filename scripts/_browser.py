@@ -163,8 +163,8 @@ def browsing(
     seconds: float,
     preferences: Mapping[str, str],
     *,
+    size: ViewportSize,
     local: bool = False,
-    size: ViewportSize = SIZE,
 ) -> Iterator[tuple[BrowserContext, DeadEndServer]]:
     """Run a browser that reaches this host and no other, and yield it with the proxy that notes the rest.
 
@@ -225,7 +225,10 @@ def visit(arguments: argparse.Namespace) -> Report:
     home = urlsplit(arguments.url)
     asked: list[str] = []
     host = home.hostname or ""
-    with browsing(host, arguments.timeout, PREFERENCES, local=arguments.local) as (context, proxy):
+    with browsing(host, arguments.timeout, PREFERENCES, size=SIZE, local=arguments.local) as (
+        context,
+        proxy,
+    ):
         context.on("request", lambda request: asked.append(request.url))
         page = context.new_page()
         page.goto(arguments.url, timeout=arguments.timeout * 1000)
