@@ -109,7 +109,11 @@ def credentials(
     path = (settings.get("aws") or {}).get("broker")
     if not path:
         raise EntryError(f"{settings_path} names no credential broker; run the servers playbook.")
-    return json.dumps(broker.credentials(Path(path), wait, migrates="schemas" in settings))
+    return json.dumps(
+        broker.credentials(
+            Path(path), wait, migrates="schemas" in settings or "projects" in settings
+        )
+    )
 
 
 def read_secret(secret: str, aws: dict[str, Any]) -> Secret:
@@ -135,6 +139,24 @@ def read_parameter(name: str, aws: dict[str, Any]) -> str:
     what = f"The project's key {name} cannot be read"
     answer = _call(aws, "ssm", "get_parameter", what, Name=name, WithDecryption=True)
     return str(answer["Parameter"]["Value"])
+
+
+def s3_client(aws: dict[str, Any]) -> Any:
+    """Return a client of S3 for many requests at once, which threads may share."""
+    import boto3
+    from botocore.config import Config
+
+    region, endpoint = aws.get("region") or "", aws.get("endpoint_url") or ""
+    session = boto3.session.Session(profile_name=profile_of(aws) or None)
+    limits = Config(
+        connect_timeout=10,
+        read_timeout=60,
+        retries={"mode": "standard", "max_attempts": 6},
+        max_pool_connections=32,
+    )
+    return session.client(
+        "s3", region_name=region or None, endpoint_url=endpoint or None, config=limits
+    )
 
 
 def _call(aws: dict[str, Any], service: str, method: str, what: str, **request: Any) -> Any:

@@ -16,6 +16,10 @@ whatever PYTHONPATH and the like say:
     python -I mlflow_entry.py job SETTINGS.json       run one of them, which MLflow's variables describe
     python -I mlflow_entry.py migrate < request.json  bring one database to the head revision
     python -I mlflow_entry.py migrate-all REQUEST.json    bring many MySQL schemas there
+    python -I mlflow_entry.py info REQUEST.json       tell the state of projects
+    python -I mlflow_entry.py backup REQUEST.json     back up projects
+    python -I mlflow_entry.py restore REQUEST.json    bring back a backup
+    python -I mlflow_entry.py upgrade REQUEST.json    bring projects with data to the head revision
     python -I mlflow_entry.py prove REQUEST.json      log a run through each of some servers
     python -I mlflow_entry.py packages LOCK.txt       refuse packages of a user's that lack what they require
     python -I mlflow_entry.py survey                  print what docker/mlflow.json has to hold
@@ -31,6 +35,7 @@ names are read from MLflow's own constants. A test compares the behavior with
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -104,6 +109,14 @@ def _migrate_all(path: Path) -> None:
         migrate_all.migrate_all(settings.read(path), path, folder)
 
 
+def _data(verb: str, path: Path) -> None:
+    """Do what a verb says with the data of the request's projects."""
+    # A server needs none of it.
+    from .data import verbs
+
+    verbs.VERBS[verb](path)
+
+
 def _migrate() -> None:
     """Bring the database named on standard input to the head revision."""
     revisions.migrate(settings.requested_uri(sys.stdin))
@@ -142,8 +155,10 @@ def _warm() -> None:
 _WITHOUT_MLFLOW = ("credentials", "health", "help")
 # What these verbs load is in the log.
 _LOGGED = ("migrate", "migrate-all", "serve")
+# What becomes of projects' data, see data/verbs.py.
+_OF_DATA = ("info", "backup", "restore", "upgrade")
 # These have the environment that their server has; migrate-all calls AWS, by the host's identity.
-_OF_A_SERVER = ("serve", "check", "health", "credentials", "job", "jobs", "migrate-all")
+_OF_A_SERVER = ("serve", "check", "health", "credentials", "job", "jobs", "migrate-all", *_OF_DATA)
 _WITH_FILE: dict[str, Callable[[Path], int | None]] = {
     "serve": server.serve,
     "check": server.check,
@@ -152,6 +167,7 @@ _WITH_FILE: dict[str, Callable[[Path], int | None]] = {
     "jobs": jobs.run,
     "job": jobs.run_one,
     "migrate-all": _migrate_all,
+    **{verb: functools.partial(_data, verb) for verb in _OF_DATA},
     "prove": verification.prove,
     "packages": _packages,
 }

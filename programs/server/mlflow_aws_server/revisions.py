@@ -60,6 +60,23 @@ def migrate(uri: str) -> None:
     upgrade.callback(uri)
 
 
+def create_at(uri: str, revision: str) -> None:
+    """Give an empty database the schema of a revision that this MLflow knows."""
+    import sqlalchemy
+    from alembic import command
+    from mlflow.store.db.utils import _get_alembic_config
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+
+    engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.pool.NullPool)
+    Base.metadata.create_all(engine)
+    # Alembic's configuration takes a percent sign for its own.
+    config = _get_alembic_config(uri.replace("%", "%%"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+
+
 def _count_tables() -> dict[str, int]:
     """Return how many tables a schema has at each revision, by migrating a database in memory."""
     import sqlalchemy

@@ -1,0 +1,236 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make a backup of a project: one moment of its database, and its artifacts.
+
+The database is read first. What it refers to was stored before it was written down, so the artifacts
+that are there afterwards hold all of it; those that came later are part of the backup too, and
+nothing refers to them. An artifact that is as it was in the newest backup is not read again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ..errors import EntryError, say
+from . import manifest as manifests
+from . import parallel
+from .manifest import Manifest, StoredObject, TableFile
+from .places import Entry, Folder, Hashing
+from .projects import Project
+from .repository import Repository
+from .tables import BATCH_ROWS, Checksum, Snapshot, Table, encode
+
+_PROGRESS_SECONDS = 10
+# Left on a disk that a backup is written to.
+_SPARE_BYTES = 64 << 20
+
+
+class Made(NamedTuple):
+    """A backup that was made: the manifest, and how many artifacts had to be copied."""
+
+    manifest: Manifest
+    copied: int
+    copied_bytes: int
+    seconds: float
+
+
+def make(project: Project, repository: Repository, mlflow: str) -> Made:
+    """Make a backup; its manifest is written when all else is stored."""
+    begun = time.monotonic()
+    now = time.time()
+    identifier = manifests.new_id(repository.ids(), now)
+    _require_room(project, repository)
+    # Before it is read: what is written meanwhile makes the next backup read it again.
+    written = project.database.version()
+    last = _newest(repository)
+    if last and written and last.database == written and _has_tables(repository, last):
+        revision, tables = last.revision, last.tables
+    else:
+        with project.database.snapshot() as snapshot:
+            revision = snapshot.revision()
+            if not revision:
+                raise EntryError(
+                    f"The schema of project '{project.name}' is empty, so there is nothing to back up; "
+                    "run the deploy playbook first."
+                )
+            tables = dict(_write_tables(snapshot, repository, identifier))
+    objects = _Objects(project, repository, identifier, last)
+    listing = objects.write()
+    root_key = _write_key(project, repository, identifier)
+    manifest = Manifest(
+        id=identifier,
+        project=project.name,
+        created=int(now),
+        mlflow=mlflow,
+        revision=revision,
+        engine=project.database.engine,
+        database=written,
+        artifacts=project.artifacts.text(),
+        sealed=repository.codec.name,
+        key_id=repository.codec.key_id,
+        tables=tables,
+        objects=objects.count,
+        object_bytes=objects.size,
+        objects_sha256=listing.digest(),
+        stored_bytes=listing.size + sum(table.size for table in tables.values()),
+        root_key_sha256=root_key,
+    )
+    repository.place.settle()
+    path = f"{manifests.folder(identifier)}/{manifests.MANIFEST}"
+    repository.place.write(path, [manifests.dump(manifest)])
+    repository.place.settle()
+    return Made(manifest, objects.copied, objects.copied_bytes, time.monotonic() - begun)
+
+
+def table_lines(snapshot: Snapshot, table: Table, checksum: Checksum) -> Iterator[list[bytes]]:
+    """Return a table's rows as lines, in batches, and take them into account."""
+    for rows in snapshot.rows(table):
+        lines = encode(table, rows)
+        checksum.add(lines)
+        yield lines
+
+
+def _write_tables(
+    snapshot: Snapshot, repository: Repository, identifier: str
+) -> Iterator[tuple[str, TableFile]]:
+    """Write all tables; returns what is known of each."""
+    for table in snapshot.tables():
+        checksum = Checksum()
+        path = manifests.table_file(identifier, table.name)
+        lines = _told(table_lines(snapshot, table, checksum), table.name)
+        stored = repository.write_lines(path, lines)
+        yield (
+            table.name,
+            TableFile(
+                path,
+                list(table.columns),
+                checksum.rows,
+                checksum.text(),
+                stored.size,
+                stored.digest(),
+            ),
+        )
+
+
+def _told(batches: Iterable[list[bytes]], name: str) -> Iterator[list[bytes]]:
+    """Return batches, and say now and then how many rows went by."""
+    rows, next_time = 0, time.monotonic() + _PROGRESS_SECONDS
+    for batch in batches:
+        yield batch
+        rows += len(batch)
+        if time.monotonic() > next_time:
+            say(f"{rows} rows of {name}")
+            next_time = time.monotonic() + _PROGRESS_SECONDS
+
+
+def _newest(repository: Repository) -> Manifest | None:
+    """Return the newest backup, if what it consists of can be part of the next one."""
+    newest = repository.newest()
+    found = repository.manifest(newest) if newest else None
+    return found if found and found.key_id == repository.codec.key_id else None
+
+
+def _has_tables(repository: Repository, last: Manifest) -> bool:
+    """Return whether the files of a backup's tables are there."""
+    sizes = {entry.path: entry.size for entry in repository.place.entries("tables/")}
+    return all(sizes.get(table.stored) == table.size for table in last.tables.values())
+
+
+def _known(repository: Repository, last: Manifest) -> dict[str, StoredObject]:
+    """Return the artifacts of a backup whose contents are there, by path."""
+    contents = repository.contents()
+    return {
+        item.path: item
+        for item in repository.objects(last)
+        if item.stored in contents
+        and (contents[item.stored].size, contents[item.stored].version)
+        == (item.stored_size, item.stored_version)
+    }
+
+
+class _Objects:
+    """The artifacts on their way into a backup."""
+
+    def __init__(
+        self, project: Project, repository: Repository, identifier: str, last: Manifest | None
+    ) -> None:
+        """Look at what the newest backup has."""
+        self._project = project
+        self._repository = repository
+        self._path = f"{manifests.folder(identifier)}/{manifests.OBJECTS}"
+        self._known = _known(repository, last) if last else {}
+        self.count = self.size = self.copied = self.copied_bytes = 0
+
+    def write(self) -> Hashing:
+        """Copy what has changed, several at once, and write the list of all."""
+        return self._repository.write_lines(self._path, self._batches())
+
+    def _batches(self) -> Iterator[list[bytes]]:
+        """Return the list of artifacts as lines."""
+        batch: list[bytes] = []
+        for item in self._stored():
+            self.count += 1
+            self.size += item.size
+            batch.append(json.dumps(item, ensure_ascii=False).encode("utf-8", "surrogateescape"))
+            if len(batch) >= BATCH_ROWS:
+                yield batch
+                batch = []
+        yield batch
+
+    def _stored(self) -> Iterator[StoredObject]:
+        """Return all artifacts, in any order, once their contents are stored."""
+        place = self._project.artifacts
+        workers = max(place.workers, self._repository.place.workers)
+        next_time = time.monotonic() + _PROGRESS_SECONDS
+        for item, is_new in parallel.each(workers, self._store, place.entries()):
+            if is_new:
+                self.copied += 1
+                self.copied_bytes += item.size
+            yield item
+            if time.monotonic() > next_time:
+                say(f"{self.copied} artifacts of {self._project.name} copied")
+                next_time = time.monotonic() + _PROGRESS_SECONDS
+
+    def _store(self, entry: Entry) -> tuple[StoredObject, bool]:
+        """Store the content of an artifact, unless it is; returns whether it was not."""
+        known = self._known.get(entry.path)
+        if known and (known.size, known.version) == (entry.size, entry.version):
+            return known, False
+        return self._copy(entry), True
+
+    def _copy(self, entry: Entry) -> StoredObject:
+        """Store the content of an artifact."""
+        repository = self._repository
+        name = manifests.stored_name(entry.path, entry.version, entry.size, repository.codec.key_id)
+        plain = Hashing(self._project.artifacts.read(entry.path))
+        stored = Hashing(repository.codec.seal(plain))
+        version = repository.place.write(name, stored)
+        return StoredObject(
+            entry.path, plain.size, entry.version, plain.digest(), name, stored.size, version
+        )
+
+
+def _write_key(project: Project, repository: Repository, identifier: str) -> str:
+    """Write the project's root key, where it is a file; returns the SHA-256 of what is stored."""
+    if project.key_file is None or not project.key_file.is_file():
+        return ""
+    path = f"{manifests.folder(identifier)}/{manifests.KEY}"
+    return repository.write(path, [project.key_file.read_bytes()]).digest()
+
+
+def _require_room(project: Project, repository: Repository) -> None:
+    """Refuse to fill a disk with a database: a full one also stops servers."""
+    place = repository.place
+    if not isinstance(place, Folder):
+        return
+    needed = _SPARE_BYTES + project.database.size()
+    if place.free_bytes() < needed:
+        raise EntryError(
+            f"The disk of {place.root} has {place.free_bytes() >> 20} MiB left, and the backup of project "
+            f"'{project.name}' needs about {needed >> 20} MiB; free space, or set "
+            "mlflow_backup_destination to another place."
+        )

@@ -1,0 +1,358 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Places where files lie: a folder of this host, or a prefix of an S3 bucket.
+
+Artifacts lie in one, backups in another. A file is read and written as a stream of chunks, so that
+memory does not grow with its size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from ..errors import EntryError
+
+CHUNK_BYTES = 1 << 20
+# Up to this size an object is sent in one request, from memory.
+_WHOLE_BYTES = 4 << 20
+_NEW = ".new-"
+_ABSENT = ("404", "NoSuchKey", "NotFound")
+
+
+class Entry(NamedTuple):
+    """A file: its path below the place, its size in bytes, and what changes whenever it is written."""
+
+    path: str
+    size: int
+    version: str
+
+
+class Place(Protocol):
+    """A folder or a prefix."""
+
+    workers: int
+
+    def entries(self, below: str = "") -> Iterator[Entry]:
+        """Return the files below a path, which ends in a slash if it is not empty."""
+
+    def folders(self, below: str = "") -> list[str]:
+        """Return the names of the folders directly below a path, sorted."""
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """Return a file's content in chunks."""
+
+    def write(self, path: str, chunks: Iterable[bytes]) -> str:
+        """Write a file, which appears whole or not at all; returns its version."""
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is such a file."""
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Delete files; one that is not there is none the worse."""
+
+    def settle(self) -> None:
+        """Wait until everything that was written would survive a power cut."""
+
+    def text(self) -> str:
+        """Return the place as people write it."""
+
+
+class Folder:
+    """A folder of this host; what is written there is for its owner alone."""
+
+    workers = 1
+
+    def __init__(self, root: Path) -> None:
+        """Take the folder, which need not exist yet."""
+        self.root = root
+        self._made: set[Path] = set()
+
+    def entries(self, below: str = "") -> Iterator[Entry]:
+        """Return the files below a path."""
+        yield from self._walk(self.root / below, below)
+
+    def folders(self, below: str = "") -> list[str]:
+        """Return the names of the folders directly below a path, sorted."""
+        try:
+            with os.scandir(self.root / below) as found:
+                return sorted(entry.name for entry in found if entry.is_dir())
+        except FileNotFoundError:
+            return []
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """Return a file's content in chunks."""
+        with (self.root / path).open("rb", buffering=0) as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                yield chunk
+
+    def write(self, path: str, chunks: Iterable[bytes]) -> str:
+        """Write a file, which appears whole or not at all; returns its version."""
+        target = self.root / path
+        if target.parent not in self._made:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._made.add(target.parent)
+        new = target.with_name(f"{_NEW}{os.getpid()}-{threading.get_ident()}")
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb", buffering=0) as stream:
+                for chunk in chunks:
+                    stream.write(chunk)
+            os.replace(new, target)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            if error.errno == errno.ENOSPC:
+                raise EntryError(
+                    f"The disk of {self.root} is full; free space, then rerun."
+                ) from error
+            raise
+        except BaseException:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            raise
+        return _version(target.stat())
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is such a file."""
+        return (self.root / path).is_file()
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Delete files, and the folders that are empty then."""
+        parents = set()
+        for path in paths:
+            target = self.root / path
+            target.unlink(missing_ok=True)
+            parents.add(target.parent)
+        for parent in sorted(parents, key=lambda folder: len(folder.parts), reverse=True):
+            for folder in (parent, *parent.parents):
+                if folder == self.root or self.root not in folder.parents:
+                    break
+                try:
+                    folder.rmdir()
+                except OSError:
+                    break
+                self._made.discard(folder)
+
+    def settle(self) -> None:
+        """Wait until everything that was written would survive a power cut."""
+        os.sync()
+
+    def free_bytes(self) -> int:
+        """Return how many bytes its disk has left."""
+        folder = self.root
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+
+    def text(self) -> str:
+        """Return the place as people write it."""
+        return str(self.root)
+
+    def _walk(self, folder: Path, below: str) -> Iterator[Entry]:
+        """Return the files below a folder, without what is being written."""
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walk(Path(entry.path), f"{below}{entry.name}/")
+            elif entry.is_file() and not entry.name.startswith(_NEW):
+                state = entry.stat()
+                yield Entry(f"{below}{entry.name}", state.st_size, _version(state))
+
+
+class Bucket:
+    """A prefix of an S3 bucket."""
+
+    workers = 16
+
+    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+        """Take an S3 client, which threads may share, the bucket, and a prefix without slashes around it."""
+        self._client = client
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def entries(self, below: str = "") -> Iterator[Entry]:
+        """Return the objects below a path."""
+        start = self._prefix + below
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=start
+        )
+        with self._explained(f"list {self.text()}"):
+            for page in pages:
+                for found in page.get("Contents", []):
+                    path = found["Key"][len(self._prefix) :]
+                    yield Entry(path, found["Size"], found["ETag"].strip('"'))
+
+    def folders(self, below: str = "") -> list[str]:
+        """Return the names of the folders directly below a path, sorted."""
+        start = self._prefix + below
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=start, Delimiter="/"
+        )
+        with self._explained(f"list {self.text()}"):
+            return sorted(
+                found["Prefix"][len(start) :].rstrip("/")
+                for page in pages
+                for found in page.get("CommonPrefixes", [])
+            )
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """Return an object's content in chunks."""
+        with self._explained(f"read {path} of {self.text()}"):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + path)
+            with contextlib.closing(answer["Body"]) as body:
+                while chunk := body.read(CHUNK_BYTES):
+                    yield chunk
+
+    def write(self, path: str, chunks: Iterable[bytes]) -> str:
+        """Write an object; returns its version."""
+        key = self._prefix + path
+        stream = _Stream(chunks)
+        start = stream.read(_WHOLE_BYTES + 1)
+        with self._explained(f"write {path} of {self.text()}"):
+            if len(start) <= _WHOLE_BYTES:
+                answer = self._client.put_object(Bucket=self._bucket, Key=key, Body=start)
+                return str(answer["ETag"]).strip('"')
+            stream.push_back(start)
+            self._client.upload_fileobj(stream, self._bucket, key)
+            answer = self._client.head_object(Bucket=self._bucket, Key=key)
+            return str(answer["ETag"]).strip('"')
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is such an object."""
+        from botocore.exceptions import ClientError
+
+        with self._explained(f"look for {path} of {self.text()}"):
+            try:
+                self._client.head_object(Bucket=self._bucket, Key=self._prefix + path)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _ABSENT:
+                    return False
+                raise
+        return True
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Delete objects; a bucket with versions keeps them for its time."""
+        keys = [{"Key": self._prefix + path} for path in paths]
+        with self._explained(f"delete objects of {self.text()}"):
+            for start in range(0, len(keys), 1000):
+                answer = self._client.delete_objects(
+                    Bucket=self._bucket,
+                    Delete={"Objects": keys[start : start + 1000], "Quiet": True},
+                )
+                for error in answer.get("Errors", []):
+                    raise EntryError(
+                        f"{error['Key']} of the bucket {self._bucket} cannot be deleted "
+                        f"({error['Message']}); allow s3:DeleteObject there, then rerun."
+                    )
+
+    def settle(self) -> None:
+        """S3 has stored what it has acknowledged."""
+
+    def text(self) -> str:
+        """Return the place as people write it."""
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn an error of AWS into one sentence."""
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except ClientError as error:
+            found = error.response["Error"]
+            code, message = found.get("Code", ""), " ".join(found.get("Message", "").split())
+            raise EntryError(
+                f"S3 refuses to {what} ({code}: {message.rstrip('.')}); correct that, then rerun."
+            ) from error
+        except (BotoCoreError, Boto3Error) as error:
+            text = " ".join(str(error).split()).rstrip(".")
+            raise EntryError(f"S3 does not let this host {what} ({text}); rerun.") from error
+
+
+class _Stream(io.RawIOBase):
+    """Chunks as a file that can be read once."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        """Take the chunks."""
+        self._chunks = iter(chunks)
+        self._left = b""
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return so many bytes, fewer at the end."""
+        if size is None or size < 0:
+            size = 1 << 62
+        parts, length = [self._left], len(self._left)
+        while length < size:
+            chunk = next(self._chunks, b"")
+            if not chunk:
+                break
+            parts.append(chunk)
+            length += len(chunk)
+        whole = b"".join(parts)
+        self._left = whole[size:]
+        return whole[:size]
+
+    def push_back(self, data: bytes) -> None:
+        """Let the next read begin with these bytes."""
+        self._left = data + self._left
+
+
+class Hashing:
+    """Chunks on their way through, of which size and SHA-256 are known at the end."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        """Take the chunks."""
+        self._chunks = chunks
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return the chunks."""
+        for chunk in self._chunks:
+            self._hash.update(chunk)
+            self.size += len(chunk)
+            yield chunk
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what went through, in hexadecimal digits."""
+        return self._hash.hexdigest()
+
+
+def at(text: str, client: Any) -> Place:
+    """Return the place that a text names: s3://BUCKET/PREFIX, or an absolute path.
+
+    client returns an S3 client; it is called only for a bucket.
+    """
+    if text.startswith("s3://"):
+        parts = urlsplit(text)
+        return Bucket(client(), parts.netloc, parts.path.strip("/"))
+    path = PurePosixPath(text)
+    if not path.is_absolute():
+        raise EntryError(f"{text} is neither s3://BUCKET/PREFIX nor an absolute path; correct it.")
+    return Folder(Path(text))
+
+
+def _version(state: os.stat_result) -> str:
+    """Return what changes whenever a file is written."""
+    return f"{state.st_mtime_ns}-{state.st_ino}"

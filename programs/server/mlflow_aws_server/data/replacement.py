@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A database that is made beside a project's own, and takes its place when it is complete.
+
+A run that is killed leaves the project's own as it was; the next run makes the other one anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..errors import EntryError
+from ..revisions import create_at, known_head, migrate
+from .content import checksums, differing
+from .mysql_database import NEXT, PREVIOUS, MysqlDatabase
+from .projects import Project, beside
+from .sqlite_database import SqliteDatabase
+from .tables import Table
+
+_PRIVATE = 0o600
+
+
+class Replacement:
+    """What takes the place of a project's database."""
+
+    def __init__(self, project: Project, revision: str) -> None:
+        """Make it, empty, at a revision that this MLflow knows."""
+        self._project = project
+        self._require_known(revision)
+        own = project.database
+        self.database: SqliteDatabase | MysqlDatabase
+        if isinstance(own, MysqlDatabase):
+            self.database = own.sibling(NEXT)
+            self.database.recreate()
+        else:
+            path = beside(own.path)
+            path.unlink(missing_ok=True)
+            self.database = SqliteDatabase(path)
+        create_at(project.uri(NEXT), revision)
+
+    def migrate(self) -> None:
+        """Bring it to the head revision."""
+        migrate(self._project.uri(NEXT))
+
+    def empty(self) -> None:
+        """Remove the rows that MLflow's migrations wrote themselves."""
+        with self.database.writing() as writer:
+            for table in self.tables():
+                writer.execute(f"DELETE FROM {table.name}")
+
+    def tables(self) -> list[Table]:
+        """Return its tables but that of the revision."""
+        return [table for table in self.database.tables() if table.name != "alembic_version"]
+
+    def content(self) -> dict[str, str]:
+        """Return the checksums of what no migration changes."""
+        with self.database.snapshot() as snapshot:
+            return checksums(snapshot)
+
+    def require_content(self, expected: dict[str, str]) -> None:
+        """Refuse to go on if its content is not as expected."""
+        different = differing(expected, self.content())
+        if different:
+            raise EntryError(
+                f"The copy of project '{self._project.name}' differs in {', '.join(different)}, so it was "
+                "not put in place, and the project is as it was; report this."
+            )
+
+    def put_in_place(
+        self, keep: Callable[[Path], Path], release: Callable[[], object] = lambda: None
+    ) -> str:
+        """Let it take the project's place; returns where the former one is, empty if there was none.
+
+        keep returns the path of the copy that is kept of an SQLite file; release lets go of the locks of
+        unchanged().
+        """
+        own = self._project.database
+        if isinstance(own, MysqlDatabase) and isinstance(self.database, MysqlDatabase):
+            previous = own.sibling(PREVIOUS)
+            previous.recreate()
+            self.database.take_place_of(own, previous, release)
+            return previous.schema
+        assert isinstance(own, SqliteDatabase)
+        assert isinstance(self.database, SqliteDatabase)
+        self.database.path.chmod(_PRIVATE)
+        with self.database.path.open("rb") as stream:
+            os.fsync(stream.fileno())
+        kept = ""
+        if own.path.exists():
+            backup = keep(own.path)
+            with contextlib.suppress(FileExistsError):
+                os.link(own.path, backup)
+            kept = str(backup)
+        os.replace(self.database.path, own.path)
+        return kept
+
+    def discard(self) -> None:
+        """Remove it."""
+        if isinstance(self.database, MysqlDatabase):
+            self.database.drop()
+        else:
+            self.database.path.unlink(missing_ok=True)
+
+    def _require_known(self, revision: str) -> None:
+        """Refuse a revision of a newer MLflow."""
+        if revision not in known_head().known:
+            raise EntryError(
+                f"The data of project '{self._project.name}' is at revision {revision}, which this MLflow does "
+                "not know, so a newer one wrote it; use the release of the collection that carries that MLflow."
+            )
+
+
+@contextlib.contextmanager
+def replacement(project: Project, revision: str) -> Iterator[Replacement]:
+    """Yield what is to take the place of a project's database; an error removes it."""
+    end_exchange(project)
+    made = Replacement(project, revision)
+    try:
+        yield made
+    except BaseException:
+        with contextlib.suppress(Exception):
+            made.discard()
+        raise
+
+
+def end_exchange(project: Project) -> None:
+    """End what an exchange that was killed left half done."""
+    own = project.database
+    if isinstance(own, MysqlDatabase):
+        own.sibling(NEXT).end_exchange(own)

@@ -1,0 +1,209 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backups of one project, in the place where they lie."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ..errors import EntryError
+from . import manifest as manifests
+from .manifest import Manifest, StoredObject
+from .places import Entry, Hashing, Place
+from .sealing import Codec
+
+_DAY_SECONDS = 86400
+_GZIP = 31
+# The fastest level: others cost several times the time for a tenth of the size.
+_LEVEL = 1
+
+
+class Pruned(NamedTuple):
+    """What was removed: IDs of backups, and the number of files that only they needed."""
+
+    backups: list[str]
+    files: int
+
+
+class Repository:
+    """The backups of one project."""
+
+    def __init__(self, place: Place, codec: Codec) -> None:
+        """Take the place of this project's backups, and what its files go through."""
+        self.place = place
+        self.codec = codec
+
+    def ids(self) -> list[str]:
+        """Return the IDs of all backups, also of those that were broken off, the oldest first."""
+        found = filter(manifests.is_id, self.place.folders("backups/"))
+        return sorted(found, key=manifests.sequence)
+
+    def complete(self) -> list[str]:
+        """Return the IDs of backups that have a manifest, the oldest first."""
+        return [
+            name
+            for name in self.ids()
+            if self.place.exists(f"{manifests.folder(name)}/{manifests.MANIFEST}")
+        ]
+
+    def newest(self) -> str:
+        """Return the ID of the newest backup, empty if there is none."""
+        for name in reversed(self.ids()):
+            if self.place.exists(f"{manifests.folder(name)}/{manifests.MANIFEST}"):
+                return name
+        return ""
+
+    def manifest(self, identifier: str) -> Manifest:
+        """Return the manifest of a backup; raises EntryError if it is not as it was written."""
+        path = f"{manifests.folder(identifier)}/{manifests.MANIFEST}"
+        found = manifests.load(b"".join(self.place.read(path)), self.name_of(path))
+        if found.id != identifier:
+            raise EntryError(
+                f"{self.name_of(path)} is that of the backup {found.id}; name another one with backup=ID."
+            )
+        return found
+
+    def choose(self, identifier: str) -> Manifest:
+        """Return the backup with this ID, or the newest if it is empty."""
+        chosen = identifier or self.newest()
+        if not chosen:
+            raise EntryError(
+                f"There is no backup below {self.place.text()}; run the backup playbook."
+            )
+        if chosen not in self.complete():
+            known = ", ".join(self.complete()[-5:]) or "none"
+            raise EntryError(
+                f"There is no backup {chosen} below {self.place.text()}; there are {known}."
+            )
+        found = self.manifest(chosen)
+        if found.key_id != self.codec.key_id:
+            raise EntryError(
+                f"The backup {chosen} is encrypted with another key; set mlflow_backup_key_file to the one "
+                "with which it was made."
+                if found.key_id
+                else f"The backup {chosen} is not encrypted; unset mlflow_backup_key_file."
+            )
+        return found
+
+    def name_of(self, path: str) -> str:
+        """Return a file as errors name it."""
+        return f"{self.place.text()}/{path}"
+
+    def write(self, path: str, chunks: Iterable[bytes]) -> Hashing:
+        """Write a file, sealed; returns what is known of it as stored."""
+        stored = Hashing(self.codec.seal(chunks))
+        self.place.write(path, stored)
+        return stored
+
+    def read(self, path: str, sha256: str) -> Iterator[bytes]:
+        """Return a file's content; raises EntryError at its end if it was altered."""
+        stored = Hashing(self.place.read(path))
+        yield from self.codec.open(stored, self.name_of(path))
+        if stored.digest() != sha256:
+            raise self.altered(path)
+
+    def altered(self, path: str) -> EntryError:
+        """Return the error about a file that is not as it was written."""
+        return EntryError(
+            f"{self.name_of(path)} was altered or cut short, so the backup is not used; name another one "
+            "with backup=ID."
+        )
+
+    def write_lines(self, path: str, batches: Iterable[list[bytes]]) -> Hashing:
+        """Write lines, compressed."""
+        return self.write(path, _compressed(batches))
+
+    def read_lines(self, path: str, sha256: str) -> Iterator[bytes]:
+        """Return the lines of a file that was written so."""
+        chunks = self.read(path, sha256)
+        try:
+            # It reads from the chunks as it goes.
+            with gzip.GzipFile(fileobj=_Chunks(chunks)) as stream:  # type: ignore[arg-type]
+                for line in stream:
+                    yield line.rstrip(b"\n")
+            # What follows the last member, such as the check of the whole.
+            for _chunk in chunks:
+                pass
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raise self.altered(path) from None
+
+    def objects(self, found: Manifest) -> Iterator[StoredObject]:
+        """Return the artifacts of a backup."""
+        path = f"{manifests.folder(found.id)}/{manifests.OBJECTS}"
+        for line in self.read_lines(path, found.objects_sha256):
+            yield StoredObject(*json.loads(line))
+
+    def contents(self) -> dict[str, Entry]:
+        """Return the contents of artifacts that are stored, by name."""
+        return {entry.path: entry for entry in self.place.entries("objects/")}
+
+    def prune(self, keep: int, days: int, now: float) -> Pruned:
+        """Remove backups beyond the newest `keep` that are older than so many days, and broken ones.
+
+        Without days, age does not matter. Contents that no backup needs any more go too.
+        """
+        complete = self.complete()
+        newest = complete[-1] if complete else ""
+        gone = [name for name in self.ids() if name not in complete and name != newest]
+        if keep > 0:
+            for name in complete[:-keep]:
+                age = now - self.manifest(name).created
+                if not days or age > days * _DAY_SECONDS:
+                    gone.append(name)
+        if not gone:
+            return Pruned([], 0)
+        needed: set[str] = set()
+        for name in complete:
+            if name not in gone:
+                found = self.manifest(name)
+                needed.update(item.stored for item in self.objects(found))
+                needed.update(table.stored for table in found.tables.values())
+        stored = [*self.place.entries("tables/"), *self.place.entries("objects/")]
+        unused = [entry.path for entry in stored if entry.path not in needed]
+        for name in gone:
+            # The manifest first: what is left is then no backup.
+            self.place.delete([f"{manifests.folder(name)}/{manifests.MANIFEST}"])
+            files = [entry.path for entry in self.place.entries(f"{manifests.folder(name)}/")]
+            self.place.delete(files)
+        self.place.delete(unused)
+        return Pruned(gone, len(unused))
+
+
+class _Chunks(io.RawIOBase):
+    """Chunks as a file, for what decompresses."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        """Take the chunks."""
+        self._chunks = chunks
+        self._left = b""
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to so many bytes, none at the end."""
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return b""
+            self._left = chunk
+        if size is None or size < 0:
+            size = len(self._left)
+        data, self._left = self._left[:size], self._left[size:]
+        return data
+
+
+def _compressed(batches: Iterable[list[bytes]]) -> Iterator[bytes]:
+    """Return lines in gzip's form, which is the same for the same lines."""
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    for batch in batches:
+        if batch:
+            yield compressor.compress(b"\n".join(batch) + b"\n")
+    yield compressor.flush()

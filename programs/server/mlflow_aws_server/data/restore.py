@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring a backup back: into the project it was made of, or into another one.
+
+First everything that the backup consists of is checked, and nothing is touched if anything is
+missing or altered. Then artifacts that are missing or different are written; what is there and not
+in the backup stays, as nothing refers to it. The database is made beside the project's own, at the
+revision that it had, compared with the backup, migrated, and put in place as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import EntryError, say
+from . import manifest as manifests
+from . import parallel
+from .manifest import Manifest, StoredObject
+from .places import Entry, Folder, Hashing
+from .projects import Project
+from .relocation import relocated
+from .replacement import Replacement, replacement
+from .repository import Repository
+from .tables import BATCH_ROWS, Checksum, Table, decode, encode
+
+
+class Restored(NamedTuple):
+    """What was brought back: the backup, artifacts written, and where the former database is."""
+
+    manifest: Manifest
+    written: int
+    written_bytes: int
+    relocated: int
+    previous: str
+    seconds: float
+
+
+def runs_of(project: Project) -> int:
+    """Return how many runs a project holds, none if it has no schema yet."""
+    database = project.database
+    if not database.exists():
+        return 0
+    with database.snapshot() as snapshot:
+        if "runs" not in {table.name for table in snapshot.tables()}:
+            return 0
+        return int(snapshot.value("SELECT COUNT(*) FROM runs"))
+
+
+def restore(project: Project, repository: Repository, identifier: str) -> Restored:
+    """Bring a backup back; the project's servers must have been stopped."""
+    begun = time.monotonic()
+    found = repository.choose(identifier)
+    check(repository, found)
+    _require_key(project, repository, found)
+    objects = _Objects(project, repository)
+    with replacement(project, found.revision) as made:
+        changed = _fill(made, repository, found, project)
+        made.migrate()
+        objects.write(repository.objects(found))
+        _write_key(project, repository, found)
+        previous = made.put_in_place(lambda path: _kept(path, found))
+    return Restored(
+        found, objects.written, objects.written_bytes, changed, previous, time.monotonic() - begun
+    )
+
+
+def check(repository: Repository, found: Manifest) -> None:
+    """Refuse a backup of which anything is missing or not as it was written.
+
+    Contents in a folder are read; of those in a bucket, which checks what it stores, size and version
+    must be the recorded ones.
+    """
+    for table in found.tables.values():
+        _read_whole(repository, table.stored, table.sha256)
+    contents = repository.contents()
+    reads = isinstance(repository.place, Folder)
+
+    def check_object(item: StoredObject) -> None:
+        entry = contents.get(item.stored)
+        if entry is None or not _as_stored(item, entry):
+            raise repository.altered(item.stored)
+        if reads:
+            for _chunk in _content(repository, item):
+                pass
+
+    objects = repository.objects(found)
+    checked = sum(1 for _done in parallel.each(repository.place.workers, check_object, objects))
+    if checked != found.objects:
+        raise repository.altered(manifests.OBJECTS)
+
+
+def _as_stored(item: StoredObject, entry: Entry) -> bool:
+    """Return whether a content has the size and version that were recorded.
+
+    A folder that was copied elsewhere has other versions, and is read instead.
+    """
+    same_version = entry.version == item.stored_version or "-" in item.stored_version
+    return entry.size == item.stored_size and same_version
+
+
+def _content(repository: Repository, item: StoredObject) -> Iterator[bytes]:
+    """Return the content of an artifact; raises EntryError at its end if it was altered."""
+    plain = Hashing(
+        repository.codec.open(repository.place.read(item.stored), repository.name_of(item.stored))
+    )
+    yield from plain
+    if plain.digest() != item.sha256:
+        raise repository.altered(item.stored)
+
+
+def _read_whole(repository: Repository, path: str, sha256: str) -> None:
+    """Read a file of a backup to its end."""
+    if not repository.place.exists(path):
+        raise repository.altered(path)
+    for _chunk in repository.read(path, sha256):
+        pass
+
+
+def _fill(made: Replacement, repository: Repository, found: Manifest, project: Project) -> int:
+    """Write the backup's rows, and compare them; returns how many values name another place."""
+    tables = {table.name: table for table in made.tables()}
+    changed = 0
+    made.empty()
+    expected = {}
+    for name, stored in found.tables.items():
+        if name == "alembic_version":
+            continue
+        if name not in tables:
+            raise EntryError(
+                f"The backup {found.id} has a table {name}, which a schema of revision {found.revision} does "
+                "not have; it is not one of MLflow's, so remove it from the source and back up again."
+            )
+        table = tables[name].only(stored.columns)
+        if list(table.columns) != stored.columns:
+            raise EntryError(
+                f"The backup {found.id} has columns of the table {name} that a schema of revision "
+                f"{found.revision} does not have; back up again after an upgrade."
+            )
+        checksum = Checksum()
+        lines = repository.read_lines(stored.stored, stored.sha256)
+        with made.database.writing() as writer:
+            for batch in _batches(lines):
+                rows = decode(table, batch)
+                changed += relocated(table, rows, found.artifacts, project.artifacts.text())
+                checksum.add(encode(table, rows))
+                writer.insert(table, rows)
+        expected[name] = (table, checksum.rows, checksum.text())
+        if checksum.rows > 100_000:
+            say(f"{checksum.rows} rows of {name} restored")
+    _compare(made, expected, found)
+    return changed
+
+
+def _compare(
+    made: Replacement, expected: dict[str, tuple[Table, int, str]], found: Manifest
+) -> None:
+    """Refuse a database that does not hold what was written to it."""
+    with made.database.snapshot() as snapshot:
+        for name, (table, rows, text) in expected.items():
+            checksum = Checksum()
+            for batch in snapshot.rows(table):
+                checksum.add(encode(table, batch))
+            if (checksum.rows, checksum.text()) != (rows, text):
+                raise EntryError(
+                    f"The database did not keep the rows of the table {name} of the backup {found.id} as they "
+                    "were, so nothing was put in place; report this."
+                )
+
+
+def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Return lines in batches."""
+    rest = iter(lines)
+    while batch := list(islice(rest, BATCH_ROWS)):
+        yield batch
+
+
+class _Objects:
+    """The artifacts on their way out of a backup."""
+
+    def __init__(self, project: Project, repository: Repository) -> None:
+        """Look at what is there."""
+        self._place = project.artifacts
+        self._repository = repository
+        self._there = {entry.path: entry for entry in project.artifacts.entries()}
+        self.written = self.written_bytes = 0
+
+    def write(self, items: Iterator[StoredObject]) -> None:
+        """Write artifacts that are missing or different, several at once."""
+        workers = max(self._place.workers, self._repository.place.workers)
+        for size in parallel.each(workers, self._write, items):
+            if size is not None:
+                self.written += 1
+                self.written_bytes += size
+        self._place.settle()
+
+    def _write(self, item: StoredObject) -> int | None:
+        """Write an artifact unless it is there; returns its size if it was not."""
+        there = self._there.get(item.path)
+        if there and there.size == item.size and self._is_same(item, there):
+            return None
+        self._place.write(item.path, _content(self._repository, item))
+        return item.size
+
+    def _is_same(self, item: StoredObject, there: Entry) -> bool:
+        """Return whether what is there has the content of the backup."""
+        if there.version == item.version:
+            return True
+        found = Hashing(self._place.read(item.path))
+        for _chunk in found:
+            pass
+        return found.digest() == item.sha256
+
+
+def _require_key(project: Project, repository: Repository, found: Manifest) -> None:
+    """Refuse a project whose root key cannot decrypt the backup's secrets of webhooks and gateway."""
+    if not found.root_key_sha256 or project.key_file is None or not project.key_file.is_file():
+        return
+    path = f"{manifests.folder(found.id)}/{manifests.KEY}"
+    stored = b"".join(repository.read(path, found.root_key_sha256))
+    secrets = found.tables.get("secrets")
+    if stored != project.key_file.read_bytes() and secrets and secrets.rows:
+        raise EntryError(
+            f"Project '{project.name}' has another root key than the backup {found.id}, whose secrets it "
+            f"could not decrypt; move {project.key_file} away, then rerun: the backup's takes its place."
+        )
+
+
+def _write_key(project: Project, repository: Repository, found: Manifest) -> None:
+    """Write the project's root key, unless it has one."""
+    if not found.root_key_sha256 or project.key_file is None or project.key_file.is_file():
+        return
+    path = f"{manifests.folder(found.id)}/{manifests.KEY}"
+    data = b"".join(repository.read(path, found.root_key_sha256))
+    Folder(project.key_file.parent).write(project.key_file.name, [data])
+
+
+def _kept(path: Path, found: Manifest) -> Path:
+    """Return where the former SQLite file is kept."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    name = hashlib.sha256(found.id.encode()).hexdigest()[:6]
+    return path.with_name(f"{path.name}.before-{found.id}.{stamp}.{name}.bak")

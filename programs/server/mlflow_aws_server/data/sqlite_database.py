@@ -1,0 +1,190 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A project's SQLite file: read from a copy, written, and replaced as a whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import EntryError
+from ..schema_state import VERSIONS
+from .tables import BATCH_ROWS, BINARY, JSON, PLAIN, Row, Table
+
+# What a killed run left has this in its name.
+COPY = ".copy-"
+_KINDS = {"JSON": JSON, "BLOB": BINARY}
+_BUSY_SECONDS = 60
+
+
+class SqliteDatabase:
+    """One SQLite file, which may be in use by a server."""
+
+    engine = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        """Take the file's path."""
+        self.path = path
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[SqliteSnapshot]:
+        """Yield the database as it is at this moment.
+
+        It is a copy by SQLite's own backup, next to the file: a transaction that reads for minutes
+        would keep the server from writing, and that fails requests.
+        """
+        for left in self.path.parent.glob(f".{self.path.name}{COPY}*"):
+            left.unlink(missing_ok=True)
+        number, name = tempfile.mkstemp(prefix=f".{self.path.name}{COPY}", dir=self.path.parent)
+        os.close(number)
+        copy = Path(name)
+        try:
+            with _opened(self.path) as source, _opened(copy) as target:
+                source.backup(target)
+            with _opened(copy) as connection:
+                yield SqliteSnapshot(connection)
+        finally:
+            copy.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def glance(self) -> Iterator[SqliteSnapshot]:
+        """Yield the database for a few queries, which read the file itself."""
+        with _opened(self.path) as connection:
+            yield SqliteSnapshot(connection)
+
+    def exists(self) -> bool:
+        """Return whether there is such a file."""
+        return self.path.is_file()
+
+    @contextlib.contextmanager
+    def unchanged(self) -> Iterator[Callable[[], None]]:
+        """Keep everything from writing to the file while the block runs, until what is yielded is called."""
+        with _opened(self.path) as connection:
+            connection.isolation_level = None
+            connection.execute("BEGIN IMMEDIATE")
+            yield lambda: None
+
+    def version(self) -> str:
+        """Return what changes whenever the file is written, by SQLite or by putting another in place."""
+        with self.path.open("rb") as stream:
+            # The counter of changes, which SQLite keeps in its header.
+            counter = stream.read(28)[24:]
+        state = self.path.stat()
+        journal = self.path.with_name(f"{self.path.name}-wal")
+        if journal.exists() and journal.stat().st_size:
+            return ""
+        return f"{state.st_ino}-{state.st_size}-{state.st_mtime_ns}-{counter.hex()}"
+
+    def size(self) -> int:
+        """Return about how many bytes it takes."""
+        return self.path.stat().st_size if self.exists() else 0
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[SqliteWriter]:
+        """Yield what writes rows in one transaction, which an error takes back."""
+        with _opened(self.path) as connection:
+            connection.isolation_level = None
+            connection.execute("PRAGMA foreign_keys = OFF")
+            # A power cut is met by making the file again: it is put in place when it is complete.
+            connection.execute("BEGIN IMMEDIATE")
+            yield SqliteWriter(connection)
+            connection.execute("COMMIT")
+
+    def tables(self) -> list[Table]:
+        """Return its tables, sorted by name."""
+        with _opened(self.path) as connection:
+            return SqliteSnapshot(connection).tables()
+
+
+class SqliteSnapshot:
+    """A database that nothing else changes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Take a connection."""
+        self._connection = connection
+
+    def tables(self) -> list[Table]:
+        """Return its tables, sorted by name."""
+        names = self._connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' "
+            "AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY name"
+        ).fetchall()
+        return [self._table(name) for (name,) in names]
+
+    def revision(self) -> str:
+        """Return the revision of its schema, empty if it has none."""
+        if VERSIONS not in {table.name for table in self.tables()}:
+            return ""
+        return str(self.value(f"SELECT MAX(version_num) FROM {VERSIONS}") or "")
+
+    def rows(self, table: Table) -> Iterator[Sequence[Row]]:
+        """Return a table's rows in batches, sorted by its primary key."""
+        columns = ", ".join(map(quoted, table.columns))
+        order = f" ORDER BY {', '.join(map(quoted, table.key))}" if table.key else ""
+        cursor = self._connection.execute(f"SELECT {columns} FROM {quoted(table.name)}{order}")
+        while batch := cursor.fetchmany(BATCH_ROWS):
+            yield batch
+
+    def fetch(self, query: str) -> Sequence[Row]:
+        """Return all rows of a query."""
+        return self._connection.execute(query).fetchall()
+
+    def value(self, query: str) -> Any:
+        """Return the first value of the first row of a query."""
+        row = self._connection.execute(query).fetchone()
+        return row[0] if row else None
+
+    def _table(self, name: str) -> Table:
+        """Return one table."""
+        found = self._connection.execute(f"PRAGMA table_xinfo({quoted(name)})").fetchall()
+        # Hidden are generated columns.
+        columns = [(row[1], str(row[2]).upper(), row[5]) for row in found if row[6] == 0]
+        key = sorted((place, column) for column, _kind, place in columns if place)
+        return Table(
+            name,
+            tuple(column for column, _kind, _place in columns),
+            tuple(_KINDS.get(kind, PLAIN) for _column, kind, _place in columns),
+            tuple(column for _place, column in key),
+        )
+
+
+class SqliteWriter:
+    """Writes rows in a transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Take the transaction's connection."""
+        self._connection = connection
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
+        """Carry out a statement; returns the number of rows that it changed."""
+        return self._connection.execute(statement, values).rowcount
+
+    def insert(self, table: Table, rows: Sequence[Row]) -> None:
+        """Add rows to a table."""
+        columns = ", ".join(map(quoted, table.columns))
+        marks = ", ".join("?" * len(table.columns))
+        self._connection.executemany(
+            f"INSERT INTO {quoted(table.name)} ({columns}) VALUES ({marks})", rows
+        )
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQLite takes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Yield a connection to a file, and close it."""
+    try:
+        connection = sqlite3.connect(str(path), timeout=_BUSY_SECONDS)
+    except sqlite3.OperationalError as error:
+        raise EntryError(f"{path} cannot be opened ({error}); check its owner and mode.") from error
+    with contextlib.closing(connection):
+        yield connection

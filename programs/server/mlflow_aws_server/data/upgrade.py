@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring a project to this MLflow's schema, by a copy that takes its place when it is complete.
+
+Nothing is migrated where it lies: in MySQL a migration that breaks off leaves a schema that no
+MLflow can use. A copy is made at the project's revision, which gives it all indexes that belong there, filled
+by the database itself, migrated, and compared. What was there before stays beside it until the next
+upgrade or restore.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import EntryError, say
+from ..revisions import known_head
+from .content import checksums
+from .mysql_database import MysqlDatabase
+from .projects import Project
+from .replacement import Replacement, end_exchange, replacement
+from .tables import Table
+
+
+class Upgraded(NamedTuple):
+    """What an upgrade did: revisions before and after, where the former database is, and its parts in seconds."""
+
+    before: str
+    after: str
+    previous: str
+    seconds: dict[str, float]
+
+
+def upgrade(project: Project) -> Upgraded:
+    """Bring a project's schema to the head revision; its servers must have been stopped."""
+    end_exchange(project)
+    head = known_head().revision
+    database = project.database
+    with database.glance() as snapshot:
+        before = snapshot.revision()
+    if not before:
+        raise EntryError(
+            f"The schema of project '{project.name}' is empty; run the deploy playbook, which creates it."
+        )
+    if before == head:
+        return Upgraded(before, head, "", {})
+    clock = _Clock()
+    with replacement(project, before) as made:
+        clock.lap("create")
+        made.empty()
+        with database.unchanged() as release:
+            with database.snapshot() as snapshot:
+                for table in made.tables():
+                    _copy(made, database, table, snapshot)
+                clock.lap("copy")
+                expected = checksums(snapshot)
+                clock.lap("read")
+            say(f"Migrating the copy of {project.name} from {before} to {head}")
+            made.migrate()
+            clock.lap("migrate")
+            made.require_content(expected)
+            clock.lap("compare")
+            previous = made.put_in_place(lambda path: _kept(path, before), release)
+    clock.lap("exchange")
+    return Upgraded(before, head, previous, clock.laps)
+
+
+def _copy(made: Replacement, source: object, table: Table, snapshot: object) -> None:
+    """Copy the rows of a table."""
+    target = made.database
+    if isinstance(target, MysqlDatabase) and isinstance(source, MysqlDatabase):
+        target.copy_from(source, table)
+        return
+    with target.writing() as writer:
+        for rows in snapshot.rows(table):  # type: ignore[attr-defined]
+            writer.insert(table, rows)
+
+
+class _Clock:
+    """Seconds of each part."""
+
+    def __init__(self) -> None:
+        """Begin the first one."""
+        self._begun = time.monotonic()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        """End a part."""
+        now = time.monotonic()
+        self.laps[name] = round(now - self._begun, 3)
+        self._begun = now
+
+
+def _kept(path: Path, revision: str) -> Path:
+    """Return where the former SQLite file is kept."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    return path.with_name(f"{path.name}.{revision}.{stamp}.bak")
