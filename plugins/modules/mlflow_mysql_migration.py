@@ -240,7 +240,6 @@ schemas:
       type: str
 """
 
-import contextlib
 import typing as t
 from pathlib import Path
 
@@ -249,40 +248,25 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
     options as broker_options,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import container_spec
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.installation import (
     STAMP,
     read_stamp,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
     mysql_migration,
-    mysql_runners,
+    program,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.migration_broker import (
-    MigrationBroker,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql_runners import Access
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.revisions import (
     revisions_of,
 )
 
 Spec = t.Dict[str, t.Any]
-_TEXT: Spec = {"type": "str", "default": ""}
 _TEXTS: Spec = {"type": "list", "elements": "str", "default": []}
 _REQUIRED: Spec = {"type": "str", "required": True}
-_DATABASE: Spec = {
-    # An ARN or a name.
-    "secret": {**_REQUIRED, "no_log": False},
-    "user": _REQUIRED,
-    "ca": _TEXT,
-    "tunnel": {"type": "str"},
-}
 _SCHEMA: Spec = {
     "name": _REQUIRED,
     "uri": _REQUIRED,
-    "database": {"type": "dict", "required": True, "options": _DATABASE},
+    "database": {"type": "dict", "required": True, "options": program.DATABASE},
 }
 _FOUND: Spec = {
     "name": _REQUIRED,
@@ -303,11 +287,6 @@ _MLFLOW: Spec = {
     "revisions": {"type": "list", "elements": "str", "required": True},
     "tables": {"type": "dict", "default": {}},
 }
-_AWS: Spec = {
-    "region": _REQUIRED,
-    "endpoint_url": _TEXT,
-    "profile": _TEXT,
-}
 
 
 def main() -> None:
@@ -318,23 +297,11 @@ def main() -> None:
             "found": {"type": "list", "elements": "dict", "default": [], "options": _FOUND},
             "mlflow": {"type": "dict", "options": _MLFLOW},
             "repair": _TEXTS,
-            "aws": {"type": "dict", "options": _AWS},
-            "broker_options": {"type": "dict", "default": {}},
             "workers": {"type": "int", "default": 4},
-            "runtime": {"type": "str", "choices": ["docker", "process"], "default": "process"},
-            "python": {"type": "path"},
-            "entrypoint": {"type": "path"},
-            "image": {"type": "str"},
-            "docker_host": _TEXT,
-            "docker_network": {"type": "str", "default": "bridge"},
-            "aws_config_dir": {"type": "path"},
-            "container_user": _TEXT,
             "timeout": {"type": "int", "default": 600},
+            **program.ARGUMENTS,
         },
-        required_if=[
-            ("runtime", "process", ("python", "entrypoint")),
-            ("runtime", "docker", ("image",)),
-        ],
+        required_if=program.REQUIRED_IF,
         supports_check_mode=True,
     )
     _module.hide(module, broker_options.secrets(module.params["broker_options"]))
@@ -349,20 +316,16 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         stamp = Path(params["entrypoint"]).with_name(STAMP)
         described = read_stamp(stamp, check_mode=module.check_mode)
 
-    broker = None
-    if params["broker_options"]:
-        broker = MigrationBroker(params["broker_options"])
-        if not module.check_mode:
-            broker.clear()
+    if not module.check_mode:
+        program.clear(params)
 
     def migrate_all(
         schemas: t.Sequence[mysql_migration.MysqlSchema],
     ) -> dict[str, dict[str, t.Any]]:
         timeout = params["timeout"]
-        lent = broker.running(timeout) if broker else contextlib.nullcontext(Access())
-        with lent as access:
+        with program.lent(params, timeout) as access:
             return mysql_migration.migrate(
-                _runner(params, access),
+                program.runner(params, access),
                 schemas,
                 access.of(params["aws"] or {}),
                 repair=params["repair"],
@@ -377,20 +340,6 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         migrate_all,
         repair=params["repair"],
         check_mode=module.check_mode,
-    )
-
-
-def _runner(params: dict[str, t.Any], access: Access) -> mysql_runners.MigrationRunner:
-    """Return what runs MLflow's migration."""
-    if params["runtime"] == "process":
-        return mysql_runners.ProcessRunner(*paths.runtime_paths(params), access)
-    return mysql_runners.DockerRunner(
-        Engine(params["docker_host"]),
-        params["image"],
-        access,
-        network=params["docker_network"],
-        aws_config_dir=container_spec.aws_folder(params["aws_config_dir"]),
-        user=params["container_user"],
     )
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: has MLflow carry out its verb migrate-all, on a host or in a container."""
+"""Private to mlops.mlflow_aws: has MLflow's program carry out a request, on a host or in a container."""
 
 from __future__ import annotations
 
@@ -47,14 +47,16 @@ class Access(t.NamedTuple):
 
 
 class MigrationRunner(t.Protocol):
-    """Has MLflow carry out a request of migrate-all."""
+    """Has MLflow's program carry out a request of one of its verbs."""
 
-    def run(self, request: t.Mapping[str, t.Any], timeout: float) -> list[dict[str, t.Any]]:
-        """Return MLflow's records, one for each schema that it came to."""
+    def run(
+        self, request: t.Mapping[str, t.Any], timeout: float, verb: str = VERB
+    ) -> list[dict[str, t.Any]]:
+        """Return the program's records, one for each schema or project that it came to."""
 
 
 class ProcessRunner:
-    """Runs migrate-all by an MLflow that is installed on this host."""
+    """Runs the program of an MLflow that is installed on this host."""
 
     def __init__(self, python: str, entrypoint: str, access: Access | None = None) -> None:
         """Use this interpreter and mlflow_entry.py."""
@@ -62,25 +64,27 @@ class ProcessRunner:
         self._python = python
         self._entrypoint = entrypoint
 
-    def run(self, request: t.Mapping[str, t.Any], timeout: float) -> list[dict[str, t.Any]]:
-        """Return MLflow's records; the request lies in a folder of this user's for that long."""
+    def run(
+        self, request: t.Mapping[str, t.Any], timeout: float, verb: str = VERB
+    ) -> list[dict[str, t.Any]]:
+        """Return the program's records; the request lies in a folder of this user's for that long."""
         with tempfile.TemporaryDirectory(prefix="mlflow-migrate-") as folder:
             path = Path(folder) / _REQUEST
             files.write_private(path, json.dumps(request))
             answer = commands.run(
-                interpreter.isolated(self._python, self._entrypoint, VERB, str(path)),
+                interpreter.isolated(self._python, self._entrypoint, verb, str(path)),
                 timeout,
-                f"MLflow's {VERB} failed",
+                f"MLflow's {verb} failed",
                 "rerun, or raise the timeout",
                 environment=(
                     environ.clean_for_broker() if self._access.socket else environ.clean_for_aws()
                 ),
             )
-        return parse(answer.code, answer.output, answer.errors)
+        return parse(verb, answer.code, answer.output, answer.errors)
 
 
 class DockerRunner:
-    """Runs migrate-all in a container of the image that will serve the schemas."""
+    """Runs the program in a container of the image that will serve the schemas."""
 
     def __init__(
         self,
@@ -100,8 +104,10 @@ class DockerRunner:
         self._aws_config_dir = aws_config_dir
         self._user = user
 
-    def run(self, request: t.Mapping[str, t.Any], timeout: float) -> list[dict[str, t.Any]]:
-        """Return MLflow's records; the request lies in the container's own volume for that long."""
+    def run(
+        self, request: t.Mapping[str, t.Any], timeout: float, verb: str = VERB
+    ) -> list[dict[str, t.Any]]:
+        """Return the program's records; the request lies in the container's own volume for that long."""
         access = self._access
         binds, environment = container_spec.aws_access(
             "" if access.socket else self._aws_config_dir
@@ -109,7 +115,7 @@ class DockerRunner:
         answer = jobs.run_once(
             self._engine,
             self._image,
-            [VERB, f"{container_spec.VOLUME_PATH}/{_REQUEST}"],
+            [verb, f"{container_spec.VOLUME_PATH}/{_REQUEST}"],
             {_REQUEST: json.dumps(request)},
             binds={**binds, **access.binds},
             volumes=access.volumes,
@@ -118,7 +124,7 @@ class DockerRunner:
             environment=environment,
             timeout=timeout,
         )
-        return parse(answer.code, answer.stdout, answer.stderr)
+        return parse(verb, answer.code, answer.stdout, answer.stderr)
 
     def _own_user(self) -> str:
         """Return the user of a container that reads the AWS configuration itself."""
@@ -126,13 +132,13 @@ class DockerRunner:
         return container_spec.container_user(self._user, self._aws_config_dir, rootless)
 
 
-def parse(code: int, output: str, errors: str) -> list[dict[str, t.Any]]:
-    """Return the records that migrate-all printed; raises MlflowError if it failed itself."""
+def parse(verb: str, code: int, output: str, errors: str) -> list[dict[str, t.Any]]:
+    """Return the records that a verb printed; raises MlflowError if it failed itself."""
     if code != 0:
         reason = commands.reason(errors, output)
-        raise MlflowError(f"MLflow's {VERB} failed with code {code} ({reason}); rerun.")
+        raise MlflowError(f"MLflow's {verb} failed with code {code} ({reason}); rerun.")
     return [
-        commands.document(line, f"The output of MLflow's {VERB}", "rerun", _RECORD)
+        commands.document(line, f"The output of MLflow's {verb}", "rerun", _RECORD)
         for line in output.splitlines()
         if line.startswith("{")
     ]

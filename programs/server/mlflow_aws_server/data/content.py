@@ -10,7 +10,9 @@ before and after an upgrade, in SQLite and in MySQL, and after a restore.
 
 from __future__ import annotations
 
-from .tables import Checksum, Snapshot, encode
+from collections.abc import Iterable
+
+from .tables import Checksum, Snapshot, Table, encode
 
 # By the table, the columns that count.
 CORE: dict[str, tuple[str, ...]] = {
@@ -77,17 +79,20 @@ COUNTED = {
 }
 
 
+def core(tables: Iterable[Table]) -> list[Table]:
+    """Return the tables that count, with the columns that count."""
+    return [table.only(CORE[table.name]) for table in tables if table.name in CORE]
+
+
 def checksums(snapshot: Snapshot) -> dict[str, str]:
     """Return the checksum of each table with rows that counts, over the columns that count."""
     found = {}
-    for table in snapshot.tables():
-        if table.name in CORE:
-            checksum = Checksum()
-            chosen = table.only(CORE[table.name])
-            for rows in snapshot.rows(chosen):
-                checksum.add(encode(chosen, rows))
-            if checksum.rows:
-                found[table.name] = checksum.text()
+    for table in core(snapshot.tables()):
+        checksum = Checksum()
+        for rows in snapshot.rows(table):
+            checksum.add(encode(table, rows))
+        if checksum.rows:
+            found[table.name] = checksum.text()
     return found
 
 

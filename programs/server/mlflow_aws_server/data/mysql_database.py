@@ -20,10 +20,13 @@ from typing import Any, NamedTuple
 
 from ..errors import EntryError
 from ..schema_state import COLLATION, VERSIONS
+from . import parallel
 from .tables import BATCH_ROWS, BINARY, JSON, PLAIN, Row, Table
 
 NEXT, PREVIOUS = "__next", "__prev"
 _KINDS = {"json": JSON, "blob": BINARY, "mediumblob": BINARY, "longblob": BINARY}
+# Of statements that the database carries out at once for one project.
+_CONNECTIONS = 4
 # Where definitions of triggers are kept during an exchange.
 _EXCHANGE = "mlflow_aws_exchange"
 # What waits for tables gives up after so long: somebody else keeps a transaction open.
@@ -112,10 +115,7 @@ class MysqlDatabase:
 
     def size(self) -> int:
         """Return about how many bytes its rows take."""
-        query = "SELECT SUM(data_length) FROM information_schema.tables WHERE table_schema = %s"
-        with self._session("") as cursor:
-            cursor.execute(query, (self.schema,))
-            return int(cursor.fetchone()[0] or 0)
+        return sum(self.sizes().values())
 
     def recreate(self) -> None:
         """Make it empty, whatever it holds; only for a schema beside the project's."""
@@ -148,16 +148,52 @@ class MysqlDatabase:
             yield MysqlWriter(connection)
             connection.commit()
 
-    def copy_from(self, source: MysqlDatabase, table: Table) -> None:
-        """Fill a table with the rows of another schema's, inside the database."""
-        columns = ", ".join(map(quoted, table.columns))
-        order = f" ORDER BY {', '.join(map(quoted, table.key))}" if table.key else ""
-        with self.writing() as writer:
-            writer.execute(f"DELETE FROM {quoted(table.name)}")
-            writer.execute(
-                f"INSERT INTO {quoted(table.name)} ({columns}) SELECT {columns} "
-                f"FROM {quoted(source.schema)}.{quoted(table.name)}{order}"
-            )
+    def copy_from(self, source: MysqlDatabase, tables: Sequence[Table]) -> None:
+        """Fill its tables with the rows of another schema's, inside the database, several at once."""
+        sizes = source.sizes()
+
+        def copy(table: Table) -> None:
+            columns = ", ".join(map(quoted, table.columns))
+            order = f" ORDER BY {', '.join(map(quoted, table.key))}" if table.key else ""
+            with self.writing() as writer:
+                writer.execute(
+                    f"INSERT INTO {quoted(table.name)} ({columns}) SELECT {columns} "
+                    f"FROM {quoted(source.schema)}.{quoted(table.name)}{order}"
+                )
+
+        largest_first = sorted(tables, key=lambda table: -sizes.get(table.name, 0))
+        for _done in parallel.each(_CONNECTIONS, copy, largest_first):
+            pass
+
+    def digests(self, tables: Sequence[Table]) -> dict[str, str]:
+        """Return a digest of each table with rows, which the database computes from these columns.
+
+        It tells whether two schemas of one database hold the same, and takes a fraction of the time in
+        which the rows could be read.
+        """
+
+        def digest(table: Table) -> tuple[str, str]:
+            values = [f"COALESCE(HEX({quoted(name)}), 'NULL')" for name in table.columns]
+            row = f"MD5(CONCAT_WS(',', {', '.join(values)}))"
+            halves = [
+                f"SUM(CAST(CONV({part}({row}, 8), 16, 10) AS DECIMAL(20)))"
+                for part in ("LEFT", "RIGHT")
+            ]
+            with self._session(self.schema) as cursor:
+                cursor.execute(f"SELECT COUNT(*), {', '.join(halves)} FROM {quoted(table.name)}")
+                return table.name, "-".join(map(str, cursor.fetchone()))
+
+        found = dict(parallel.each(_CONNECTIONS, digest, tables))
+        return {name: text for name, text in found.items() if not text.startswith("0-")}
+
+    def sizes(self) -> dict[str, int]:
+        """Return about how many bytes the rows of each table take."""
+        query = (
+            "SELECT table_name, data_length FROM information_schema.tables WHERE table_schema = %s"
+        )
+        with self._session("") as cursor:
+            cursor.execute(query, (self.schema,))
+            return {name: int(size or 0) for name, size in cursor.fetchall()}
 
     def tables(self) -> list[Table]:
         """Return its tables, sorted by name."""

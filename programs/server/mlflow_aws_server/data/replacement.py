@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import EntryError
 from ..revisions import create_at, known_head, migrate
-from .content import checksums, differing
+from .content import core, differing
 from .mysql_database import NEXT, PREVIOUS, MysqlDatabase
 from .projects import Project, beside
 from .sqlite_database import SqliteDatabase
@@ -56,19 +56,13 @@ class Replacement:
         """Return its tables but that of the revision."""
         return [table for table in self.database.tables() if table.name != "alembic_version"]
 
-    def content(self) -> dict[str, str]:
-        """Return the checksums of what no migration changes."""
-        with self.database.snapshot() as snapshot:
-            return checksums(snapshot)
+    def copy(self) -> None:
+        """Fill it with the rows of the project's own database, whose schema is the same."""
+        self.database.copy_from(self._project.database, self.tables())  # type: ignore[arg-type]
 
-    def require_content(self, expected: dict[str, str]) -> None:
-        """Refuse to go on if its content is not as expected."""
-        different = differing(expected, self.content())
-        if different:
-            raise EntryError(
-                f"The copy of project '{self._project.name}' differs in {', '.join(different)}, so it was "
-                "not put in place, and the project is as it was; report this."
-            )
+    def differences(self, before: dict[str, str]) -> list[str]:
+        """Return the tables of which what no migration changes is not as it was before."""
+        return differing(before, content(self.database))
 
     def put_in_place(
         self, keep: Callable[[Path], Path], release: Callable[[], object] = lambda: None
@@ -112,6 +106,11 @@ class Replacement:
                 f"The data of project '{self._project.name}' is at revision {revision}, which this MLflow does "
                 "not know, so a newer one wrote it; use the release of the collection that carries that MLflow."
             )
+
+
+def content(database: SqliteDatabase | MysqlDatabase) -> dict[str, str]:
+    """Return digests of what no migration changes."""
+    return database.digests(core(database.tables()))
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import EntryError
 from ..schema_state import VERSIONS
-from .tables import BATCH_ROWS, BINARY, JSON, PLAIN, Row, Table
+from .tables import BATCH_ROWS, BINARY, JSON, PLAIN, Checksum, Row, Table, encode
 
 # What a killed run left has this in its name.
 COPY = ".copy-"
@@ -69,6 +69,27 @@ class SqliteDatabase:
             connection.isolation_level = None
             connection.execute("BEGIN IMMEDIATE")
             yield lambda: None
+
+    def digests(self, tables: Sequence[Table]) -> dict[str, str]:
+        """Return a digest of each table with rows, over these columns."""
+        found = {}
+        with _opened(self.path) as connection:
+            snapshot = SqliteSnapshot(connection)
+            for table in tables:
+                checksum = Checksum()
+                for rows in snapshot.rows(table):
+                    checksum.add(encode(table, rows))
+                if checksum.rows:
+                    found[table.name] = checksum.text()
+        return found
+
+    def copy_from(self, source: SqliteDatabase, tables: Sequence[Table]) -> None:
+        """Fill its tables with the rows of another file's."""
+        with _opened(source.path) as connection, self.writing() as writer:
+            snapshot = SqliteSnapshot(connection)
+            for table in tables:
+                for rows in snapshot.rows(table):
+                    writer.insert(table, rows)
 
     def version(self) -> str:
         """Return what changes whenever the file is written, by SQLite or by putting another in place."""

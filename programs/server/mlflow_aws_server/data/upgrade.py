@@ -17,11 +17,8 @@ from typing import NamedTuple
 
 from ..errors import EntryError, say
 from ..revisions import known_head
-from .content import checksums
-from .mysql_database import MysqlDatabase
 from .projects import Project
-from .replacement import Replacement, end_exchange, replacement
-from .tables import Table
+from .replacement import content, end_exchange, replacement
 
 
 class Upgraded(NamedTuple):
@@ -51,31 +48,24 @@ def upgrade(project: Project) -> Upgraded:
         clock.lap("create")
         made.empty()
         with database.unchanged() as release:
-            with database.snapshot() as snapshot:
-                for table in made.tables():
-                    _copy(made, database, table, snapshot)
-                clock.lap("copy")
-                expected = checksums(snapshot)
-                clock.lap("read")
+            made.copy()
+            clock.lap("copy")
+            expected = content(database)
+            clock.lap("read")
             say(f"Migrating the copy of {project.name} from {before} to {head}")
             made.migrate()
             clock.lap("migrate")
-            made.require_content(expected)
+            different = made.differences(expected)
+            if different:
+                raise EntryError(
+                    f"After its migration the copy of project '{project.name}' differs in "
+                    f"{', '.join(different)}, so it was not put in place, and the project is as it was; "
+                    "report this."
+                )
             clock.lap("compare")
             previous = made.put_in_place(lambda path: _kept(path, before), release)
     clock.lap("exchange")
     return Upgraded(before, head, previous, clock.laps)
-
-
-def _copy(made: Replacement, source: object, table: Table, snapshot: object) -> None:
-    """Copy the rows of a table."""
-    target = made.database
-    if isinstance(target, MysqlDatabase) and isinstance(source, MysqlDatabase):
-        target.copy_from(source, table)
-        return
-    with target.writing() as writer:
-        for rows in snapshot.rows(table):  # type: ignore[attr-defined]
-            writer.insert(table, rows)
 
 
 class _Clock:
