@@ -18,6 +18,9 @@ _USER_LENGTH = 32
 # MySQL's limit for a name, which a pattern in GRANT keeps to with each `_` escaped.
 _PATTERN_LENGTH = 64
 _CUT_SCHEMA = 30
+# What follows the name of a schema in those beside it.
+BESIDE = ("__next", "__prev")
+_CUT_SCHEMA_BESIDE = 20
 _DIGITS = 8
 
 
@@ -27,6 +30,18 @@ def schema_name(project: str) -> str:
     if len(schema) + schema.count("_") <= _PATTERN_LENGTH:
         return schema
     return f"{schema[:_CUT_SCHEMA]}__{_digest(project)}"
+
+
+def schemas_beside(schema: str) -> list[str]:
+    """Return the schemas beside a project's own: the one that is to take its place, and its former one.
+
+    programs/server/mlflow_aws_server/data/mysql_database.py has the same names; neither can import the
+    other. A digit ends the hash of a schema that is cut, so none of these is another project's.
+    """
+    stem = schema
+    if max(len(stem) + stem.count("_") + len(suffix) + 2 for suffix in BESIDE) > _PATTERN_LENGTH:
+        stem = f"{schema[:_CUT_SCHEMA_BESIDE]}__{_digest(schema)}"
+    return [stem + suffix for suffix in BESIDE]
 
 
 def runtime_user(project: str) -> str:

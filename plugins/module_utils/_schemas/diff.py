@@ -13,10 +13,10 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model im
     COLLATION,
     IAM,
     PASSWORD,
-    RIGHTS,
     USAGE,
     DatabaseState,
     ProjectSpec,
+    rights,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.users import (
     keeps_old_password,
@@ -56,7 +56,6 @@ def planned(project: ProjectSpec, found: DatabaseState, retain: int) -> dict[str
         kept = picture if not project.force_drop else {}
         return {key: value for key, value in kept.items() if key == "schema"}
     picture["schema"] = {"name": project.schema, "collation": COLLATION}
-    pattern = sql_text.pattern(project.schema, found.server.literal_names)
     for identity in project.identities:
         user = found.users.get(identity.user)
         picture[identity.kind] = {
@@ -67,6 +66,10 @@ def planned(project: ProjectSpec, found: DatabaseState, retain: int) -> dict[str
             "old_password": user is not None
             and keeps_old_password(identity, user, found.server, retain),
             "secret_version": identity.version,
-            "grants": sorted(f"{word} on {pattern}" for word in RIGHTS[identity.kind]),
+            "grants": sorted(
+                f"{word} on {sql_text.pattern(schema, found.server.literal_names)}"
+                for schema, words in rights(identity.kind, project.schema).items()
+                for word in words
+            ),
         }
     return picture

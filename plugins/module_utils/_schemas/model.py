@@ -5,7 +5,8 @@
 
 A project has one schema and two users, each of which can log in over TLS only:
 
-    migrator  may define tables in that schema
+    migrator  may define tables in that schema, and make and remove the two beside it, in which a copy is
+              migrated and the former data is kept (_names.schemas_beside)
     runtime   the server user: may read and write rows in it, nothing else
 
 What belongs to us is marked in the user's ATTRIBUTE, MySQL's own place for it:
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
 
 PRESENT, ABSENT = "present", "absent"
@@ -33,14 +35,26 @@ CHARSET, COLLATION = "utf8mb4", "utf8mb4_bin"
 LANDMARKS = ("alembic_version", "experiments", "metrics", "params", "runs", "tags")
 RETAIN = " RETAIN CURRENT PASSWORD"
 _RUNTIME_RIGHTS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
-RIGHTS = {
-    "migrator": _RUNTIME_RIGHTS | {"CREATE", "ALTER", "DROP", "INDEX", "REFERENCES", "TRIGGER"},
-    "runtime": _RUNTIME_RIGHTS,
+_MIGRATOR_RIGHTS = _RUNTIME_RIGHTS | {
+    "CREATE",
+    "ALTER",
+    "DROP",
+    "INDEX",
+    "REFERENCES",
+    "TRIGGER",
+    "LOCK TABLES",
 }
 # What the two users are called in sentences.
 USER_TITLES = {"migrator": "migrator", "runtime": "server user"}
 USAGE = "USAGE"
 VERIFIER, VERSION = "<verifier>", "<version>"
+
+
+def rights(kind: str, schema: str) -> dict[str, frozenset[str]]:
+    """Return what a user of a project may do, by the schema."""
+    if kind == "runtime":
+        return {schema: _RUNTIME_RIGHTS}
+    return dict.fromkeys((schema, *_names.schemas_beside(schema)), _MIGRATOR_RIGHTS)
 
 
 class Identity(t.NamedTuple):

@@ -13,6 +13,7 @@ keeps their definitions, so that an exchange that was killed at any moment can b
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ from . import parallel
 from .tables import BATCH_ROWS, BINARY, JSON, PLAIN, Row, Table
 
 NEXT, PREVIOUS = "__next", "__prev"
+# MySQL's limit for a name, which a pattern in GRANT keeps to with each `_` escaped.
+_PATTERN_LENGTH, _CUT_SCHEMA, _DIGITS = 64, 20, 8
 _KINDS = {"json": JSON, "blob": BINARY, "mediumblob": BINARY, "longblob": BINARY}
 # Of statements that the database carries out at once for one project.
 _CONNECTIONS = 4
@@ -101,7 +104,7 @@ class MysqlDatabase:
 
     def sibling(self, suffix: str) -> MysqlDatabase:
         """Return the schema beside it."""
-        return MysqlDatabase(self._connect, self.schema + suffix)
+        return MysqlDatabase(self._connect, beside(self.schema, suffix))
 
     def exists(self) -> bool:
         """Return whether there is such a schema, as far as the user sees it."""
@@ -174,13 +177,10 @@ class MysqlDatabase:
 
         def digest(table: Table) -> tuple[str, str]:
             values = [f"COALESCE(HEX({quoted(name)}), 'NULL')" for name in table.columns]
-            row = f"MD5(CONCAT_WS(',', {', '.join(values)}))"
-            halves = [
-                f"SUM(CAST(CONV({part}({row}, 8), 16, 10) AS DECIMAL(20)))"
-                for part in ("LEFT", "RIGHT")
-            ]
+            row = f"SHA2(CONCAT_WS(',', {', '.join(values)}), 256)"
+            number = f"CAST(CONV(LEFT({row}, 16), 16, 10) AS DECIMAL(20))"
             with self._session(self.schema) as cursor:
-                cursor.execute(f"SELECT COUNT(*), {', '.join(halves)} FROM {quoted(table.name)}")
+                cursor.execute(f"SELECT COUNT(*), SUM({number}) FROM {quoted(table.name)}")
                 return table.name, "-".join(map(str, cursor.fetchone()))
 
         found = dict(parallel.each(_CONNECTIONS, digest, tables))
@@ -349,6 +349,18 @@ class MysqlWriter:
             size += len(part) + 1
         if parts:
             self._connection.query(head + ",".join(parts))
+
+
+def beside(schema: str, suffix: str) -> str:
+    """Return the name of a schema beside a project's own.
+
+    plugins/module_utils/_names.py has the same names; neither can import the other.
+    """
+    stem = schema
+    if len(stem) + stem.count("_") + len(suffix) + 2 > _PATTERN_LENGTH:
+        digest = hashlib.sha256(schema.encode("ascii")).hexdigest()[:_DIGITS]
+        stem = f"{schema[:_CUT_SCHEMA]}__{digest}"
+    return stem + suffix
 
 
 def quoted(name: str) -> str:

@@ -35,7 +35,7 @@ from ..errors import EntryError
 from ..migrate_one import LOCK
 from ..option_file import OptionFile, require_plain
 from . import places, sealing
-from .mysql_database import NEXT, MysqlDatabase
+from .mysql_database import NEXT, MysqlDatabase, beside
 from .places import Place
 from .repository import Repository
 from .sqlite_database import SqliteDatabase
@@ -71,11 +71,15 @@ def of(request: dict[str, Any], folder: Path) -> list[Project]:
 
 def repository(request: dict[str, Any], name: str) -> Repository:
     """Return the backups of a project."""
-    aws = request.get("aws") or {}
     key = request.get("backup_key") or ""
     codec = sealing.Sealed(key) if key else sealing.Plain()
+    return Repository(below_destination(request, name), codec)
+
+
+def below_destination(request: dict[str, Any], path: str) -> Place:
+    """Return a place below that of all backups."""
     root = str(request["destination"]).rstrip("/")
-    return Repository(places.at(f"{root}/{name}", functools.partial(s3_client, aws)), codec)
+    return places.at(f"{root}/{path}", functools.partial(s3_client, request.get("aws") or {}))
 
 
 def _project(given: dict[str, Any], aws: dict[str, Any], folder: Path) -> Project:
@@ -106,7 +110,7 @@ def _project(given: dict[str, Any], aws: dict[str, Any], folder: Path) -> Projec
 
     def for_mlflow(suffix: str) -> str:
         option_file.attend()
-        return option_file.uri(in_schema(uri, schema + suffix), bounded=False)
+        return option_file.uri(in_schema(uri, beside(schema, suffix)), bounded=False)
 
     lock = functools.partial(_database_lock, connect, schema, name)
     return Project(name, MysqlDatabase(connect, schema), artifacts, for_mlflow, key_file, lock)
@@ -121,12 +125,12 @@ def _sqlite_uri(path: Path) -> Callable[[str], str]:
     """Return what gives the URI of a file and of those beside it."""
 
     def uri(suffix: str) -> str:
-        return SQLITE + str(beside(path) if suffix == NEXT else path)
+        return SQLITE + str(file_beside(path) if suffix == NEXT else path)
 
     return uri
 
 
-def beside(path: Path) -> Path:
+def file_beside(path: Path) -> Path:
     """Return the file in which what takes the place of an SQLite file is made."""
     return path.with_name(f".{path.name}.next")
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ..errors import EntryError
 from ..revisions import create_at, known_head, migrate
-from .content import core, differing
+from .content import differing
 from .mysql_database import NEXT, PREVIOUS, MysqlDatabase
-from .projects import Project, beside
+from .projects import Project, file_beside
 from .sqlite_database import SqliteDatabase
 from .tables import Table
 
@@ -37,7 +37,7 @@ class Replacement:
             self.database = own.sibling(NEXT)
             self.database.recreate()
         else:
-            path = beside(own.path)
+            path = file_beside(own.path)
             path.unlink(missing_ok=True)
             self.database = SqliteDatabase(path)
         create_at(project.uri(NEXT), revision)
@@ -60,9 +60,9 @@ class Replacement:
         """Fill it with the rows of the project's own database, whose schema is the same."""
         self.database.copy_from(self._project.database, self.tables())  # type: ignore[arg-type]
 
-    def differences(self, before: dict[str, str]) -> list[str]:
-        """Return the tables of which what no migration changes is not as it was before."""
-        return differing(before, content(self.database))
+    def differences(self, tables: list[Table], expected: dict[str, str]) -> list[str]:
+        """Return the tables of which these columns do not hold what they are expected to hold."""
+        return differing(expected, self.database.digests(tables))
 
     def put_in_place(
         self, keep: Callable[[Path], Path], release: Callable[[], object] = lambda: None
@@ -106,11 +106,6 @@ class Replacement:
                 f"The data of project '{self._project.name}' is at revision {revision}, which this MLflow does "
                 "not know, so a newer one wrote it; use the release of the collection that carries that MLflow."
             )
-
-
-def content(database: SqliteDatabase | MysqlDatabase) -> dict[str, str]:
-    """Return digests of what no migration changes."""
-    return database.digests(core(database.tables()))
 
 
 @contextlib.contextmanager

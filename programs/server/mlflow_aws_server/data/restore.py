@@ -22,7 +22,7 @@ from ..errors import EntryError, say
 from . import manifest as manifests
 from . import parallel
 from .manifest import Manifest, StoredObject
-from .places import Entry, Folder, Hashing
+from .places import Entry, Folder, Hashing, Place
 from .projects import Project
 from .relocation import relocated
 from .replacement import Replacement, replacement
@@ -58,11 +58,10 @@ def restore(project: Project, repository: Repository, identifier: str) -> Restor
     found = repository.choose(identifier)
     check(repository, found)
     _require_key(project, repository, found)
-    objects = _Objects(project, repository)
     with replacement(project, found.revision) as made:
-        changed = _fill(made, repository, found, project)
+        changed = fill(made, repository, found, project.artifacts)
         made.migrate()
-        objects.write(repository.objects(found))
+        objects = write_objects(project.artifacts, repository, found)
         _write_key(project, repository, found)
         previous = made.put_in_place(lambda path: _kept(path, found))
     return Restored(
@@ -122,7 +121,7 @@ def _read_whole(repository: Repository, path: str, sha256: str) -> None:
         pass
 
 
-def _fill(made: Replacement, repository: Repository, found: Manifest, project: Project) -> int:
+def fill(made: Replacement, repository: Repository, found: Manifest, artifacts: Place) -> int:
     """Write the backup's rows, and compare them; returns how many values name another place."""
     tables = {table.name: table for table in made.tables()}
     changed = 0
@@ -147,7 +146,7 @@ def _fill(made: Replacement, repository: Repository, found: Manifest, project: P
         with made.database.writing() as writer:
             for batch in _batches(lines):
                 rows = decode(table, batch)
-                changed += relocated(table, rows, found.artifacts, project.artifacts.text())
+                changed += relocated(table, rows, found.artifacts, artifacts.text())
                 checksum.add(encode(table, rows))
                 writer.insert(table, rows)
         expected[name] = (table, checksum.rows, checksum.text())
@@ -180,14 +179,21 @@ def _batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-class _Objects:
+def write_objects(place: Place, repository: Repository, found: Manifest) -> Objects:
+    """Write a backup's artifacts to a place; returns what was written."""
+    objects = Objects(place, repository)
+    objects.write(repository.objects(found))
+    return objects
+
+
+class Objects:
     """The artifacts on their way out of a backup."""
 
-    def __init__(self, project: Project, repository: Repository) -> None:
+    def __init__(self, place: Place, repository: Repository) -> None:
         """Look at what is there."""
-        self._place = project.artifacts
+        self._place = place
         self._repository = repository
-        self._there = {entry.path: entry for entry in project.artifacts.entries()}
+        self._there = {entry.path: entry for entry in place.entries()}
         self.written = self.written_bytes = 0
 
     def write(self, items: Iterator[StoredObject]) -> None:

@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 from ..errors import EntryError, say
 from ..revisions import known_head
+from .content import core
 from .projects import Project
-from .replacement import content, end_exchange, replacement
+from .replacement import end_exchange, replacement
 
 
 class Upgraded(NamedTuple):
@@ -50,12 +51,13 @@ def upgrade(project: Project) -> Upgraded:
         with database.unchanged() as release:
             made.copy()
             clock.lap("copy")
-            expected = content(database)
+            tables = core(database.tables())
+            expected = database.digests(tables)
             clock.lap("read")
             say(f"Migrating the copy of {project.name} from {before} to {head}")
             made.migrate()
             clock.lap("migrate")
-            different = made.differences(expected)
+            different = made.differences(tables, expected)
             if different:
                 raise EntryError(
                     f"After its migration the copy of project '{project.name}' differs in "

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import aws, private, settings
 from ..errors import EntryError
-from . import backup, info, projects, restore, upgrade
+from . import backup, info, projects, rehearse, restore, upgrade
 from .projects import Project
 from .repository import Repository
 
@@ -88,6 +88,25 @@ def restore_backup(path: Path) -> None:
     _each(path, work)
 
 
+def rehearse_backup(path: Path) -> None:
+    """Try out a backup of each project, the newest unless `backup` names one."""
+
+    def work(project: Project, request: Request) -> Record:
+        repository = projects.repository(request, project.name)
+        scratch = projects.below_destination(request, rehearse.scratch_path(project.name))
+        identifier = str(request.get("backup") or "")
+        with project.exclusive("rehearsal"):
+            done = rehearse.rehearse(project, repository, scratch, identifier)
+        return {
+            "backup": done.manifest.id,
+            "rows": sum(table.rows for table in done.manifest.tables.values()),
+            "objects": done.manifest.objects,
+            "seconds": round(done.seconds, 3),
+        }
+
+    _each(path, work)
+
+
 def upgrade_schemas(path: Path) -> None:
     """Bring each project's schema to the head revision, by a copy."""
 
@@ -146,5 +165,6 @@ VERBS: dict[str, Callable[[Path], None]] = {
     "info": project_info,
     "backup": make_backup,
     "restore": restore_backup,
+    "rehearse": rehearse_backup,
     "upgrade": upgrade_schemas,
 }

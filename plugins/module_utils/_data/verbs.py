@@ -1,0 +1,93 @@
+# Copyright: (c) 2026, The mlops.mlflow_aws contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Private to mlops.mlflow_aws: modules about projects' data: their common options, and how they run a verb.
+
+The work is done by programs/server/mlflow_aws_server/data, in the MLflow that serves the projects and
+with the identity that migrates them. A request goes in, one record for each project comes out.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import program
+
+Spec = t.Dict[str, t.Any]
+Record = t.Dict[str, t.Any]
+_PROJECT: Spec = {
+    "name": {"type": "str", "required": True},
+    "backend_store_uri": {"type": "str", "required": True},
+    "artifacts_destination": {"type": "str", "required": True},
+    # Names a file.
+    "key_file": {"type": "str", "default": "", "no_log": False},
+    "database": {"type": "dict", "options": program.DATABASE},
+}
+ARGUMENTS: Spec = {
+    "projects": {"type": "list", "elements": "dict", "required": True, "options": _PROJECT},
+    "timeout": {"type": "int", "default": 86400},
+    **program.ARGUMENTS,
+}
+# Of modules that know where backups are.
+DESTINATION: Spec = {
+    "destination": {"type": "str", "required": True},
+    # A file on the control node is read by the role.
+    "backup_key": {"type": "str", "default": "", "no_log": True},
+}
+REQUIRED_IF = program.REQUIRED_IF
+# What the program needs around its own time.
+_GRACE_SECONDS = 60
+
+
+def run(module: AnsibleModule, verb: str, request: t.Mapping[str, t.Any]) -> list[Record]:
+    """Have the program carry out a verb; returns its record of each project, in the order given."""
+    params = module.params
+    _require_reachable(params, request)
+    projects = [_without_nothing(project) for project in params["projects"]]
+    if not projects:
+        return []
+    timeout = float(params["timeout"])
+    with program.lent(params, timeout) as access:
+        whole = {**request, "projects": projects, "aws": access.of(params["aws"] or {})}
+        told = program.runner(params, access).run(whole, timeout + _GRACE_SECONDS, verb)
+    by_name = {str(record["name"]): record for record in told}
+    return [by_name.get(project["name"], _silent(project["name"], verb)) for project in projects]
+
+
+def result(records: t.Sequence[Record], *, changed: bool) -> Record:
+    """Return a module's result; raises it with the errors of projects for which the verb failed."""
+    found = {"changed": changed, "projects": list(records)}
+    errors = [str(record["error"]) for record in records if record["error"]]
+    if errors:
+        raise MlflowError(" ".join(errors), found)
+    return found
+
+
+def planned(projects: t.Iterable[t.Mapping[str, t.Any]], **more: t.Any) -> list[Record]:
+    """Return records of what is not done in check mode."""
+    return [{"name": project["name"], "error": "", **more} for project in projects]
+
+
+def _require_reachable(params: t.Mapping[str, t.Any], request: t.Mapping[str, t.Any]) -> None:
+    """Refuse a folder of the host where the program runs in a container, which does not see it."""
+    place = str(request.get("destination") or "")
+    if params["runtime"] == "docker" and place and not place.startswith("s3://"):
+        raise MlflowError(
+            f"mlflow_backup_destination is {place}, a folder of the host, which the container that makes "
+            "backups does not see; name a bucket as s3://BUCKET/PREFIX, or set mlflow_server_runtime to process."
+        )
+
+
+def _without_nothing(project: t.Mapping[str, t.Any]) -> Record:
+    """Return a project as the program takes it."""
+    return {key: value for key, value in project.items() if value is not None}
+
+
+def _silent(name: str, verb: str) -> Record:
+    """Return the record of a project about which the program said nothing."""
+    return {
+        "name": name,
+        "error": f"Project '{name}': MLflow's {verb} said nothing about it; rerun to see its state.",
+    }
