@@ -36,13 +36,16 @@ LARGE = 6 * 1024 * 1024
 ODD = {
     "empty": b"",
     "one byte.txt": b"1",
-    "grün ✓/ü 🍇.txt": "ä\n".encode(),
+    "grün ✓ 🍇/ü 1.txt": "ä\n".encode(),
     "a+b & c=d.txt": b"plus",
     "100%.txt": b"percent",
     "deep/er/and/deeper/x.json": b'{"a": [1, 2]}\n',
     "medium.bin": random.Random(1).randbytes(200_000),
     "large.bin": random.Random(2).randbytes(LARGE),
 }
+# Older servers run under gunicorn, which stores such a file and cannot send it back.
+BEYOND_LATIN = {"🍇 ✓.txt": b"grapes"}
+BEYOND_LATIN_SINCE = (3, 4)
 MODEL = {
     "MLmodel": b"artifact_path: model\nflavors: {}\nmlflow_version: 0.0.0\n",
     "python_env.yaml": b"dependencies: []\n",
@@ -146,7 +149,8 @@ def datasets(maker: Maker) -> None:
 def artifacts(maker: Maker) -> None:
     """Log files of several sizes with odd names, one by one and as a folder."""
     run_id = maker.run("artifacts")
-    with maker.files(ODD) as folder:
+    odd = ODD | (BEYOND_LATIN if RELEASE >= BEYOND_LATIN_SINCE else {})
+    with maker.files(odd) as folder:
         maker.client.log_artifacts(run_id, str(folder))
         maker.client.log_artifact(run_id, str(folder / "one byte.txt"), "again/ü 1")
     maker.client.set_terminated(run_id, end_time=WHEN)
@@ -341,14 +345,14 @@ ACTIONS: Sequence[Action] = (
 
 
 def main() -> None:
-    """Do what this release can, in order, and print what each action took."""
+    """Do what this release can, in order, and print each kind that was made."""
     maker = Maker(Path(sys.argv[1]))
     files = not mlflow.get_tracking_uri().startswith("http")
     for action in ACTIONS:
         since = action.in_files_since if files else action.since
         if since is not None and since <= RELEASE:
             action.make(maker)
-            print(action.make.__name__, flush=True)
+            print("made", action.make.__name__, flush=True)
 
 
 if __name__ == "__main__":
