@@ -102,33 +102,41 @@ def _run(client: Any, run: Any, work: Path) -> dict[str, Any]:
         "inputs": _sorted(inputs),
         "model_inputs": sorted(models),
         "model_outputs": _sorted(outputs),
-        "artifacts": _files(lambda folder: client.download_artifacts(run_id, "", folder), work),
-        "listed": _listed(lambda path: client.list_artifacts(run_id, path)),
+        "artifacts": _files(run.info.artifact_uri, work),
     }
 
 
-def _listed(list_: Callable[[str], Any], path: str = "") -> dict[str, int]:
-    """Return the sizes of files below a path as the server lists them."""
-    found: dict[str, int] = {}
-    for one in list_(path):
-        found |= _listed(list_, one.path) if one.is_dir else {one.path: int(one.file_size or 0)}
-    return found
+def _files(place: str, work: Path) -> dict[str, list[Any]]:
+    """Return of each artifact below a place its listed size, its size and its hash, by its path."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-
-def _files(download: Callable[[str], Any], work: Path) -> dict[str, list[Any]]:
-    """Return size and hash of files that are downloaded into a new folder, by their paths in it."""
+    repository: Any = get_artifact_repository(place)
+    listed = _listed(repository)
+    if not listed:
+        # Which cannot be downloaded.
+        return {}
     folder = work / "downloaded"
     folder.mkdir()
-    top = Path(download(str(folder)))
+    repository.download_artifacts("", str(folder))
     found = {
-        path.relative_to(top).as_posix(): [
+        path.relative_to(folder).as_posix(): [
+            listed.pop(path.relative_to(folder).as_posix(), None),
             path.stat().st_size,
             hashlib.sha256(path.read_bytes()).hexdigest(),
         ]
-        for path in top.rglob("*")
+        for path in folder.rglob("*")
         if path.is_file()
     }
     shutil.rmtree(folder)
+    return found | {path: [size, None, None] for path, size in listed.items()}
+
+
+def _listed(repository: Any, path: str | None = None) -> dict[str, int]:
+    """Return the sizes of files below a path as the server lists them."""
+    found: dict[str, int] = {}
+    for one in repository.list_artifacts(path):
+        inside = _listed(repository, one.path) if one.is_dir else {one.path: int(one.file_size or 0)}
+        found |= inside
     return found
 
 
@@ -208,16 +216,8 @@ def _logged_models(client: Any, experiments: list[str], work: Path) -> list[dict
     for one in found:
         known = one.to_dictionary()
         known["metrics"] = _sorted(_fields(metric) for metric in one.metrics or [])
-        told.append({**known, "artifacts": _model_files(client, one, work)})
+        told.append({**known, "artifacts": _files(one.artifact_location, work)})
     return sorted(told, key=lambda one: str(one["model_id"]))
-
-
-def _model_files(client: Any, model: Any, work: Path) -> dict[str, list[Any]]:
-    """Return size and hash of a logged model's files; a folder that is empty cannot be downloaded."""
-    if not client.list_logged_model_artifacts(model.model_id):
-        return {}
-    place = model.artifact_location
-    return _files(lambda to: mlflow.artifacts.download_artifacts(place, dst_path=to), work)
 
 
 def _evaluation_datasets(client: Any, experiments: list[str]) -> list[dict[str, Any]]:
