@@ -25,6 +25,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 RELEASE = tuple(int(part) for part in mlflow.__version__.split(".")[:3])
+# The releases that are used: what 3.0 lacks and 3.16 has is said to be the latter's.
+OLD, THREE, YOUNG = (2, 22), (3, 0), (3, 16)
 # The time of all that is logged with one.
 WHEN = 1_700_000_000_000
 NAME = "Prüfung 🍇 100%/a b"
@@ -45,7 +47,6 @@ ODD = {
 }
 # Older servers run under gunicorn, which stores such a file and cannot send it back.
 BEYOND_LATIN = {"🍇 ✓.txt": b"grapes"}
-BEYOND_LATIN_SINCE = (3, 4)
 MODEL = {
     "MLmodel": b"artifact_path: model\nflavors: {}\nmlflow_version: 0.0.0\n",
     "python_env.yaml": b"dependencies: []\n",
@@ -149,7 +150,7 @@ def datasets(maker: Maker) -> None:
 def artifacts(maker: Maker) -> None:
     """Log files of several sizes with odd names, one by one and as a folder."""
     run_id = maker.run("artifacts")
-    odd = ODD | (BEYOND_LATIN if RELEASE >= BEYOND_LATIN_SINCE else {})
+    odd = ODD | (BEYOND_LATIN if RELEASE >= YOUNG else {})
     with maker.files(odd) as folder:
         maker.client.log_artifacts(run_id, str(folder))
         maker.client.log_artifact(run_id, str(folder / "one byte.txt"), "again/ü 1")
@@ -235,7 +236,11 @@ def registry(maker: Maker) -> None:
     client.create_registered_model("Wein 🍇", {"team": "grün"}, "Beschreibung " * 20)
     for number in (1, 2, 3):
         client.create_model_version(
-            "Wein 🍇", f"runs:/{run_id}/model", run_id, {"n": str(number)}, description=f"№ {number}"
+            "Wein 🍇",
+            f"runs:/{run_id}/model",
+            run_id,
+            {"n": str(number)},
+            description=f"№ {number}",
         )
     client.transition_model_version_stage("Wein 🍇", "1", "Production")
     client.set_registered_model_alias("Wein 🍇", "champion", "1")
@@ -260,7 +265,7 @@ def prompts(maker: Maker) -> None:
 def prompt_of_a_run(maker: Maker) -> None:
     """Say which prompt a run used."""
     run_id = maker.run("prompted")
-    if RELEASE < (3, 16):
+    if RELEASE < YOUNG:
         maker.client.log_prompt(run_id, "prompts:/greeting/1")
     else:
         prompt = maker.client.load_prompt("prompts:/greeting/1")
@@ -320,9 +325,9 @@ class Action:
     """One kind of content, the release from which on a server has it, and that for folders of files."""
 
     make: Callable[[Maker], None]
-    since: tuple[int, ...] = (2, 22)
+    since: tuple[int, ...] = OLD
     # None where no release keeps it in files.
-    in_files_since: tuple[int, ...] | None = (2, 22)
+    in_files_since: tuple[int, ...] | None = OLD
 
 
 # In this order; a later one may need what an earlier one made.
@@ -333,14 +338,14 @@ ACTIONS: Sequence[Action] = (
     Action(datasets),
     Action(artifacts),
     Action(traces),
-    Action(assessments, (3, 2), (3, 2)),
-    Action(linked_traces, (3, 5), None),
+    Action(assessments, YOUNG, YOUNG),
+    Action(linked_traces, YOUNG, YOUNG),
     Action(registry),
     Action(prompts),
     Action(prompt_of_a_run),
-    Action(chat_prompt, (3, 5), (3, 5)),
-    Action(logged_models, (3, 0), (3, 0)),
-    Action(evaluation_datasets, (3, 4), None),
+    Action(chat_prompt, YOUNG, YOUNG),
+    Action(logged_models, THREE, THREE),
+    Action(evaluation_datasets, YOUNG, None),
 )
 
 

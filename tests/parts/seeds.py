@@ -4,11 +4,12 @@
 """Projects as real releases of MLflow leave them: made, served, told, and large ones.
 
     release = Release(environment("mlflow-2.22") / "python", home)
-    project = make(release, folder, ports(1)[0])
-    with serving(newer, project, ports(1)[0]) as url:
-        told = tell(newer, url, folder)
+    project = in_folder(folder)
+    with serving(release, project, port) as url:
+        make(release, url)
+        told = tell(newest, url)
 
-What is in one: seed_program.py. How it is read: tell_program.py. `EXPECTED` has the rows of each release.
+What is in one: seed_program.py. How it is read: tell_program.py. test_seeds.py has the number of rows.
 """
 
 from __future__ import annotations
@@ -117,16 +118,16 @@ def in_mysql(mysql: Mysql, schema: str, folder: Path) -> Project:
     return Project(uri, folder / "artifacts")
 
 
-def make(release: Release, project: Project, port: int) -> list[str]:
-    """Fill a new project through a server of a release; return the kinds of content that it has."""
-    with serving(release, project, port) as url, tempfile.TemporaryDirectory() as work:
+def make(release: Release, url: str) -> list[str]:
+    """Fill a new project by its server, of the same release; return the kinds of content that it has."""
+    with tempfile.TemporaryDirectory() as work:
         return _made(release, work, MLFLOW_TRACKING_URI=url)
 
 
 def make_files(release: Release, folder: Path) -> list[str]:
     """Fill a folder `mlruns`, without a server; return the kinds of content that it has.
 
-    Evaluation datasets, and traces linked to runs, are kept in databases only.
+    Evaluation datasets are kept in databases only.
     """
     place = (folder / "mlruns").as_uri()
     with tempfile.TemporaryDirectory() as work:

@@ -54,10 +54,12 @@ def main() -> None:
 
 def _version() -> str:
     """Return the server's release, without what follows its numbers."""
-    from mlflow.utils.rest_utils import http_request
     from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
 
-    return str(http_request(get_default_host_creds(mlflow.get_tracking_uri()), "/version", "GET").text)
+    return str(
+        http_request(get_default_host_creds(mlflow.get_tracking_uri()), "/version", "GET").text
+    )
 
 
 def _pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> list[Any]:
@@ -74,14 +76,18 @@ def _pages(search: Callable[..., Any], *arguments: Any, **options: Any) -> list[
 def _runs(client: Any, experiment: str, work: Path) -> list[dict[str, Any]]:
     """Return the runs of an experiment, deleted ones too, each whole."""
     found = _pages(client.search_runs, [experiment], run_view_type=ViewType.ALL, max_results=PAGE)
-    return sorted((_run(client, one, work) for one in found), key=lambda one: one["info"]["run_id"])
+    ids = sorted(one.info.run_id for one in found)
+    # A search of release 3.0 leaves out what a run has made.
+    return [_run(client, client.get_run(one), work) for one in ids]
 
 
 def _run(client: Any, run: Any, work: Path) -> dict[str, Any]:
     """Return a run with its metrics' history, its inputs, its outputs and the content of its artifacts."""
     run_id = run.info.run_id
     histories = {
-        key: _sorted([one.value, one.timestamp, one.step] for one in client.get_metric_history(run_id, key))
+        key: _sorted(
+            [one.value, one.timestamp, one.step] for one in client.get_metric_history(run_id, key)
+        )
         for key in run.data.metrics
     }
     inputs = [
@@ -135,7 +141,9 @@ def _listed(repository: Any, path: str | None = None) -> dict[str, int]:
     """Return the sizes of files below a path as the server lists them."""
     found: dict[str, int] = {}
     for one in repository.list_artifacts(path):
-        inside = _listed(repository, one.path) if one.is_dir else {one.path: int(one.file_size or 0)}
+        inside = (
+            _listed(repository, one.path) if one.is_dir else {one.path: int(one.file_size or 0)}
+        )
         found |= inside
     return found
 
@@ -190,14 +198,13 @@ def _models(client: Any, *, prompts: bool = False) -> list[dict[str, Any]]:
 def _model(client: Any, model: Any, prompt: bool) -> dict[str, Any]:
     """Return a registered model, or a prompt, with its versions."""
     quoted = model.name.replace("'", "\\'")
+    # A prompt's text is in its versions' tags; loading it would write into the database.
     of = f"name = '{quoted}'" + (f" AND {IS_PROMPT}" if prompt else "")
     versions = []
     for one in _pages(client.search_model_versions, of, max_results=PAGE):
         whole = _fields(one)
         # A search may leave them out; the model has them.
         whole.pop("aliases", None)
-        if prompt:
-            whole["template"] = client.load_prompt(f"prompts:/{model.name}/{one.version}").template
         versions.append(whole)
     known = _fields(model)
     # Of each stage the newest version, as among the others.
