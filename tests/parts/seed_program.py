@@ -339,7 +339,7 @@ ACTIONS: Sequence[Action] = (
     Action(artifacts),
     Action(traces),
     Action(assessments, YOUNG, YOUNG),
-    Action(linked_traces, YOUNG, YOUNG),
+    Action(linked_traces, YOUNG, None),
     Action(registry),
     Action(prompts),
     Action(prompt_of_a_run),

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Projects as real releases of MLflow leave them: made, served, told, and large ones.
 
-    release = Release(environment("mlflow-2.22") / "python", home)
+    release = Release(environment(*ENVIRONMENTS["mlflow-2.22"]) / "python", home)
     project = in_folder(folder)
     with serving(release, project, port) as url:
         make(release, url)
@@ -35,9 +35,14 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.host import ask, await_
 from ansible_collections.mlops.mlflow_aws.tests.parts.mysql_server import Mysql
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_environment, run
 
-# The environments of older releases, each with requirements/NAME.txt; the newest one is docker/requirements.txt.
+# Releases older than the one that is served.
 OLDER = ("mlflow-2.22", "mlflow-3.0", "mlflow-3.16")
 NEWEST = "mlflow"
+# What the fixture `environment` takes for each.
+ENVIRONMENTS = {
+    **{name: (name,) for name in OLDER},
+    NEWEST: ("server", "../docker/requirements"),
+}
 PROGRAMS = CHECKOUT / "tests" / "parts"
 _SECONDS = 300
 # Settings of all programs: a server that never answers fails soon, and traces are there when their call returns.
@@ -127,7 +132,7 @@ def make(release: Release, url: str) -> list[str]:
 def make_files(release: Release, folder: Path) -> list[str]:
     """Fill a folder `mlruns`, without a server; return the kinds of content that it has.
 
-    Evaluation datasets are kept in databases only.
+    Evaluation datasets, and links from traces to runs, are kept in databases only.
     """
     place = (folder / "mlruns").as_uri()
     with tempfile.TemporaryDirectory() as work:
