@@ -230,7 +230,7 @@ def _span_row(number: int) -> Row:
         "mlflow.spanInputs": _inputs(trace),
         "mlflow.spanOutputs": json.dumps({"text": "word " * (20 + number % 150)}),
     }
-    content = {
+    content: Row = {
         "trace_id": _encoded(trace + 1, 16),
         "span_id": _encoded(span, 8),
         "parent_span_id": None if parent is None else _encoded(parent, 8),

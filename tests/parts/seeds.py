@@ -171,7 +171,7 @@ def differences(one: object, other: object, place: str = "") -> list[str]:
         pairs = [(f"{place}/{number}", *pair) for number, pair in numbered]
     else:
         return [] if one == other else [f"{place}: {_short(one)} | {_short(other)}"]
-    return [line for where, *pair in pairs for line in differences(*pair, where)]
+    return [line for where, left, right in pairs for line in differences(left, right, where)]
 
 
 _ABSENT = "(absent)"
@@ -189,7 +189,7 @@ def serving(release: Release, project: Project, port: int) -> Iterator[str]:
 
     It makes the tables of a new one. A newer release would migrate an older schema.
     """
-    command = [
+    command: list[str | Path] = [
         release.python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
         "--workers", "1", "--backend-store-uri", project.uri, "--serve-artifacts",
         "--artifacts-destination", str(project.artifacts),
