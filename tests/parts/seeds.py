@@ -115,9 +115,9 @@ def in_mysql(mysql: Mysql, schema: str, folder: Path) -> Project:
     authority, options = folder / "ca.pem", folder / "my.cnf"
     authority.write_text(mysql.ca)
     options.touch(0o600)
-    password = mysql.password.replace("\\", "\\\\").replace('"', '\\"')
+    # PyMySQL takes the quotes off, and nothing else.
     options.write_text(
-        f'[client]\nuser = {mysql.user}\npassword = "{password}"\nssl-ca = {authority}\n'
+        f'[client]\nuser = {mysql.user}\npassword = "{mysql.password}"\nssl-ca = {authority}\n'
     )
     uri = f"mysql+pymysql://{mysql.host}:{mysql.port}/{schema}?read_default_file={options}"
     return Project(uri, folder / "artifacts")
