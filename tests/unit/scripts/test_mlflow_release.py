@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.mlops.mlflow_aws.scripts import _mlflow_release as release
 from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
 
-RELEASED = ("examples", "full", "previous")
+RELEASED = ("examples", "full", "previous", "mlflow-2.22", "mlflow-3.0", "mlflow-3.16")
 SCHEMA = {"head": "b", "revisions": ["b", "a"], "tables": {"b": 65, "a": 40}}
 NEWER = {"version": "9.9.9", "head": "c", "revisions": ["c", "b", "a"], "tables": {"c": 66}}
 JUNIT = """<testsuites><testsuite>
