@@ -71,6 +71,9 @@ projects:
     after:
       description: Revision after.
       type: str
+    older:
+      description: Whether the project was at an older revision.
+      type: bool
     previous:
       description: Where the former database is, path or schema; empty if the project was not older.
       type: str
@@ -115,8 +118,11 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         ]
     else:
         records = verbs.run(module, "upgrade", {})
-    changed = any(record.get("before") != record.get("after") for record in records)
-    return verbs.result(records, changed=changed)
+    for record in records:
+        # One without a schema is created by the migration, and holds nothing.
+        before = record.get("before", "")
+        record["older"] = bool(before) and before != record["after"]
+    return verbs.result(records, changed=any(record["older"] for record in records))
 
 
 if __name__ == "__main__":
