@@ -153,17 +153,16 @@ def main() -> None:
         required_together=client.TOGETHER,
         supports_check_mode=True,
     )
+    _module.hide(module, client.secrets(module.params))
     _module.run(module, _work)
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Bring the experiments to their desired state, or in check mode report what would be done."""
     params = module.params
-    server = client.Client(params)
-    _module.hide(module, server.secrets)
     return plans.result(
         experiments.kind(params["purge_tags"]),
-        server.ask,
+        client.Client(params).ask,
         experiments.wanted(params["experiments"], "experiments"),
         module.check_mode,
         "experiments",

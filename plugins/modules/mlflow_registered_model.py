@@ -154,17 +154,16 @@ def main() -> None:
         required_together=client.TOGETHER,
         supports_check_mode=True,
     )
+    _module.hide(module, client.secrets(module.params))
     _module.run(module, _work)
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Bring the models to their desired state, or in check mode report what would be done."""
     params = module.params
-    server = client.Client(params)
-    _module.hide(module, server.secrets)
     return plans.result(
         models.kind(models.Purge(params["purge_tags"], params["purge_aliases"])),
-        server.ask,
+        client.Client(params).ask,
         models.wanted(params["models"]),
         module.check_mode,
         "models",

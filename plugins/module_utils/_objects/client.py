@@ -47,6 +47,13 @@ OPTIONS: dict[str, t.Any] = {
 TOGETHER = [("username", "password")]
 
 
+def secrets(params: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the password in tracking_uri, as it is there and as it is meant."""
+    login, _at, _host = (params["tracking_uri"] or "").rpartition("@")
+    password = login.partition("://")[2].partition(":")[2]
+    return [password, urllib.parse.unquote(password)] if password else []
+
+
 class Client:
     """Sends requests to one server; url is its address without credentials."""
 
@@ -57,7 +64,6 @@ class Client:
             raise MlflowError(
                 f"timeout is {params['timeout']}; set it to a number of seconds above 0."
             )
-        self.secrets = [password] if password else []
         self._timeout = params["timeout"]
         self._proxied = params["use_proxy"]
         self._how: dict[str, t.Any] = {

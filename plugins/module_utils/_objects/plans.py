@@ -70,7 +70,8 @@ def converge(kind: Kind[W, F], ask: api.Ask, wanted: t.Sequence[W], check: bool)
     """Bring objects to their desired state, in order; return what was done about each.
 
     All plans are made before the first change, and check mode ends there. If a request fails, the
-    MlflowError has as `done` in its details the plans that were carried out.
+    MlflowError has in its details as `done` the plans that were carried out, and as `partly` whether
+    that of the object that failed was in part.
     """
     planned = foresee(kind, ask, wanted)
     if check:
@@ -80,7 +81,8 @@ def converge(kind: Kind[W, F], ask: api.Ask, wanted: t.Sequence[W], check: bool)
         for entry, plan in zip(wanted, planned):
             done.append(_apply(kind, ask, entry, plan))
     except MlflowError as error:
-        raise MlflowError(str(error), {"done": done}) from None
+        partly = error.details.get("partly", False)
+        raise MlflowError(str(error), {"done": done, "partly": partly}) from None
     return done
 
 
@@ -96,8 +98,15 @@ def result(
     try:
         return summary(converge(kind, ask, wanted, check), key, record)
     except MlflowError as error:
-        details = summary(error.details.get("done", []), key, record)
-        raise MlflowError(str(error), details) from None
+        raise MlflowError(str(error), failed(error, key, record)) from None
+
+
+def failed(
+    error: MlflowError, key: str, record: t.Callable[[Plan], dict[str, t.Any]]
+) -> dict[str, t.Any]:
+    """Return what was done before an error of converge, as the result of a module."""
+    found = summary(error.details.get("done", []), key, record)
+    return {**found, "changed": found["changed"] or error.details.get("partly", False)}
 
 
 def summary(
@@ -123,14 +132,27 @@ def _apply(kind: Kind[W, F], ask: api.Ask, entry: W, plan: Plan) -> Plan:
         # Something that a search does not return has the name, such as a prompt or one in other case.
         if again.action == CREATE and error.code == api.ALREADY_EXISTS:
             raise
-        return _send(ask, again)
+        if not error.details["partly"]:
+            return _send(ask, again)
+    # What was done before the request that failed counts, too.
+    try:
+        return _send(ask, again)._replace(action=plan.action, before=plan.before)
+    except MlflowError as error:
+        error.details["partly"] = True
+        raise
 
 
 def _send(ask: api.Ask, plan: Plan) -> Plan:
     """Send a plan's requests in order; return it with the ID that the server gave the object."""
-    answers = [ask(request) for request in plan.requests]
-    made = [str(answer["experiment_id"]) for answer in answers if "experiment_id" in answer]
-    return plan._replace(id=made[0]) if made else plan
+    identity, sent = plan.id, False
+    try:
+        for request in plan.requests:
+            identity = str(ask(request).get("experiment_id", identity))
+            sent = True
+    except MlflowError as error:
+        error.details["partly"] = sent
+        raise
+    return plan._replace(id=identity)
 
 
 def tag_changes(

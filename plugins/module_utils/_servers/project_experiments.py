@@ -29,15 +29,11 @@ _SERVER = "the server"
 Entries = t.Sequence[t.Mapping[str, t.Any]]
 
 
-class _NotRunning(MlflowError):
-    """Nothing listens where the server should."""
-
-
 class _Outcome(t.NamedTuple):
-    """What was done about a project's experiments, and why not all, or ""."""
+    """The result of a project's experiments, in the form of a module's, and why not all are there, or ""."""
 
     project: str
-    done: t.Sequence[plans.Plan]
+    result: t.Mapping[str, t.Any]
     reason: str = ""
 
 
@@ -83,25 +79,27 @@ def _converge(
     """Create the experiments of one server, or in check mode plan that."""
     try:
         with probe.conversation_at(url, timeout) as talk:
-            return _Outcome(project, plans.converge(_KIND, _asker(talk), wanted, check))
-    except _NotRunning as error:
-        # In check mode a server that is to be started is not there yet.
-        if check:
-            return _Outcome(project, [experiments.plan(entry, None) for entry in wanted])
-        return _Outcome(project, [], str(error))
+            result = plans.result(
+                _KIND, _asker(talk, check), wanted, check, _RECORDS, experiments.record
+            )
+            return _Outcome(project, result)
     except MlflowError as error:
-        return _Outcome(project, error.details.get("done", []), str(error))
+        return _Outcome(project, error.details, str(error))
 
 
-def _asker(talk: probe.Conversation) -> api.Ask:
-    """Return what sends requests about experiments, all of which are POSTs, over a conversation."""
+def _asker(talk: probe.Conversation, check: bool = False) -> api.Ask:
+    """Return what sends requests about experiments, all of which are POSTs, over a conversation.
+
+    In check mode a server that is to be started is not there yet, so none of its experiments are known.
+    """
 
     def ask(request: api.Request) -> dict[str, t.Any]:
         try:
             status, text = talk.ask(f"{api.PREFIX}{request.path}", request.body, api.ANSWER_BYTES)
         except probe.FAILURES as error:
-            kind = _NotRunning if isinstance(error, ConnectionRefusedError) else MlflowError
-            raise kind(
+            if check and isinstance(error, ConnectionRefusedError):
+                return {}
+            raise MlflowError(
                 f"{_SERVER} did not answer when asked to {request.about} ({probe.cause(error)}); look at its log"
             ) from None
         return api.answer(status, text, talk.refusal or _SERVER, request)
@@ -111,10 +109,7 @@ def _asker(talk: probe.Conversation) -> api.Ask:
 
 def _result(outcomes: t.Iterable[_Outcome]) -> dict[str, t.Any]:
     """Return what was done as the result of the module."""
-    parts = [
-        (outcome.project, plans.summary(outcome.done, _RECORDS, experiments.record))
-        for outcome in outcomes
-    ]
+    parts = [(outcome.project, outcome.result) for outcome in outcomes]
     return {
         "changed": any(part["changed"] for _project, part in parts),
         _RECORDS: [
