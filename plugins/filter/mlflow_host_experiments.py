@@ -48,7 +48,8 @@ def _serves(variables: t.Mapping[str, t.Any], project: str) -> bool:
     """Return whether a host runs the server of a project, by its variables."""
     if variables.get("mlflow_server_state", _PRESENT) != _PRESENT:
         return False
-    if project not in (variables.get("mlflow_server_projects") or [project]):
+    served = variables.get("mlflow_server_projects")
+    if served is not None and project not in served:
         return False
     # A host may have a list of its own.
     entries = [
