@@ -34,9 +34,10 @@ def listed(where: str, value: t.Any) -> list[dict[str, t.Any]]:
     seen: dict[str, int] = {}
     for index, entry in enumerate(found):
         first = seen.setdefault(entry["name"], index)
+        again = f"{place}[{index}]"
         if first != index:
             raise MlflowError(
-                f"{place}[{index}] has the name '{entry['name']}' of experiments[{first}]; keep one of them."
+                f"{again}: key 'name' has the value {entry['name']!r} of experiments[{first}]; keep one of them."
             )
     return found
 
@@ -51,6 +52,11 @@ def _experiment(where: str, entry: t.Any) -> dict[str, t.Any]:
     if not name.strip() or len(name) > NAME_LENGTH:
         raise MlflowError(
             f"{where}: key 'name' has {len(name)} characters; write a name of 1 to {NAME_LENGTH}."
+        )
+    # For MySQL a name that ends in spaces is that without them.
+    if name != name.strip():
+        raise MlflowError(
+            f"{where}: key 'name' is {name!r}; remove the whitespace at its beginning or end."
         )
     description = entry.get("description")
     if description is not None:

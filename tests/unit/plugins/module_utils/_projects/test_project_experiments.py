@@ -54,6 +54,10 @@ def test_names_and_dictionaries() -> None:
         ([{"tags": {}}], "experiments[0]: key 'name' has 0 characters; write a name of 1 to 500."),
         ([" "], "experiments[0]: key 'name' has 1 characters; write a name of 1 to 500."),
         (["x" * 501], "experiments[0]: key 'name' has 501 characters; write a name of 1 to 500."),
+        (
+            ["a "],
+            "experiments[0]: key 'name' is 'a '; remove the whitespace at its beginning or end.",
+        ),
         ([{"name": 5}], f"experiments[0]: key 'name' is a number; {TEXT}"),
         (
             [{"name": "a", "description": 5}],
@@ -84,7 +88,7 @@ def test_names_and_dictionaries() -> None:
         ),
         (
             ["b", "a", {"name": "a"}],
-            "experiments[2] has the name 'a' of experiments[1]; keep one of them.",
+            "experiments[2]: key 'name' has the value 'a' of experiments[1]; keep one of them.",
         ),
     ],
 )
