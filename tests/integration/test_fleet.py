@@ -252,8 +252,8 @@ def test_experiments_of_the_list(fleet: Fleet, server: Sshd) -> None:
     _count, done = play("servers", "--limit", "ada")
     assert done.code != 0
     sentence = (
-        "ada failed: Project 'churn': the server refused to create the experiment 'c' (HTTP 400: 'value' "
-        "exceeds the maximum length of 20000 characters); correct the entry and rerun."
+        "Create the projects' experiments: Project 'churn': the server refused to create the experiment 'c' "
+        "(HTTP 400: 'value' exceeds the maximum length of 20000 characters); correct the entry and rerun."
     )
     assert sentence in done.output, done.output
 

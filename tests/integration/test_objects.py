@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import Host, ask, by_name
 from ansible_collections.mlops.mlflow_aws.tests.parts.tracking_gate import Answer, Gate, gate
+from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment, run
 
 # The first test may have to install MLflow.
 pytestmark = pytest.mark.timeout(600)
@@ -391,3 +395,54 @@ def test_experiments_of_projects(served: Host, url: str) -> None:
     )
     assert [item["name"] for item in result["failures"]] == ["demo", "off"]
     assert by_name(served.converge(served.server("churn")))["churn"]["healthy"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "created"),
+    [
+        ((), {"ada": "b", "bob": "a", "cy": ""}),
+        (("-e", "serial_hosts=1"), {"ada": "b", "bob": "a", "cy": ""}),
+        (("--limit", "bob,cy"), {"bob": "a b", "cy": ""}),
+        (("-e", "mlflow_backend=local"), {"ada": "b", "bob": "a b", "cy": "a b"}),
+    ],
+)
+def test_hosts_that_share_data_share_the_work(
+    tmp_path: Path, options: tuple[str, ...], created: dict[str, str]
+) -> None:
+    """On AWS the first host of the run that serves a project creates its experiments, in any batch."""
+    projects = [{"name": name, "experiments": ["x"]} for name in ("a", "b")] + [{"name": "c"}]
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "mlflow_backend": "aws",
+        "mlflow_projects": projects,
+    }
+    hosts: dict[str, Any] = {"ada": {"mlflow_server_projects": ["b"]}, "bob": {}, "cy": {}}
+    roles = [
+        {"name": f"mlops.mlflow_aws.mlflow_{name}", "tasks_from": tasks, "public": True}
+        for name, tasks in (("project", "main"), ("server", "reach"))
+    ]
+    play = {
+        "hosts": "mlflow_servers",
+        "gather_facts": False,
+        "serial": "{{ serial_hosts | default('100%') }}",
+        "vars": {"mlflow_server_project_records": "{{ mlflow_project_records }}"},
+        "tasks": [
+            *({"ansible.builtin.import_role": role} for role in roles),
+            {
+                "ansible.builtin.copy": {
+                    "content": "{{ mlflow_server_experiments.keys() | join(' ') }}",
+                    "dest": str(tmp_path / "{{ inventory_hostname }}"),
+                    "mode": "0600",
+                }
+            },
+        ],
+    }
+    inventory = {"mlflow_servers": {"hosts": hosts, "vars": variables}}
+    (tmp_path / "i.yml").write_text(yaml.safe_dump(inventory))
+    (tmp_path / "p.yml").write_text(yaml.safe_dump([play]))
+    tools = Path(sys.executable).parent
+    command = [str(tools / "ansible-playbook"), "p.yml", "-i", "i.yml", *options]
+    run(command, cwd=tmp_path, env=clean_environment(tmp_path, tools), timeout=120)
+    found = {name: (tmp_path / name).read_text() for name in hosts if (tmp_path / name).exists()}
+    assert found == created
