@@ -19,6 +19,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._objects import (
 
 THERE = experiments.Experiment("a", "7", False, "s3://b/7", {"team": "x", "mlflow.kind": "k"})
 GONE = THERE._replace(deleted=True)
+SOME_SEARCH = api.Request("POST", "x/search", {}, "search")
 MODEL = models.Model("m", "Old", {"team": "x", "mlflow.kind": "k"}, {"champion": "1", "old": "2"})
 
 
@@ -30,7 +31,7 @@ def wanted(**keys: Any) -> experiments.Wanted:
 
 def model(**keys: Any) -> models.Wanted:
     """Return the model of an entry."""
-    entry = {
+    entry: dict[str, Any] = {
         "name": "m",
         "state": "present",
         "confirm": None,
@@ -219,11 +220,8 @@ def test_pages_are_read_until_all_are_found(names: set[str], pages: int) -> None
 
 def test_a_search_that_repeats_itself_ends() -> None:
     """A token that leads to itself is the last one."""
-    answers = api.pages(lambda _request: {"x": [1], "next_page_token": "t"}, THERE_REQUEST, "x")
-    assert list(answers) == [[1], [1]]
-
-
-THERE_REQUEST = api.Request("POST", "x/search", {}, "search")
+    answers = api.pages(lambda _request: {"x": [{}], "next_page_token": "t"}, SOME_SEARCH, "x")
+    assert list(answers) == [[{}], [{}]]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +265,7 @@ THERE_REQUEST = api.Request("POST", "x/search", {}, "search")
 def test_answers_that_are_no_results(status: int, text: bytes, sentence: str) -> None:
     """One sentence with what MLflow said, cut short."""
     with pytest.raises(api.ApiError) as caught:
-        api.answer(status, text, "S", THERE_REQUEST)
+        api.answer(status, text, "S", SOME_SEARCH)
     assert str(caught.value) == sentence
 
 
