@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
+    probe,
+    project_experiments,
+)
+from ansible_collections.mlops.mlflow_aws.tests.parts import mysql_server
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import Host, ask, by_name
 from ansible_collections.mlops.mlflow_aws.tests.parts.tracking_gate import Answer, Gate, gate
 from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment, run
@@ -197,6 +203,23 @@ def test_many_objects_take_one_search(served: Host, before: Gate) -> None:
     assert before.requests == [SEARCH]
 
 
+def test_the_check_of_a_host_takes_one_search(served: Host, url: str, before: Gate) -> None:
+    """And none for a project without experiments."""
+    listed = [{"name": "checked", "description": None, "tags": {"a": "1"}}]
+    with probe.conversation_at(before.url, 30) as talk:
+        assert project_experiments.lacking(talk, ()) == ""
+        assert before.requests == []
+        reason = "its experiment 'checked' is not as listed"
+        assert project_experiments.lacking(talk, listed) == reason
+        server = {"name": "demo", "url": url, "experiments": listed}
+        served.modules.call("mlflow_project_experiments", {"servers": [server]})
+        before.requests.clear()
+        assert project_experiments.lacking(talk, listed) == ""
+        assert before.requests == [SEARCH]
+        listed[0]["tags"] = {"a": "2"}
+        assert project_experiments.lacking(talk, listed) == reason
+
+
 def test_two_runs_at_once(served: Host, url: str, before: Gate) -> None:
     """What another one has created, restored or deleted in between is read again."""
     entry: dict[str, Any] = {"name": "raced", "tags": {"a": "1"}}
@@ -272,6 +295,34 @@ def test_a_server_that_requires_a_login(
         f"{before.url} refused to search for experiments (HTTP 401: You are not authenticated); set "
         "username and password, or token, to credentials that may do this."
     )
+
+
+def test_a_certificate_of_one_s_own(served: Host, url: str, tmp_path: Path) -> None:
+    """It is verified by the file that is given, by the option or MLflow's variable, or not at all."""
+    made = mysql_server.make_certificates("127.0.0.1")
+    authority, other = tmp_path / "ca.pem", tmp_path / "other.pem"
+    authority.write_text(made.ca)
+    other.write_text(mysql_server.make_certificates("127.0.0.1").ca)
+    for name, text in (("server.pem", made.server), ("key.pem", made.key)):
+        (tmp_path / name).write_text(text)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem", tmp_path / "key.pem")
+    with gate(url, context) as running:
+        options = {"tracking_uri": running.url, "experiments": [{"name": "plain"}]}
+        call = served.modules.call
+        call("mlflow_experiment", options | {"ca_path": str(authority)})
+        call("mlflow_experiment", options, MLFLOW_TRACKING_SERVER_CERT_PATH=str(authority))
+        call("mlflow_experiment", options | {"validate_certs": False})
+        asked = list(running.requests)
+        for wrong in ({}, {"ca_path": str(other)}):
+            sentence = served.modules.refuse("mlflow_experiment", options | wrong)
+            assert sentence.startswith(f"{running.url} is not reachable ("), sentence
+            assert sentence.endswith("this host can reach it."), sentence
+        missing = tmp_path / "none.pem"
+        assert served.modules.refuse("mlflow_experiment", options | {"ca_path": str(missing)}) == (
+            f"ca_path names {missing}, which is not a file on this host; correct the path."
+        )
+        assert running.requests == asked == [SEARCH] * 3
 
 
 def test_a_login_in_the_address(served: Host, before: Gate) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -56,9 +57,9 @@ class Gate:
 
 
 @contextmanager
-def gate(upstream: str, login: str = "") -> Iterator[Gate]:
+def gate(upstream: str, tls: ssl.SSLContext | None = None) -> Iterator[Gate]:
     """Run a gate before the server at upstream; it is a proxy for other addresses, too."""
-    running = Gate(upstream, login)
+    running = Gate(upstream)
 
     class Handler(BaseHTTPRequestHandler):
         """Takes requests for the gate."""
@@ -85,7 +86,9 @@ def gate(upstream: str, login: str = "") -> Iterator[Gate]:
             """Print nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        running.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        running.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import time
 import typing as t
 import urllib.error
@@ -63,6 +64,10 @@ class Client:
         if params["timeout"] < 1:
             raise MlflowError(
                 f"timeout is {params['timeout']}; set it to a number of seconds above 0."
+            )
+        if params["ca_path"] and not os.path.isfile(params["ca_path"]):
+            raise MlflowError(
+                f"ca_path names {params['ca_path']}, which is not a file on this host; correct the path."
             )
         self._timeout = params["timeout"]
         self._proxied = params["use_proxy"]
