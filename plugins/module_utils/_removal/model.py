@@ -85,11 +85,15 @@ class Item(t.NamedTuple):
 
 
 class Resource(t.NamedTuple):
-    """A resource of a stack that is there or was deleted; kept if the stack's deletion left it."""
+    """A resource of a stack that is there or was deleted; kept if the stack's deletion left it.
+
+    left: when it was left, in ISO 8601, empty if the stack is there.
+    """
 
     type: str
     identifier: str
     kept: bool
+    left: str = ""
 
 
 def is_ours(tags: t.Mapping[str, str], owned: Owned) -> bool:
@@ -141,14 +145,15 @@ def uses_repository(stack: Stack, repository: str) -> bool:
     return bool(pattern) and fnmatch.fnmatchcase(repository, pattern)
 
 
+def kept_kind(resource: Resource) -> str:
+    """Return the kind of what the deletion of a stack left, as far as it is removed here, else empty."""
+    kinds = {_BUCKET_TYPE: BUCKET, _KEY_TYPE: KEY}
+    return kinds.get(resource.type, "") if resource.kept else ""
+
+
 def kept(resources: t.Iterable[Resource]) -> list[Item]:
     """Return what the deletion of a stack left, as far as it is removed here."""
-    kinds = {_BUCKET_TYPE: BUCKET, _KEY_TYPE: KEY}
-    return [
-        Item(kinds[resource.type], resource.identifier)
-        for resource in resources
-        if resource.kept and resource.type in kinds
-    ]
+    return [Item(kept_kind(one), one.identifier) for one in resources if kept_kind(one)]
 
 
 def clusters(resources: t.Iterable[Resource]) -> list[str]:

@@ -50,7 +50,8 @@ class OwnedStacks:
             if stack is not None and model.is_ours(stack.tags, self._owned):
                 for event in self._api.events(stack_id):
                     kept = event["status"] == "DELETE_SKIPPED"
-                    found[Resource(event["type"], event["physical_id"], kept)] = None
+                    when = event["time"] if kept else ""
+                    found[Resource(event["type"], event["physical_id"], kept, when)] = None
         return list(found)
 
     def watch(self, name: str) -> Watch:
