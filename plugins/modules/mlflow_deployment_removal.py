@@ -138,6 +138,10 @@ leftovers:
     remedy:
       description: Why it is left, and what to do about it.
       type: str
+repository:
+  description: Address of the O(repository) for Docker, empty without one.
+  returned: success
+  type: str
 account:
   description: ID of the AWS account.
   returned: success
@@ -224,6 +228,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         "exists": any((one.kind, one.name) == (model.STACK, params["name"]) for one in found),
         "removed": findings.as_removed(teardown.removed),
         "leftovers": findings.as_left(left),
+        "repository": teardown.repository(account, api.region),
         "account": account,
         "identity": identity,
         "region": api.region,

@@ -33,8 +33,9 @@ class StateFiles:
         self._instance = instance
 
     def projects(self) -> list[Path]:
-        """Return the folders with projects of the local backend."""
-        return sorted(path for path in files.projects_folder(self.state).glob("*/"))
+        """Return the folders with anything of a project of the local backend, or with nothing."""
+        folders = sorted(files.projects_folder(self.state).glob("*/"))
+        return [folder for folder in folders if _is_project(folder)]
 
     def installations(self) -> list[Path]:
         """Return the folders of installations of MLflow, half ones too."""
@@ -123,6 +124,12 @@ def drop(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _is_project(folder: Path) -> bool:
+    """Return whether a folder holds, or may have held, a project."""
+    entries = [path.name for path in folder.iterdir()]
+    return not entries or any(_PROJECT.fullmatch(name) for name in entries)
 
 
 def _drop_empty(folder: Path) -> None:

@@ -132,6 +132,12 @@ class Teardown:
         require_complete(what, [one for one in found if one.goes], [], self.removed)
         return [*found, *self._pending(), *self._policies(), *self._tagged()]
 
+    def repository(self, account: str, region: str) -> str:
+        """Return the address of the repository, which may be gone, empty without one."""
+        name = self._deployment.repository
+        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        return f"{account}.dkr.ecr.{region}.{suffix}/{name}" if name else ""
+
     def _require_success(self) -> None:
         """Stop before what depends on a step that failed."""
         if not self._errors:
