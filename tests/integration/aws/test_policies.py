@@ -297,7 +297,7 @@ DOCUMENTED: dict[str, list[Call]] = {
             at=REPOSITORY,
         ),
         # What destroy calls, which test_destroy.py runs.
-        *documented("s3:ListAllMyBuckets", "tag:GetResources"),
+        *documented("rds:DescribeDBClusterSnapshots", "s3:ListAllMyBuckets", "tag:GetResources"),
         *documented(
             "s3:DeleteBucket",
             "s3:DeleteBucketPolicy",
@@ -326,12 +326,7 @@ DOCUMENTED: dict[str, list[Call]] = {
             "resource": KEY,
             "context": {"aws:ResourceTag/Name": "mlflow"},
         },
-        *documented("rds:DescribeDBClusterSnapshots", at=CLUSTER),
-        *documented(
-            "rds:DescribeDBClusterSnapshots",
-            "rds:DeleteDBClusterSnapshot",
-            at=PLACES["AWS::RDS::DBCluster"][1],
-        ),
+        *documented("rds:DeleteDBClusterSnapshot", at=PLACES["AWS::RDS::DBCluster"][1]),
         *documented(
             "logs:DeleteLogGroup",
             at=arn("logs", "log-group:/aws/rds/cluster/mlflow-database-ab1/audit"),
