@@ -160,3 +160,8 @@ def clusters(resources: t.Iterable[Resource]) -> list[str]:
     """Return the identifiers of the stack's database clusters, of deleted ones too."""
     found = [entry.identifier for entry in resources if entry.type == _CLUSTER_TYPE]
     return list(dict.fromkeys(filter(None, found)))
+
+
+def has_cluster(resources: t.Iterable[Resource]) -> bool:
+    """Return whether there is a cluster now, of which a final snapshot will be made."""
+    return any(entry.type == _CLUSTER_TYPE and entry.kept for entry in resources)

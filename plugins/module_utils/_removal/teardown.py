@@ -10,6 +10,7 @@ found by the history of deleted stacks. So a run that was interrupted is continu
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import typing as t
@@ -117,11 +118,11 @@ class Teardown:
             )
         self._require_success()
         # The key goes last, and only once nothing that it encrypts is left.
-        for pick in (lambda kind: kind != model.KEY, lambda kind: kind == model.KEY):
-            for one in self._retained([]):
-                if pick(one.kind):
-                    self._try(one)
-        for one in self._templates(self._api.stacks()):
+        for one in [*self._retained([]), *self._templates(self._api.stacks())]:
+            if one.kind != model.KEY:
+                self._try(one)
+        self._require_success()
+        for one in self._retained([]):
             self._try(one)
         self._require_success()
 
@@ -176,11 +177,9 @@ class Teardown:
         for resource in resources:
             kind, name = model.kept_kind(resource), resource.identifier
             if kind == model.BUCKET and self._has_bucket(resource):
-                number = self._leavings.bucket(name).holds()
-                meaning = f"artifacts of all projects, {number} versions of objects, which are lost"
-                found.append(Finding(kind, name, DELETE, meaning))
+                found.append(self._bucket_finding(name))
             elif kind == model.KEY and self._leavings.has_key(name):
-                found.append(self._key(name, snapshots, bool(stacks and clusters)))
+                found.append(self._key(name, snapshots, model.has_cluster(resources)))
         found += [self._snapshot(name) for name in snapshots]
         for cluster in clusters:
             found += [
@@ -192,15 +191,25 @@ class Teardown:
         return found
 
     def _has_bucket(self, resource: Resource) -> bool:
-        """Return whether a bucket is there, and is not a later one of the same name."""
-        name = resource.identifier
-        if not self._leavings.has_bucket(name):
-            return False
-        tags = self._leavings.bucket_tags(name)
-        if not resource.left or self._deployment.name in (tags.get(OWNER_TAG), tags.get(_NAME_TAG)):
+        """Return whether the account has a bucket, and it is not a later one of the same name."""
+        made = self._leavings.bucket_age(resource.identifier)
+        if not made or not resource.left:
+            return bool(made)
+        tags: dict[str, str] = {}
+        # A policy of the bucket may refuse this; it is deleted with the bucket.
+        with contextlib.suppress(MlflowError):
+            tags = self._leavings.bucket_tags(resource.identifier)
+        if self._deployment.name in (tags.get(OWNER_TAG), tags.get(_NAME_TAG)):
             return True
-        made = self._leavings.bucket_age(name)
         return datetime.fromisoformat(made) <= datetime.fromisoformat(resource.left)
+
+    def _bucket_finding(self, name: str) -> Finding:
+        """Return what the deletion of the bucket means."""
+        number = "an unknown number of"
+        with contextlib.suppress(MlflowError):
+            number = self._leavings.bucket(name).holds()
+        meaning = f"artifacts of all projects, {number} versions of objects, which are lost"
+        return Finding(model.BUCKET, name, DELETE, meaning)
 
     def _resources(self, stacks: t.Sequence[Stack]) -> list[Resource]:
         """Return the resources of the backend's stack and of its deleted predecessors."""

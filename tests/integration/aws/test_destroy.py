@@ -27,7 +27,6 @@ import yaml
 from ansible_collections.mlops.mlflow_aws.tests.parts import mysql_server, rights
 from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine
 from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import (
-    ACCOUNT,
     REGION,
     Ministack,
     ministack,
@@ -127,6 +126,8 @@ class Account:
         path.write_text(json.dumps([play]))
         command = self.command(path)
         run(command, cwd=self.folder, env=self.environment("operator"), timeout=400)
+        # It refuses everything without TLS, which the emulator does not speak while it records what IAM is asked.
+        self.aws.client("s3").delete_bucket_policy(Bucket=self.bucket())
 
     def destroy(self, *options: str, check: bool = True, **more: Any) -> str:
         """Run the playbook, and return what Ansible shows, on one line."""
@@ -304,5 +305,5 @@ def test_hosts_that_are_gone_are_no_obstacle(account: Account) -> None:
     playbook = CHECKOUT / "playbooks" / "destroy.yml"
     command = [PROGRAM, "-i", path, playbook, "-e", f"confirm={STACK}"]
     done = run(command, cwd=account.folder, env=account.environment("operator"), timeout=300)
-    assert f"{ACCOUNT}" not in done.output or "stack mlflow-policies" in done.output
+    assert "AWS: stack mlflow-policies is left" in done.output
     assert "changed=0" in done.output
