@@ -303,7 +303,7 @@ def test_hosts_that_are_gone_are_no_obstacle(account: Account) -> None:
     variables = account.variables() | {"mlflow_state_dir": "/nonexistent"}
     path.write_text(yaml.safe_dump({"all": {"vars": variables}, "mlflow_servers": {"hosts": {}}}))
     playbook = CHECKOUT / "playbooks" / "destroy.yml"
-    command = [PROGRAM, "-i", path, playbook, "-e", f"confirm={STACK}"]
+    command: list[str | Path] = [PROGRAM, "-i", path, playbook, "-e", f"confirm={STACK}"]
     done = run(command, cwd=account.folder, env=account.environment("operator"), timeout=300)
     assert "AWS: stack mlflow-policies is left" in done.output
     assert "changed=0" in done.output
