@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
@@ -165,3 +166,9 @@ def clusters(resources: t.Iterable[Resource]) -> list[str]:
 def has_cluster(resources: t.Iterable[Resource]) -> bool:
     """Return whether there is a cluster now, of which a final snapshot will be made."""
     return any(entry.type == _CLUSTER_TYPE and entry.kept for entry in resources)
+
+
+def keys(arns: t.Iterable[str]) -> list[Resource]:
+    """Return those of the ARNs that are KMS keys, as resources that a stack has left."""
+    found = (re.fullmatch(r"arn:[^:]+:kms:[^:]*:[^:]*:key/(.+)", arn) for arn in arns)
+    return [Resource(_KEY_TYPE, match[1], kept=True) for match in found if match]

@@ -172,7 +172,7 @@ class Teardown:
         """Return what stacks that were deleted have retained, and what those that exist will retain."""
         resources = self._resources(stacks)
         clusters = model.clusters(resources)
-        snapshots = [name for cluster in clusters for name in self._leavings.snapshots(cluster)]
+        snapshots = self._snapshots(resources, clusters)
         found: list[Finding] = []
         for resource in resources:
             kind, name = model.kept_kind(resource), resource.identifier
@@ -189,6 +189,14 @@ class Teardown:
         if not stacks:
             found += self._secrets()
         return found
+
+    def _snapshots(self, resources: t.Sequence[Resource], clusters: t.Sequence[str]) -> list[str]:
+        """Return the snapshots of the database: of clusters that are known, and all that our keys encrypt."""
+        keys = {one.identifier for one in resources if model.kept_kind(one) == model.KEY}
+        found = [name for cluster in clusters for name in self._leavings.snapshots(cluster)]
+        if keys:
+            found += [name for name, key in self._leavings.snapshot_keys().items() if key in keys]
+        return list(dict.fromkeys(found))
 
     def _has_bucket(self, resource: Resource) -> bool:
         """Return whether the account has a bucket, and it is not a later one of the same name."""
@@ -222,7 +230,18 @@ class Teardown:
             if entry["physical_id"] and entry["status"] != "DELETE_COMPLETE"
         ]
         found += self._owned.history(self._leavings.deleted_stacks(name))
+        # AWS forgets deleted stacks after 90 days; the key still has the stack's tag.
+        known = {one.identifier for one in found}
+        found += [one for one in self._tagged_keys() if one.identifier not in known]
         return list(dict.fromkeys(found))
+
+    def _tagged_keys(self) -> list[Resource]:
+        """Return the KMS keys that have the tag of the deployment, as far as that may be asked."""
+        try:
+            return model.keys(self._leavings.tagged(OWNER_TAG, self._deployment.name))
+        except MlflowError:
+            # At the end, the reason is told.
+            return []
 
     def _key(self, name: str, snapshots: t.Sequence[str], one_comes: bool) -> Finding:
         """Return what becomes of the key: it stays as long as a snapshot that it encrypts does."""

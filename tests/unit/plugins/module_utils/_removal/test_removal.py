@@ -120,3 +120,18 @@ def test_what_is_left_is_an_error() -> None:
     assert "could not be removed completely (AWS said no); left: bucket b." in str(caught.value)
     assert caught.value.details["leftovers"][0]["kind"] == "bucket"
     findings.require_complete("The deployment 'team'", [], [], [])
+
+
+def test_keys_and_clusters_among_resources() -> None:
+    """Keys by their ARNs; a cluster that is gone makes no snapshot any more."""
+    arns = [
+        "arn:aws:kms:eu-central-1:123456789012:key/1a2b",
+        "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-3c",
+        "arn:aws:kms:eu-central-1:123456789012:alias/mlflow",
+        "arn:aws:s3:::key/no",
+    ]
+    assert [one.identifier for one in model.keys(arns)] == ["1a2b", "mrk-3c"]
+    assert {model.kept_kind(one) for one in model.keys(arns)} == {model.KEY}
+    gone = model.Resource("AWS::RDS::DBCluster", "c", kept=False)
+    assert not model.has_cluster([gone])
+    assert model.has_cluster([gone, gone._replace(kept=True)])
