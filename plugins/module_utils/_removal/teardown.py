@@ -373,13 +373,11 @@ class Teardown:
 
     def _delete_stack(self, stack: Stack) -> None:
         """Delete a stack, without the protection that mlflow_stack gave it."""
-        now: Stack | None = stack
         if phase(stack) == BUSY:
             self._owned.watch(stack.name).others(stack)
-            now = self._api.describe(stack.stack_id)
-            if now is None or now.status == "DELETE_COMPLETE":
-                return
-        assert now is not None
+        now = self._api.describe(stack.stack_id)
+        if now is None or now.status == "DELETE_COMPLETE":
+            return
         if phase(now) == SETTLED and now.parameters.get(PROTECTION_PARAMETER) == "true":
             self._unprotect(now)
         elif now.protected:

@@ -176,8 +176,8 @@ class Deployment:
     def fill(self, bucket: str, number: int) -> None:
         """Put as many versions, a delete marker and an unfinished upload into a bucket."""
         s3 = self.aws.client("s3")
-        for _ in range(number):
-            s3.put_object(Bucket=bucket, Key="projects/demo/model", Body=b"x")
+        for version in range(number):
+            s3.put_object(Bucket=bucket, Key="projects/demo/model", Body=str(version).encode())
         s3.delete_object(Bucket=bucket, Key="projects/demo/model")
         s3.create_multipart_upload(Bucket=bucket, Key="projects/demo/half")
 
