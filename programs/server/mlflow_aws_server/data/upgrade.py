@@ -47,31 +47,28 @@ def upgrade(project: Project) -> Upgraded:
     if before == head:
         return Upgraded(before, head, "", {})
     clock = _Clock()
-    with replacement(project, before) as made:
-        clock.lap("create")
-        made.empty()
-        with database.unchanged() as release:
-            made.copy()
-            clock.lap("copy")
-            tables = core(database.tables())
-            expected = database.digests(tables)
-            clock.lap("read")
-            say(f"Migrating the copy of {project.name} from {before} to {head}")
-            made.migrate()
-            clock.lap("migrate")
-            try_out(project.uri(NEXT), project.name)
-            clock.lap("try out")
-            different = made.differences(tables, expected)
-            if different:
-                raise EntryError(
-                    f"After its migration the copy of project '{project.name}' differs in "
-                    f"{', '.join(different)}, so it was not put in place, and the project is as it was; "
-                    "report this."
-                )
-            clock.lap("compare")
-            previous = made.put_in_place(lambda path: _kept(path, before), release)
-            clock.lap("exchange")
-            made.require_nothing_lost(tables, expected)
+    with replacement(project) as made, database.unchanged() as release:
+        made.copy(before)
+        clock.lap("copy")
+        tables = core(database.tables())
+        expected = database.digests(tables)
+        clock.lap("read")
+        say(f"Migrating the copy of {project.name} from {before} to {head}")
+        made.migrate()
+        clock.lap("migrate")
+        try_out(project.uri(NEXT), project.name)
+        clock.lap("try out")
+        different = made.differences(tables, expected)
+        if different:
+            raise EntryError(
+                f"After its migration the copy of project '{project.name}' differs in "
+                f"{', '.join(different)}, so it was not put in place, and the project is as it was; "
+                "report this."
+            )
+        clock.lap("compare")
+        previous = made.put_in_place(lambda path: _kept(path, before), release)
+        clock.lap("exchange")
+        made.require_nothing_lost(tables, expected)
     clock.lap("look back")
     return Upgraded(before, head, previous, clock.laps)
 
