@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from .. import mysql
 from ..aws import s3_client
 from ..errors import EntryError
-from ..revisions import known_head
+from ..revisions import Head, known_head
 from ..schema_state import VERSIONS
 from . import places, projects
 from .content import COUNTED, checksums
@@ -32,6 +32,8 @@ from .tables import Outline
 AT_ONCE = 16
 # Beside a project's backups; written by `rehearse`.
 REHEARSAL = "rehearsal.json"
+# What a schema is: at the revision that this MLflow needs, before it, of a newer MLflow or half made.
+CURRENT, OLDER, FOREIGN, EMPTY, UNREAD = "current", "older", "foreign", "empty", "unread"
 _COUNT, _DELETED, _REVISION = "count", "deleted", "revision"
 # What can be deleted and restored.
 _STAGED = ("experiments", "runs")
@@ -61,11 +63,11 @@ def info(given: Record, request: Record, folder: Path) -> Record:
         request.get("patience"),
     )
     aws, name = request.get("aws") or {}, str(given["name"])
-    known = _head()
     found: Record = {
         "engine": "",
+        "schema": UNREAD,
         "revision": "",
-        "head": known,
+        "head": _head().revision,
         "counts": {},
         "deleted": {},
         "checksums": {},
@@ -96,7 +98,9 @@ def info(given: Record, request: Record, folder: Path) -> Record:
         )
         read(lambda: {"artifacts": _artifacts(place())})
     if request.get("destination"):
-        read(lambda: _backups(projects.repository(request, name)))
+        repository = projects.repository(request, name)
+        read(lambda: {"backup": _backup(repository)})
+        read(lambda: {"rehearsal": rehearsal(repository)})
     return {**found, "error": " ".join(problems)}
 
 
@@ -144,6 +148,7 @@ def _outlined(outline: Outline) -> Record:
     rows = outline.fetch(" UNION ALL ".join(queries)) if queries else []
     revisions = [str(value) for kind, value, _number in rows if kind == _REVISION]
     return {
+        "schema": _state(there, max(revisions, default="")),
         "revision": max(revisions, default=""),
         "counts": {name: int(number) for kind, name, number in rows if kind == _COUNT},
         "deleted": {name: int(number) for kind, name, number in rows if kind == _DELETED},
@@ -152,10 +157,19 @@ def _outlined(outline: Outline) -> Record:
     }
 
 
+def _state(there: set[str], revision: str) -> str:
+    """Return what a schema is for this MLflow."""
+    if not there:
+        return EMPTY
+    if revision == _head().revision:
+        return CURRENT
+    return OLDER if revision in _head().known else FOREIGN
+
+
 @functools.cache
-def _head() -> str:
-    """Return the revision that this MLflow needs, which takes a while to find out."""
-    return known_head().revision
+def _head() -> Head:
+    """Return what this MLflow knows of revisions, which takes a while to find out."""
+    return known_head()
 
 
 def _artifacts(place: Place) -> dict[str, int]:
@@ -165,11 +179,6 @@ def _artifacts(place: Place) -> dict[str, int]:
         number += 1
         size += entry.size
     return {"objects": number, "bytes": size}
-
-
-def _backups(repository: Repository) -> Record:
-    """Return what is known of the newest backup, and of the last rehearsal."""
-    return {"rehearsal": rehearsal(repository), "backup": _backup(repository)}
 
 
 def _backup(repository: Repository) -> Record | None:
