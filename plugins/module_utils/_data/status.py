@@ -23,8 +23,10 @@ from __future__ import annotations
 import datetime
 import typing as t
 from collections import Counter
+from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import local
 
 FORMAT = 1
 UNLISTED, ABSENT, PRESENT, STOPPED = "unlisted", "absent", "present", "stopped"
@@ -63,7 +65,7 @@ def document(
     on_aws = backend.get("kind") == "aws"
     problems = [f"{host.name}: {host.failure}" for host in hosts if host.failure]
     # One backend on AWS serves all hosts, of which one has read it.
-    told = [host for host in hosts if host.found or not on_aws] or list(hosts[:1])
+    told = ([host for host in hosts if host.found] or list(hosts))[:1] if on_aws else list(hosts)
     sessions = (account.database.get("sessions") if account else None) or []
     rows = [row for host in told for row in _rows(host, sessions, on_aws)]
     if account:
@@ -80,7 +82,7 @@ def document(
             "place": backend.get("artifact_root") or backend.get("state_dir", ""),
         },
         "projects": rows,
-        "database": _database(account, rows, told) if account else None,
+        "database": _database(account, rows) if account else None,
         "cost": account.cost if account else None,
         "problems": list(dict.fromkeys(problems)),
     }
@@ -93,9 +95,6 @@ def targets(backend: Record, records: t.Iterable[Record]) -> list[dict[str, str]
     """
     names = [str(record["name"]) for record in records if record["state"] == ABSENT]
     if backend["kind"] == "local":
-        from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import local
-        from pathlib import Path
-
         places = local.record(Path(backend["state_dir"]), names)["projects"]
         return [{"name": name, **place} for name, place in places.items()]
     names += [str(kept["name"]) for kept in backend.get("kept", ())]
@@ -208,7 +207,7 @@ def _own(found: Record | None) -> list[list[t.Any]]:
     return [list(pair) for pair in counts.most_common()]
 
 
-def _database(account: Account, rows: t.Sequence[Row], hosts: t.Sequence[Host]) -> Row:
+def _database(account: Account, rows: t.Sequence[Row]) -> Row:
     """Return the database with what keeps it awake."""
     database = dict(account.database)
     pauses = database.get("min_capacity") == 0 if database.get("cluster") else False
