@@ -321,8 +321,8 @@ def _kind(name: str, row: Record, now: int) -> str:
     """Return how serious a cell is; its text says it, too."""
     if name == "STATE" and row["error"]:
         return "bad"
-    if name == "SCHEMA" and row["schema"] in ("older", "foreign"):
-        return "warn"
+    if name == "SCHEMA" and row["state"] in (PRESENT, STOPPED):
+        return "warn" if row["schema"] in ("older", "foreign", "empty") else ""
     if name == "BACKUP" and row["known"] and row["state"] in (PRESENT, STOPPED):
         found = row["backup"]
         return "warn" if not found or now - found["created"] > _OLD_DAYS * _DAY else ""
