@@ -102,13 +102,18 @@ def one(
     folder.mkdir(0o700)
     option_file = OptionFile(given["database"], aws, folder)
     option_file.refresh()
-    return in_mysql(name, uri, option_file, artifacts, key_file)
+    return in_mysql(name, uri, option_file, artifacts, key_file, patience)
 
 
 def in_mysql(
-    name: str, uri: str, option_file: OptionFile, artifacts: Place, key_file: Path | None = None
+    name: str,
+    uri: str,
+    option_file: OptionFile,
+    artifacts: Place,
+    key_file: Path | None = None,
+    patience: float | None = None,
 ) -> Project:
-    """Return a project whose schema is in MySQL."""
+    """Return a project whose schema is in MySQL; patience is that of one()."""
     schema = urlsplit(uri).path.strip("/")
 
     def connect(wanted: str) -> Any:
