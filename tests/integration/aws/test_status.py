@@ -86,10 +86,10 @@ def asked(place: Place) -> tuple[int, int]:
 def test_many_projects_take_one_connection_each(
     place: Place, projects: list[dict[str, Any]]
 ) -> None:
-    """And a few statements, within seconds."""
-    before, begun = asked(place), time.monotonic()
+    """And a few statements; benchmarks/status.py measures the time."""
+    before = asked(place)
     found = ask(place, projects)
-    seconds, after = time.monotonic() - begun, asked(place)
+    after = asked(place)
     assert [found[one["name"]]["error"] for one in projects] == [""] * PROJECTS
     assert {one["schema"] for one in found.values()} == {"current"}
     assert {(one["revision"], one["head"]) for one in found.values()} == {(HEAD, HEAD)}
@@ -102,7 +102,6 @@ def test_many_projects_take_one_connection_each(
     # The two questions of this test connect, too.
     assert after[0] - before[0] <= PROJECTS + 2
     assert after[1] - before[1] <= (PROJECTS + 2) * MOST_STATEMENTS
-    assert seconds < 10, seconds
 
 
 @pytest.fixture
