@@ -74,7 +74,12 @@ def on_sqlite(counts: tuple[int, ...], folder: Path) -> Iterator[Callable[[int],
 
     def measure(count: int) -> float:
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i"]
-        command += [str(inventories[count]), playbook, "-e", f"mlflow_status_report={folder}/{count}"]
+        command += [
+            str(inventories[count]),
+            playbook,
+            "-e",
+            f"mlflow_status_report={folder}/{count}",
+        ]
         begun = time.monotonic()
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         seconds = time.monotonic() - begun

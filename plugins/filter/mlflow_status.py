@@ -36,9 +36,7 @@ def _host(host: Variables) -> status.Host:
     return status.Host(name, told["records"], told["kept"], told["found"], told["failure"])
 
 
-def _account(
-    account: Variables | None, hosts: t.Sequence[status.Host]
-) -> status.Account | None:
+def _account(account: Variables | None, hosts: t.Sequence[status.Host]) -> status.Account | None:
     """Return what was read of the database, with an estimate of the costs."""
     if not account:
         return None

@@ -12,8 +12,8 @@ module: mlflow_database_info
 short_description: Read capacity, use and connections of the database on AWS
 version_added: 0.4.0
 description:
-  - Returns the capacity that an Aurora cluster may have, has, and has used since the beginning of the month, in UTC, and
-    who is connected to it.
+  - Returns the capacity that an Aurora cluster may have, has, and has used since the beginning of the month, in UTC,
+    and who is connected to it.
   - Changes nothing, but the question who is connected wakes a database that is paused, unless O(wake=false).
   - What cannot be read is V(none), and RV(problems) says why. Requires C(rds:DescribeDBClusters) and
     C(cloudwatch:GetMetricData), and for the connections what M(mlops.mlflow_aws.mlflow_project_schema) requires.
@@ -183,7 +183,8 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     """Read the cluster first: a connection would wake it."""
     params = module.params
     now, cluster = int(time.time()), str(params["cluster"]).rpartition(":")[2]
-    record, problems = {"cluster": "", "sessions": None}, []
+    record: usage.Record = {"cluster": "", "sessions": None}
+    problems: list[str] = []
     if cluster:
         record, problems = usage.read(usage.UsageApi(params), cluster, now)
     asleep = record.get("capacity") == 0 and not params["wake"]

@@ -120,7 +120,8 @@ projects:
       description: Number of C(objects), and C(bytes).
       type: dict
     connections:
-      description: Connections to the schema that its user sees, in MySQL its own, each with C(user), C(host), C(command) and C(seconds).
+      description: Connections to the schema that its user sees, in MySQL its own, each with
+        C(user), C(host), C(command) and C(seconds).
       type: list
       elements: dict
     backup:

@@ -51,10 +51,10 @@ def estimate(basis: Basis) -> dict[str, t.Any]:
     """Return the estimate: dollars of the whole month, its parts, and sentences about what it rests on."""
     fixed, storage = _amounts(basis)
     prices = {name: price.dollars for name, price in LIST.prices.items()}
-    parts = [
-        {"name": "Keys, secrets and alarms", "dollars": _dollars(fixed, prices)},
-        {"name": "Storage", "dollars": _dollars(storage, prices)},
-    ]
+    parts = {
+        "Keys, secrets and alarms": _dollars(fixed, prices),
+        "Storage": _dollars(storage, prices),
+    }
     rests = [f"List prices of {LIST.region} as of {LIST.read}, in US dollars"]
     rests.append(_storage_sentence(basis))
     so_far = None
@@ -62,17 +62,16 @@ def estimate(basis: Basis) -> dict[str, t.Any]:
         hours, sentence = _capacity(basis.database)
         rests.append(sentence)
         if hours is not None:
-            parts.append({"name": "Database capacity", "dollars": hours * prices["acu_hour"]})
+            parts["Database capacity"] = hours * prices["acu_hour"]
             so_far = round(basis.database["acu_hours"] * prices["acu_hour"], 2)
     else:
         rests.append("The existing database is not included")
     rests.append(NOT_INCLUDED)
-    parts = [{**part, "dollars": round(part["dollars"], 2)} for part in parts]
     return {
         "month": basis.database.get("month", ""),
-        "dollars": round(sum(part["dollars"] for part in parts), 2),
+        "dollars": round(sum(parts.values()), 2),
         "capacity_so_far": so_far,
-        "parts": parts,
+        "parts": [{"name": name, "dollars": round(value, 2)} for name, value in parts.items()],
         "rests_on": rests,
     }
 
@@ -135,7 +134,9 @@ def _capacity(database: Record) -> tuple[float | None, str]:
 def _hours_left(database: Record) -> float:
     """Return the hours of the month that are still to come."""
     year, month = map(int, database["month"].split("-"))
-    return max(0.0, calendar.monthrange(year, month)[1] * _DAY_HOURS - database["hours_gone"])
+    return max(
+        0.0, calendar.monthrange(year, month)[1] * _DAY_HOURS - float(database["hours_gone"])
+    )
 
 
 def _dollars(amounts: t.Mapping[str, float], prices: t.Mapping[str, float]) -> float:

@@ -113,10 +113,8 @@ def stored_bytes(rows: t.Iterable[Record]) -> int | None:
     rows = list(rows)
     if not any(row.get("artifacts") for row in rows):
         return None
-    return sum(
-        (row.get("artifacts") or {}).get("bytes", 0) + (row.get("backup") or {}).get("bytes", 0)
-        for row in rows
-    )
+    parts = [row.get(part) or {} for row in rows for part in ("artifacts", "backup")]
+    return sum(int(part.get("bytes", 0)) for part in parts)
 
 
 def when(seconds: float) -> str:

@@ -26,6 +26,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data.status impo
 TITLE = "MLflow projects"
 # Old enough that somebody should look.
 _OLD_DAYS, _DAY = 7, 86400
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_CAPTION = "Numbers include deleted experiments and runs until they are removed for good."
 _MILLION = 1_000_000
 _NUMBERS = {"EXPERIMENTS", "RUNS", "POINTS", "TRACES", "MODELS"}
 _TITLES = {
@@ -136,7 +138,7 @@ def page(document: Record) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="robots" content="noindex">
 <link rel="icon" href="data:,">
 <title>{TITLE}: {len(rows)}, {_e(when(document["at"]))}</title>
@@ -202,7 +204,9 @@ def _oldest(rows: t.Sequence[Record], now: int) -> tuple[str, str]:
     if without:
         return str(len(without)), "without a backup"
     ages = [now - row["backup"]["created"] for row in kept]
-    return (status_table.age(max(ages)) if ages else status_table.NONE), "oldest of the newest backups"
+    return (
+        status_table.age(max(ages)) if ages else status_table.NONE
+    ), "oldest of the newest backups"
 
 
 def _sum(rows: t.Iterable[Record], name: str) -> str:
@@ -235,7 +239,9 @@ def _charts(document: Record) -> str:
         for row in rows
         if row["artifacts"] and row["artifacts"]["bytes"]
     ]
-    ages = [_age_bar(_name(row, rows), now - row["backup"]["created"]) for row in rows if row["backup"]]
+    ages = [
+        _age_bar(_name(row, rows), now - row["backup"]["created"]) for row in rows if row["backup"]
+    ]
     drawn = [
         charts.bars("points", "Metric points", points, lambda value: f"{value:,.0f}"),
         charts.bars("bytes", "Artifacts", stored, size),
@@ -243,7 +249,9 @@ def _charts(document: Record) -> str:
     ]
     days = (document["database"] or {}).get("days")
     if days:
-        drawn.append(charts.days("capacity", f"ACU hours a day, {document['database']['month']}", days))
+        drawn.append(
+            charts.days("capacity", f"ACU hours a day, {document['database']['month']}", days)
+        )
     sections = "".join(f"<section>{chart}</section>" for chart in drawn if chart)
     return f'<div class="charts">{sections}</div>' if sections else ""
 
@@ -270,13 +278,14 @@ def _projects(document: Record) -> str:
     if not any(row["checksums"] for row in rows):
         del columns["CONTENT"]
     heads = "".join(
-        f'<th scope="col" role="columnheader"{_numeric(name)}>{_TITLES[name]}</th>' for name in columns
+        f'<th scope="col" role="columnheader"{_numeric(name)}>{_TITLES[name]}</th>'
+        for name in columns
     )
     body = "".join(_project(row, rows, columns, now) for row in rows)
     return f"""<section class="long" aria-labelledby="projects">
 <h2 id="projects">Projects</h2>
 <div class="wide"><table class="projects" role="table">
-<caption>Numbers include deleted experiments and runs until they are removed for good. Ages are those of {_e(when(now))}.</caption>
+<caption>{_CAPTION} Ages are those of {_e(when(now))}.</caption>
 <thead role="rowgroup"><tr role="row">{heads}</tr></thead>
 <tbody role="rowgroup">{body}</tbody>
 </table></div></section>"""
@@ -303,7 +312,9 @@ def _project(
         if name == "SCHEMA" and row["revision"]:
             shown = f"{_e(row['mlflow'])}<br><code>{_e(value)}</code>"
         attribute = f' class="{" ".join(kinds)}"' if kinds else ""
-        cells.append(f'<td role="cell" data-title="{_TITLES[name]}"{attribute}>{shown}{_more(name, row)}</td>')
+        cells.append(
+            f'<td role="cell" data-title="{_TITLES[name]}"{attribute}>{shown}{_more(name, row)}</td>'
+        )
     return f'<tr role="row">{"".join(cells)}</tr>'
 
 
@@ -358,11 +369,18 @@ def _database(database: Record | None) -> str:
         ("Capacity", status_table.capacity({**database, "pauses": False})),
         ("Can pause", f"yes, {pauses}" if database["pauses"] else pauses),
         ("Connections", _known(database.get("connections"))),
-        ("Storage", size(database["storage_bytes"]) if database.get("storage_bytes") is not None else "unknown"),
+        (
+            "Storage",
+            size(database["storage_bytes"])
+            if database.get("storage_bytes") is not None
+            else "unknown",
+        ),
     ]
     items = "".join(f"<dt>{_e(name)}</dt><dd class='break'>{_e(text)}</dd>" for name, text in facts)
-    awake = f"<h3>What keeps it awake</h3><ul>{reasons}</ul>" if reasons else (
-        "<p>Nothing keeps it awake.</p>" if database["pauses"] else ""
+    awake = (
+        f"<h3>What keeps it awake</h3><ul>{reasons}</ul>"
+        if reasons
+        else ("<p>Nothing keeps it awake.</p>" if database["pauses"] else "")
     )
     return _section("database", "Database", f"<dl>{items}</dl>{awake}")
 
@@ -380,7 +398,10 @@ def _cost(cost: Record | None) -> str:
         f'<tr><th scope="row">{_e(part["name"])}</th><td class="number">{part["dollars"]:,.2f}</td></tr>'
         for part in cost["parts"]
     )
-    total = f'<tr><th scope="row">Whole month</th><td class="number"><b>{cost["dollars"]:,.2f}</b></td></tr>'
+    total = (
+        '<tr><th scope="row">Whole month</th>'
+        f'<td class="number"><b>{cost["dollars"]:,.2f}</b></td></tr>'
+    )
     rests = "".join(f"<li>{_e(sentence)}.</li>" for sentence in cost["rests_on"])
     table = (
         "<table style='max-width: 30rem'><caption>US dollars</caption>"
@@ -393,6 +414,4 @@ def _cost(cost: Record | None) -> str:
 
 def _section(name: str, title: str, content: str) -> str:
     """Return a section with a title."""
-    return (
-        f'<section aria-labelledby="{name}"><h2 id="{name}">{_e(title)}</h2>{content}</section>'
-    )
+    return f'<section aria-labelledby="{name}"><h2 id="{name}">{_e(title)}</h2>{content}</section>'

@@ -28,20 +28,20 @@ Record = t.Mapping[str, t.Any]
 def columns() -> dict[str, t.Callable[[Record, int], str]]:
     """Return the columns of a project: title, and what makes its text of a row and the time."""
     return {
-        "PROJECT": lambda row, now: str(row["name"]),
-        "STATE": lambda row, now: state(row),
-        "MLFLOW": lambda row, now: row["mlflow"] or NONE,
-        "SCHEMA": lambda row, now: schema(row),
-        "EXPERIMENTS": lambda row, now: counted(row, "experiments"),
-        "RUNS": lambda row, now: counted(row, "runs"),
-        "POINTS": lambda row, now: counted(row, "metric_points"),
-        "TRACES": lambda row, now: counted(row, "traces"),
-        "MODELS": lambda row, now: counted(row, "registered_models"),
-        "ARTIFACTS": lambda row, now: artifacts(row),
-        "CONTENT": lambda row, now: content(row),
+        "PROJECT": lambda row, _now: str(row["name"]),
+        "STATE": lambda row, _now: state(row),
+        "MLFLOW": lambda row, _now: row["mlflow"] or NONE,
+        "SCHEMA": lambda row, _now: schema(row),
+        "EXPERIMENTS": lambda row, _now: counted(row, "experiments"),
+        "RUNS": lambda row, _now: counted(row, "runs"),
+        "POINTS": lambda row, _now: counted(row, "metric_points"),
+        "TRACES": lambda row, _now: counted(row, "traces"),
+        "MODELS": lambda row, _now: counted(row, "registered_models"),
+        "ARTIFACTS": lambda row, _now: artifacts(row),
+        "CONTENT": lambda row, _now: content(row),
         "BACKUP": lambda row, now: backup(row, now),
         "REHEARSED": lambda row, now: rehearsed(row, now),
-        "CONNECTED": lambda row, now: connected(row),
+        "CONNECTED": lambda row, _now: connected(row),
     }
 
 

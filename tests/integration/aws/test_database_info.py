@@ -42,7 +42,7 @@ def aws(
 
 def measured(aws: Ministack, metric: str, *points: tuple[float, float]) -> None:
     """Put points of a metric, each with its age in seconds."""
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     aws.client("cloudwatch").put_metric_data(
         Namespace="AWS/RDS",
         MetricData=[

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from .. import mysql
 from ..aws import s3_client
 from ..errors import EntryError
-from ..revisions import Head, known_head
+from ..revisions import Head, recorded_head
 from ..schema_state import VERSIONS
 from . import places, projects
 from .content import COUNTED, checksums
@@ -93,9 +93,7 @@ def info(given: Record, request: Record, folder: Path) -> Record:
     if given["backend_store_uri"] and question.database:
         read(lambda: _database(given, aws, folder, question))
     if question.objects:
-        place = functools.partial(
-            places.at, given["artifacts_destination"], lambda: s3_client(aws)
-        )
+        place = functools.partial(places.at, given["artifacts_destination"], lambda: s3_client(aws))
         read(lambda: {"artifacts": _artifacts(place())})
     if request.get("destination"):
         repository = projects.repository(request, name)
@@ -168,8 +166,8 @@ def _state(there: set[str], revision: str) -> str:
 
 @functools.cache
 def _head() -> Head:
-    """Return what this MLflow knows of revisions, which takes a while to find out."""
-    return known_head()
+    """Return what this MLflow knows of revisions."""
+    return recorded_head()
 
 
 def _artifacts(place: Place) -> dict[str, int]:

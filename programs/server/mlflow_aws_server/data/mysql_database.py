@@ -261,9 +261,7 @@ class MysqlOutline:
 
     def connections(self) -> list[dict[str, Any]]:
         """Return the connections to the schema that the user sees: its own, with the right PROCESS all."""
-        query = (
-            "SELECT user, host, command, time FROM information_schema.processlist WHERE db = %s"
-        )
+        query = "SELECT user, host, command, time FROM information_schema.processlist WHERE db = %s"
         names = ("user", "host", "command", "seconds")
         return [dict(zip(names, row, strict=True)) for row in self._rows(query, self._schema)]
 
