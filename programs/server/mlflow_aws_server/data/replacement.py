@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import EntryError
 from ..revisions import create_at, known_head, migrate
+from ..schema_state import VERSIONS
 from .content import differing
 from .mysql_database import NEXT, PREVIOUS, MysqlDatabase
 from .projects import Project, file_beside
@@ -27,10 +28,9 @@ _PRIVATE = 0o600
 class Replacement:
     """What takes the place of a project's database."""
 
-    def __init__(self, project: Project, revision: str) -> None:
-        """Make it, empty, at a revision that this MLflow knows."""
+    def __init__(self, project: Project) -> None:
+        """Remove what a run that was killed left of another one."""
         self._project = project
-        self._require_known(revision)
         own = project.database
         self.database: SqliteDatabase | MysqlDatabase
         if isinstance(own, MysqlDatabase):
@@ -40,25 +40,43 @@ class Replacement:
             path = file_beside(own.path)
             path.unlink(missing_ok=True)
             self.database = SqliteDatabase(path)
-        create_at(project.uri(NEXT), revision)
+
+    def create(self, revision: str) -> None:
+        """Make it without a row, at a revision; raises EntryError if this MLflow does not know that."""
+        self._require_known(revision)
+        create_at(self._project.uri(NEXT), revision)
+        # Some migrations write rows.
+        with self.database.writing() as writer:
+            for table in self.tables():
+                writer.execute(f"DELETE FROM {table.name}")
+
+    def copy(self, revision: str) -> None:
+        """Make it a copy of the project's own database, which is at this revision.
+
+        In MySQL it is created anew, so that it has all indexes that belong there, and filled by the database.
+        """
+        own = self._project.database
+        if isinstance(self.database, SqliteDatabase) and isinstance(own, SqliteDatabase):
+            self._require_known(revision)
+            self.database.copy_file(own)
+        elif isinstance(self.database, MysqlDatabase) and isinstance(own, MysqlDatabase):
+            self.create(revision)
+            tables = self.tables()
+            foreign = {table.name for table in own.tables()} - {table.name for table in tables}
+            if foreign - {VERSIONS}:
+                raise EntryError(
+                    f"The schema of project '{self._project.name}' has tables that are not MLflow's, such as "
+                    f"{min(foreign - {VERSIONS})}; move them elsewhere, then rerun. The project is as it was."
+                )
+            self.database.copy_from(own, tables)
 
     def migrate(self) -> None:
         """Bring it to the head revision."""
         migrate(self._project.uri(NEXT))
 
-    def empty(self) -> None:
-        """Remove the rows that MLflow's migrations wrote themselves."""
-        with self.database.writing() as writer:
-            for table in self.tables():
-                writer.execute(f"DELETE FROM {table.name}")
-
     def tables(self) -> list[Table]:
         """Return its tables but that of the revision."""
-        return [table for table in self.database.tables() if table.name != "alembic_version"]
-
-    def copy(self) -> None:
-        """Fill it with the rows of the project's own database, whose schema is the same."""
-        self.database.copy_from(self._project.database, self.tables())  # type: ignore[arg-type]
+        return [table for table in self.database.tables() if table.name != VERSIONS]
 
     def differences(self, tables: list[Table], expected: dict[str, str]) -> list[str]:
         """Return the tables of which these columns do not hold what they are expected to hold."""
@@ -125,10 +143,10 @@ class Replacement:
 
 
 @contextlib.contextmanager
-def replacement(project: Project, revision: str) -> Iterator[Replacement]:
+def replacement(project: Project) -> Iterator[Replacement]:
     """Yield what is to take the place of a project's database; an error removes it."""
     end_exchange(project)
-    made = Replacement(project, revision)
+    made = Replacement(project)
     try:
         yield made
     except BaseException:

@@ -45,8 +45,7 @@ class SqliteDatabase:
         os.close(number)
         copy = Path(name)
         try:
-            with _opened(self.path) as source, _opened(copy) as target:
-                source.backup(target)
+            SqliteDatabase(copy).copy_file(self)
             with _opened(copy) as connection:
                 yield SqliteSnapshot(connection)
         finally:
@@ -92,13 +91,10 @@ class SqliteDatabase:
                     found[table.name] = checksum.text()
         return found
 
-    def copy_from(self, source: SqliteDatabase, tables: Sequence[Table]) -> None:
-        """Fill its tables with the rows of another file's."""
-        with _opened(source.path) as connection, self.writing() as writer:
-            snapshot = SqliteSnapshot(connection)
-            for table in tables:
-                for rows in snapshot.rows(table):
-                    writer.insert(table, rows)
+    def copy_file(self, source: SqliteDatabase) -> None:
+        """Become a copy of another file."""
+        with _opened(source.path) as opened, _opened(self.path) as target:
+            opened.backup(target)
 
     def version(self) -> str:
         """Return what changes whenever the file is written, by SQLite or by putting another in place."""
