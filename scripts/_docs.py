@@ -49,6 +49,7 @@ TOPICS = {
     "Database tunnel": r"mlflow_database_tunnel",
     "Verification": r"mlflow_verify_",
     "Verification of an account": r"mlflow_account_check_|confirm\b",
+    "Backups, restores and upgrades": r"mlflow_(data|backup)_",
     "Report of the projects": r"mlflow_status_",
     "Removal": r"mlflow_destroy_",
     "Rolling updates": r"mlflow_(serial|max_fail|fleet)",
