@@ -77,15 +77,11 @@ class MysqlDatabase:
         """Yield the schema for a few queries that belong together."""
         return self.snapshot()
 
-    def connections(self) -> list[dict[str, Any]]:
-        """Return the connections to the schema that the user sees."""
-        with self._session("") as cursor:
-            cursor.execute(
-                "SELECT user, host, command, time FROM information_schema.processlist WHERE db = %s",
-                (self.schema,),
-            )
-            names = ("user", "host", "command", "seconds")
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    @contextlib.contextmanager
+    def outline(self) -> Iterator[MysqlOutline]:
+        """Yield what it holds, whether it exists or not, by one connection and few statements."""
+        with contextlib.closing(self._connect("")) as connection:
+            yield MysqlOutline(connection, self.schema)
 
     @contextlib.contextmanager
     def unchanged(self) -> Iterator[Callable[[], None]]:
@@ -244,6 +240,45 @@ class MysqlDatabase:
         """Yield a cursor of a connection of its own."""
         with contextlib.closing(self._connect(schema)) as connection, connection.cursor() as cursor:
             yield cursor
+
+
+class MysqlOutline:
+    """What a schema holds, by a connection that is in none."""
+
+    def __init__(self, connection: Any, schema: str) -> None:
+        """Take the connection."""
+        self._connection = connection
+        self._schema = schema
+
+    def tables(self) -> tuple[set[str], int]:
+        """Return the names of its tables, and about how many bytes they take; none without a schema."""
+        query = (
+            "SELECT table_name, data_length + index_length FROM information_schema.tables "
+            "WHERE table_schema = %s AND table_type = 'BASE TABLE'"
+        )
+        sizes = {str(name): int(size or 0) for name, size in self._rows(query, self._schema)}
+        return set(sizes), sum(sizes.values())
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Return the connections to the schema that the user sees: its own, with the right PROCESS all."""
+        query = "SELECT user, host, command, time FROM information_schema.processlist WHERE db = %s"
+        names = ("user", "host", "command", "seconds")
+        return [dict(zip(names, row, strict=True)) for row in self._rows(query, self._schema)]
+
+    def table(self, name: str) -> str:
+        """Return a table as a query names it."""
+        return f"{quoted(self._schema)}.{quoted(name)}"
+
+    def fetch(self, query: str) -> Sequence[Row]:
+        """Return all rows of a query."""
+        return self._rows(query)
+
+    def _rows(self, query: str, *values: str) -> Sequence[Row]:
+        """Return all rows of a query."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, values or None)
+            rows: Sequence[Row] = cursor.fetchall()
+        return rows
 
 
 class MysqlSnapshot:

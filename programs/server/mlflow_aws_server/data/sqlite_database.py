@@ -57,6 +57,15 @@ class SqliteDatabase:
         with _opened(self.path) as connection:
             yield SqliteSnapshot(connection)
 
+    @contextlib.contextmanager
+    def outline(self) -> Iterator[SqliteOutline]:
+        """Yield what it holds, whether it exists or not."""
+        if not self.exists():
+            yield SqliteOutline(None, 0)
+            return
+        with _opened(self.path) as connection:
+            yield SqliteOutline(connection, self.size())
+
     def exists(self) -> bool:
         """Return whether there is such a file."""
         return self.path.is_file()
@@ -117,6 +126,32 @@ class SqliteDatabase:
         """Return its tables, sorted by name."""
         with _opened(self.path) as connection:
             return SqliteSnapshot(connection).tables()
+
+
+class SqliteOutline:
+    """What a file holds."""
+
+    def __init__(self, connection: sqlite3.Connection | None, size: int) -> None:
+        """Take a connection, None if there is no file, and the size of the file in bytes."""
+        self._connection = connection
+        self._size = size
+
+    def tables(self) -> tuple[set[str], int]:
+        """Return the names of its tables, and the file's size in bytes."""
+        found = self.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {str(name) for (name,) in found}, self._size
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Return nothing: SQLite does not tell who has a file open."""
+        return []
+
+    def table(self, name: str) -> str:
+        """Return a table as a query names it."""
+        return quoted(name)
+
+    def fetch(self, query: str) -> Sequence[Row]:
+        """Return all rows of a query."""
+        return self._connection.execute(query).fetchall() if self._connection else []
 
 
 class SqliteSnapshot:

@@ -69,6 +69,22 @@ class Snapshot(Protocol):
         """Return the first value of the first row of a query."""
 
 
+class Outline(Protocol):
+    """What a database holds, at a glance: few queries, of which none reads a table's rows."""
+
+    def tables(self) -> tuple[set[str], int]:
+        """Return the names of its tables, and about how many bytes it takes; none if it is missing."""
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Return who is connected to it, as far as that can be seen."""
+
+    def table(self, name: str) -> str:
+        """Return a table as a query names it."""
+
+    def fetch(self, query: str) -> Sequence[Row]:
+        """Return all rows of a query."""
+
+
 class Checksum:
     """The checksum of a table's lines, whatever their order."""
 

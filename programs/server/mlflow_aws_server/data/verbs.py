@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import aws, private, settings
 from ..errors import EntryError
-from . import backup, info, projects, rehearse, restore, upgrade
+from . import backup, info, parallel, projects, rehearse, restore, upgrade
 from .projects import Project
 from .repository import Repository
 
@@ -26,14 +26,19 @@ Request = dict[str, Any]
 
 
 def project_info(path: Path) -> None:
-    """Print the state of each project: `sums` and `objects` say how much is read."""
+    """Print the state of each project, several at once: `sums` and `objects` say how much is read."""
+    with private.private_folder(path) as folder:
+        request = settings.read(path)
+        aws.use_identity(request.get("aws") or {}, path, folder)
+        mlflow = version("mlflow")
 
-    def work(project: Project, request: Request) -> Record:
-        found = projects.repository(request, project.name) if request.get("destination") else None
-        sums, objects = bool(request.get("sums")), bool(request.get("objects"))
-        return info.info(project, found, sums=sums, objects=objects)
+        def work(numbered: tuple[int, Record]) -> Record:
+            number, given = numbered
+            found = info.info(given, request, folder / str(number))
+            return {"name": given["name"], "mlflow": mlflow, **found}
 
-    _each(path, work)
+        for record in parallel.each(info.AT_ONCE, work, enumerate(request["projects"])):
+            print(json.dumps(record), flush=True)
 
 
 def make_backup(path: Path) -> None:
