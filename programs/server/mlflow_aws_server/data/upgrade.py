@@ -56,8 +56,6 @@ def upgrade(project: Project) -> Upgraded:
         say(f"Migrating the copy of {project.name} from {before} to {head}")
         made.migrate()
         clock.lap("migrate")
-        try_out(project.uri(NEXT), project.name)
-        clock.lap("try out")
         different = made.differences(tables, expected)
         if different:
             raise EntryError(
@@ -66,6 +64,9 @@ def upgrade(project: Project) -> Upgraded:
                 "report this."
             )
         clock.lap("compare")
+        # Afterwards, as MLflow makes the experiment Default where there is none.
+        try_out(project.uri(NEXT), project.name)
+        clock.lap("try out")
         previous = made.put_in_place(lambda path: _kept(path, before), release)
         clock.lap("exchange")
         made.require_nothing_lost(tables, expected)
