@@ -173,7 +173,10 @@ class MysqlDatabase:
         """
 
         def digest(table: Table) -> tuple[str, str]:
-            values = [f"COALESCE(HEX({quoted(name)}), 'NULL')" for name in table.columns]
+            # HEX() alone would round numbers to whole ones.
+            values = [
+                f"COALESCE(HEX(CAST({quoted(name)} AS BINARY)), 'NULL')" for name in table.columns
+            ]
             row = f"SHA2(CONCAT_WS(',', {', '.join(values)}), 256)"
             number = f"CAST(CONV(LEFT({row}, 16), 16, 10) AS DECIMAL(20))"
             with self._session(self.schema) as cursor:
@@ -329,6 +332,10 @@ class MysqlWriter:
         """Carry out a statement; returns the number of rows that it changed."""
         with self._connection.cursor() as cursor:
             return int(cursor.execute(statement, values))
+
+    def clear(self, table: Table) -> None:
+        """Remove all rows of a table."""
+        self.execute(f"DELETE FROM {quoted(table.name)}")
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         """Add rows to a table."""

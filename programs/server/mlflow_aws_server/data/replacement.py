@@ -37,20 +37,26 @@ class Replacement:
             self.database = own.sibling(NEXT)
             self.database.recreate()
         else:
-            path = file_beside(own.path)
-            path.unlink(missing_ok=True)
-            self.database = SqliteDatabase(path)
+            self.database = SqliteDatabase(file_beside(own.path))
+            self.database.remove()
         create_at(project.uri(NEXT), revision)
 
     def migrate(self) -> None:
-        """Bring it to the head revision."""
-        migrate(self._project.uri(NEXT))
+        """Bring it to the head revision; whatever its content does to a migration is one sentence."""
+        try:
+            migrate(self._project.uri(NEXT))
+        except Exception as error:
+            reason = " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".")
+            raise EntryError(
+                f"The migration of a copy of project '{self._project.name}' failed "
+                f"({reason or type(error).__name__}), so the project is as it was; correct that, then rerun."
+            ) from error
 
     def empty(self) -> None:
         """Remove the rows that MLflow's migrations wrote themselves."""
         with self.database.writing() as writer:
             for table in self.tables():
-                writer.execute(f"DELETE FROM {table.name}")
+                writer.clear(table)
 
     def tables(self) -> list[Table]:
         """Return its tables but that of the revision."""
@@ -85,10 +91,7 @@ class Replacement:
             os.fsync(stream.fileno())
         kept = ""
         if own.path.exists():
-            backup = keep(own.path)
-            with contextlib.suppress(FileExistsError):
-                os.link(own.path, backup)
-            kept = str(backup)
+            kept = str(own.keep(keep(own.path)))
         os.replace(self.database.path, own.path)
         return kept
 
@@ -113,7 +116,7 @@ class Replacement:
         if isinstance(self.database, MysqlDatabase):
             self.database.drop()
         else:
-            self.database.path.unlink(missing_ok=True)
+            self.database.remove()
 
     def _require_known(self, revision: str) -> None:
         """Refuse a revision of a newer MLflow."""
