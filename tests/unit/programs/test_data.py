@@ -26,7 +26,6 @@ from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.data
     places,
     projects,
     relocation,
-    sealing,
     tables,
 )
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.data.manifest import (
@@ -690,15 +689,14 @@ def test_a_lock_names_its_holder(tmp_path: Path) -> None:
     """And ends with it, however it ends."""
     lock = tmp_path / ".data.lock"
     for _time in range(2):
-        with projects._file_lock(lock, "demo", "backup"):
-            with (
-                pytest.raises(
-                    EntryError,
-                    match=rf"^Project 'demo' is in use \(backup by .*, process {os.getpid()}, since ",
-                ),
-                projects._file_lock(lock, "demo", "restore"),
-            ):
-                pass
+        with (
+            projects._file_lock(lock, "demo", "backup"), pytest.raises(
+                EntryError,
+                match=rf"^Project 'demo' is in use \(backup by .*, process {os.getpid()}, since ",
+            ),
+            projects._file_lock(lock, "demo", "restore"),
+        ):
+            pass
     with pytest.raises(EntryError, match="broken"), projects._file_lock(lock, "demo", "backup"):
         raise EntryError("broken")
     lock.write_text("{")
