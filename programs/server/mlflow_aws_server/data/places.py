@@ -310,7 +310,7 @@ class Bucket:
         """Any text names an object."""
 
     def tidy(self) -> None:
-        """An object appears whole, or not at all."""
+        """Find nothing: an object appears whole, or not at all."""
 
     def settle(self) -> None:
         """S3 has stored what it has acknowledged."""

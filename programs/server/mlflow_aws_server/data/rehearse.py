@@ -44,8 +44,9 @@ def rehearse(
     _clear(scratch)
     problem = "It did not end."
     try:
-        with replacement(project, found.revision) as made:
-            restore.check(repository, found, scratch)
+        restore.check(repository, found, scratch)
+        with replacement(project) as made:
+            made.create(found.revision)
             restore.fill(made, repository, found, scratch)
             tables = core(made.database.tables())
             expected = made.database.digests(tables)

@@ -169,9 +169,8 @@ class Repository:
         found = {name: self.manifest(name) for name in complete}
         gone = [name for name in self.ids() if name not in found]
         if keep > 0:
-            for name in complete[:-keep]:
-                if not days or now - found[name].created > days * _DAY_SECONDS:
-                    gone.append(name)
+            oldest = now - days * _DAY_SECONDS if days else float("inf")
+            gone += [name for name in complete[:-keep] if found[name].created < oldest]
         kept = [found[name] for name in complete if name not in gone]
         tables = {table.stored for one in kept for table in one.tables.values()}
         broken = {path.split("/")[1] for path in tables}.symmetric_difference(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import EntryError, say
+from ..schema_state import VERSIONS
 from . import manifest as manifests
 from . import parallel
 from .manifest import Manifest, StoredObject
@@ -58,7 +59,8 @@ def restore(project: Project, repository: Repository, identifier: str) -> Restor
     found = repository.choose(identifier)
     check(repository, found, project.artifacts)
     _require_key(project, repository, found)
-    with replacement(project, found.revision) as made:
+    with replacement(project) as made:
+        made.create(found.revision)
         changed = fill(made, repository, found, project.artifacts)
         made.migrate()
         objects = write_objects(project.artifacts, repository, found)
@@ -113,10 +115,9 @@ def fill(made: Replacement, repository: Repository, found: Manifest, artifacts: 
     """Write the backup's rows, and compare them; returns how many values name another place."""
     tables = {table.name: table for table in made.tables()}
     changed = 0
-    made.empty()
     expected = {}
     for name, stored in found.tables.items():
-        if name == "alembic_version":
+        if name == VERSIONS:
             continue
         if name not in tables:
             raise EntryError(

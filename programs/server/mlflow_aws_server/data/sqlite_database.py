@@ -46,9 +46,7 @@ class SqliteDatabase:
         """
         with self._folder() as folder:
             copy = folder / self.path.name
-            copy.touch(_PRIVATE)
-            with _opened(self.path) as source, _opened(copy) as target:
-                source.backup(target)
+            SqliteDatabase(copy).copy_file(self)
             with _opened(copy) as connection:
                 yield SqliteSnapshot(connection)
 
@@ -102,13 +100,12 @@ class SqliteDatabase:
                     found[table.name] = checksum.text()
         return found
 
-    def copy_from(self, source: SqliteDatabase, tables: Sequence[Table]) -> None:
-        """Fill its tables with the rows of another file's."""
-        with _opened(source.path) as connection, self.writing() as writer:
-            snapshot = SqliteSnapshot(connection)
-            for table in tables:
-                for rows in snapshot.rows(table):
-                    writer.insert(table, rows)
+    def copy_file(self, source: SqliteDatabase) -> None:
+        """Become a copy of another file."""
+        with _opened(source.path) as opened:
+            self.path.touch(_PRIVATE)
+            with _opened(self.path) as target:
+                opened.backup(target)
 
     def remove(self) -> None:
         """Remove the file, and what a killed process left with it."""

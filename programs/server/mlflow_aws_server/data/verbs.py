@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -109,19 +111,52 @@ def rehearse_backup(path: Path) -> None:
 
 
 def upgrade_schemas(path: Path) -> None:
-    """Bring each project's schema to the head revision, by a copy."""
+    """Bring all projects' schemas to the head revision, by copies; if one fails, none is upgraded."""
+    done: list[tuple[Project, upgrade.Upgraded]] = []
+    failed: list[str] = []
 
     def work(project: Project, _request: Request) -> Record:
+        if failed:
+            raise EntryError(
+                f"Project '{project.name}' was not upgraded, since {failed[0]} failed."
+            )
         with project.exclusive("upgrade"):
-            done = upgrade.upgrade(project)
+            upgraded = upgrade.upgrade(project)
+        if upgraded.before != upgraded.after:
+            done.append((project, upgraded))
         return {
-            "before": done.before,
-            "after": done.after,
-            "previous": done.previous,
-            "seconds": done.seconds,
+            "before": upgraded.before,
+            "after": upgraded.after,
+            "previous": upgraded.previous,
+            "seconds": upgraded.seconds,
         }
 
-    _each(path, work)
+    with _requested(path) as (request, found):
+        records = {}
+        for project in found:
+            records[project.name] = record = _record(project, request, work)
+            if record["error"] and not failed:
+                failed.append(project.name)
+        for project, upgraded in reversed(done if failed else []):
+            take_back = functools.partial(_reverted, upgraded, failed[0])
+            records[project.name] = _record(project, request, take_back)
+        for record in records.values():
+            print(json.dumps(record), flush=True)
+
+
+def _reverted(
+    upgraded: upgrade.Upgraded, failed: str, project: Project, _request: Request
+) -> Record:
+    """Take the upgrade of a project back, since that of another one failed."""
+    with project.exclusive("upgrade"):
+        upgrade.revert(project, upgraded)
+    return {
+        "error": f"Project '{project.name}' is as it was before, since {failed} failed.",
+        "before": upgraded.before,
+        "after": upgraded.before,
+        "previous": "",
+        "seconds": {},
+    }
 
 
 def _prune(repository: Repository, request: Request, made: str) -> list[str]:
@@ -137,11 +172,18 @@ def _prune(repository: Repository, request: Request, made: str) -> list[str]:
 
 def _each(path: Path, work: Callable[[Project, Request], Record]) -> None:
     """Do something with each project of the request in a file, and print what became of it."""
+    with _requested(path) as (request, found):
+        for project in found:
+            print(json.dumps(_record(project, request, work)), flush=True)
+
+
+@contextlib.contextmanager
+def _requested(path: Path) -> Iterator[tuple[Request, list[Project]]]:
+    """Yield the request in a file and its projects, with this process's AWS identity that of the request."""
     with private.private_folder(path) as folder:
         request = settings.read(path)
         aws.use_identity(request.get("aws") or {}, path, folder)
-        for project in projects.of(request, folder):
-            print(json.dumps(_record(project, request, work)), flush=True)
+        yield request, projects.of(request, folder)
 
 
 def _record(
