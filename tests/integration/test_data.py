@@ -14,29 +14,22 @@ import json
 import os
 import random
 import shutil
-import signal
 import sqlite3
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts import (
     bulk,
-    clock,
     data_verbs,
     seeds,
     server_program,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.data_verbs import Verbs, contents
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import await_
 from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
 
 # The first test may have to install a release.
@@ -324,6 +317,7 @@ def test_every_file_of_a_backup_counts(space: Space, tmp_path: Path) -> None:
         path.write_bytes(
             data[:place] + bytes([data[place] ^ 1 << chance.randrange(8)]) + data[place + 1 :]
         )
+        sentence = ""
         for verb in ("restore", "rehearse"):
             sentence = space.verbs.refuse(verb, asked)
             assert sentence.startswith(f"{path} was altered or cut short"), sentence

@@ -136,7 +136,7 @@ class Repository:
         chunks = self.read(path, sha256)
         try:
             # It reads from the chunks as it goes.
-            with gzip.GzipFile(fileobj=_Chunks(chunks)) as stream:  # type: ignore[arg-type]
+            with gzip.GzipFile(fileobj=_Chunks(chunks)) as stream:
                 for line in stream:
                     yield line.rstrip(b"\n")
             # What follows the last member, such as the check of the whole.
