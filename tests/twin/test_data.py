@@ -146,6 +146,8 @@ def set_back(team: Team, project: str, python: Path, folder: Path) -> None:
     )
     run([python, "-I", "-c", program], cwd=folder, env=team.environment, timeout=300)
     mysql.query(
-        f"INSERT INTO `{schema}`.experiments (name, lifecycle_stage) VALUES (%s, 'active')",
+        f"INSERT INTO `{schema}`.experiments "
+        "(name, artifact_location, lifecycle_stage, creation_time, last_update_time) "
+        "VALUES (%s, 'mlflow-artifacts:/1', 'active', 1, 1)",
         f"{project}-kept",
     )
