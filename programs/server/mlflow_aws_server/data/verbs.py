@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import aws, private, settings
 from ..errors import EntryError
-from . import backup, info, projects, rehearse, restore, upgrade
+from . import backup, importing, info, projects, rehearse, restore, upgrade
 from .projects import Project
 from .repository import Repository
 
@@ -123,6 +123,16 @@ def upgrade_schemas(path: Path) -> None:
     _each(path, work)
 
 
+def import_source(path: Path) -> None:
+    """Bring the source `from` into each project; with `dry`, say what that would do."""
+
+    def work(project: Project, request: Request) -> Record:
+        with project.exclusive("import"):
+            return importing.bring_in(project, request, path.parent)
+
+    _each(path, work)
+
+
 def _prune(repository: Repository, request: Request) -> list[str]:
     """Remove backups that need not be kept; returns their IDs."""
     keep, days = int(request.get("keep") or 0), int(request.get("days") or 0)
@@ -167,4 +177,5 @@ VERBS: dict[str, Callable[[Path], None]] = {
     "restore": restore_backup,
     "rehearse": rehearse_backup,
     "upgrade": upgrade_schemas,
+    "import": import_source,
 }
