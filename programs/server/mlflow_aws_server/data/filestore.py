@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import contextlib
 import io
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import EntryError, say
 from ..revisions import migrate
+from .kinds import made_id
 
 _MODELS, _TRASH = "models", ".trash"
-# For IDs that depend on content.
-_NAMESPACE = uuid.UUID("8d3f6f0e-6f53-4b0c-9a55-0b7c1f6a9d21")
 
 
 def folder_of(source: Path) -> Path:
@@ -171,7 +169,7 @@ def _name(uri: str) -> None:
         for old, *content in connection.execute(
             text("SELECT dataset_uuid, experiment_id, name, digest FROM datasets")
         ).fetchall():
-            given = {"new": _uuid("dataset", *content).hex, "old": old}
+            given = {"new": made_id("dataset", *content), "old": old}
             connection.execute(
                 text("UPDATE datasets SET dataset_uuid = :new WHERE dataset_uuid = :old"), given
             )
@@ -182,14 +180,9 @@ def _name(uri: str) -> None:
         for old, *content in connection.execute(
             text("SELECT input_uuid, source_type, source_id, destination_type, destination_id FROM inputs")
         ).fetchall():
-            given = {"new": _uuid("input", *content).hex, "old": old}
+            given = {"new": made_id("input", *content), "old": old}
             for table in ("inputs", "input_tags"):
                 connection.execute(
                     text(f"UPDATE {table} SET input_uuid = :new WHERE input_uuid = :old"), given
                 )
     engine.dispose()
-
-
-def _uuid(*content: Any) -> uuid.UUID:
-    """Return an ID that depends on content alone."""
-    return uuid.uuid5(_NAMESPACE, "\0".join(map(str, content)))

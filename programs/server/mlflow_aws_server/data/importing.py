@@ -71,11 +71,8 @@ def source_of(request: dict[str, Any]) -> Source:
     )
 
 
-def bring_in(project: Project, request: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Bring the source of a request into a project; with `dry`, say what that would do.
-
-    folder: private, for credentials of a server.
-    """
+def bring_in(project: Project, request: dict[str, Any]) -> dict[str, Any]:
+    """Bring the source of a request into a project; with `dry`, say what that would do."""
     begun = time.monotonic()
     source = source_of(request)
     _require_head(project)
@@ -86,7 +83,9 @@ def bring_in(project: Project, request: dict[str, Any], folder: Path) -> dict[st
         if source.kind == SERVER:
             from .remote import Remote
 
-            remote = Remote(source.text, request.get("login") or {}, database.path, folder)
+            client = functools.partial(s3_client, request.get("aws") or {})
+            login = request.get("login") or {}
+            remote = Remote(source.text, login, database.path, source.artifacts, client)
             merge = Merge(database, project, remote, dry=dry)
             remote.merge(merge)
         else:

@@ -8,6 +8,7 @@ Queries are the same for SQLite and MySQL, both of which take backquotes.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from .tables import Checksum, Row, Snapshot, Table, encode
 
 # Values in one query: below the limit of SQLite before 3.32.
 QUERY_VALUES = 500
+# For IDs that depend on content.
+_NAMESPACE = uuid.UUID("8d3f6f0e-6f53-4b0c-9a55-0b7c1f6a9d21")
 _BY_RUN = "JOIN `inputs` `i` ON `i`.`input_uuid` = `t`.`input_uuid` AND `i`.`destination_type` = 'RUN'"
 _OF_RUN = (
     "JOIN `inputs` `i` ON `i`.`input_uuid` = `t`.`input_uuid` "
@@ -137,6 +140,11 @@ BROUGHT = frozenset(
 # What a new project has by itself, and what MLflow makes again from the rest.
 _OF_ITSELF = ("alembic_version", "workspaces", "scheduler_leases", "job_locks")
 _MADE_AGAIN = "sql_"
+
+
+def made_id(*content: Any) -> str:
+    """Return an ID, for what a source keeps without one, that depends on content alone."""
+    return uuid.uuid5(_NAMESPACE, "\0".join(map(str, content))).hex
 
 
 def left_out(snapshot: Snapshot, tables: Mapping[str, Table]) -> dict[str, int]:

@@ -210,10 +210,17 @@ class Merge:
                 writer.insert(self._theirs["datasets"], self._aligned("datasets", missing))
         self.merged.count("datasets", added=len(missing))
 
-    def units(self, kind: Kind, keys: Sequence[str] | None = None) -> None:
+    def datasets(self, experiment: int) -> None:
+        """Map the datasets of an experiment to the project's; those that it lacks are added."""
+        number = self._experiments.get(experiment)
+        if number is not None:
+            with self._source.glance() as source, self._project.database.glance() as target:
+                self._match_datasets(source, target, experiment, number)
+
+    def units(self, kind: Kind) -> None:
         """Add the units of a kind that are not there, and compare the others."""
         with self._source.glance() as source:
-            owners = self._owners(source, kind, keys)
+            owners = self._owners(source, kind)
             weights = self._weights(source, kind)
         done = 0
         for group in _groups(owners, weights):
@@ -223,22 +230,15 @@ class Merge:
                 say(f"{done} of {len(owners)} {kind.name} imported")
                 self._next = time.monotonic() + _PROGRESS_SECONDS
 
-    def _owners(
-        self, source: SqliteSnapshot, kind: Kind, keys: Sequence[str] | None
-    ) -> dict[str, int | None]:
+    def _owners(self, source: SqliteSnapshot, kind: Kind) -> dict[str, int | None]:
         """Return the units that are brought, with the experiments in which the source has them."""
         if kind is kinds.EVALUATION_DATASETS:
             query = f"SELECT `{kind.key}`, NULL FROM `{kind.table}` WHERE `workspace` = ?"
             found = source.fetch(query, [_WORKSPACE])
         else:
             found = source.fetch(f"SELECT `{kind.key}`, `experiment_id` FROM `{kind.table}`")
-        wanted = None if keys is None else set(keys)
         known = self._experiments.keys() | self._planned
-        return {
-            key: number
-            for key, number in found
-            if (wanted is None or key in wanted) and (number is None or number in known)
-        }
+        return {key: number for key, number in found if number is None or number in known}
 
     @property
     def _planned(self) -> set[int]:

@@ -128,7 +128,7 @@ def import_source(path: Path) -> None:
 
     def work(project: Project, request: Request) -> Record:
         with project.exclusive("import"):
-            return importing.bring_in(project, request, path.parent)
+            return importing.bring_in(project, request)
 
     _each(path, work)
 
