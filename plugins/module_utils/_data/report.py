@@ -10,10 +10,12 @@ import typing as t
 Record = t.Mapping[str, t.Any]
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024
+# Of what is named, in one line.
+_SOME = 3
 
 
 def lines(records: t.Iterable[Record], verb: str) -> list[str]:
-    """Return a line for each record of a verb: backup, restore, rehearsal or upgrade."""
+    """Return a line for each record of a verb: backup, restore, rehearsal, upgrade or import."""
     return [f"{record['name']}: {_VERBS[verb](record)}" for record in records]
 
 
@@ -65,9 +67,51 @@ def _upgrade(record: Record) -> str:
     )
 
 
+def _import(record: Record) -> str:
+    """Return what was imported, and what is not as in the source."""
+    artifacts = record["artifacts"]
+    added = ", ".join(f"{number} {_named(kind)}" for kind, number in record["added"].items())
+    parts = [
+        f"imported from {record['source']}: {added or 'nothing new'}, {artifacts['written']} artifacts "
+        f"({size(artifacts['bytes'])}) in {record['seconds']:.0f} s"
+    ]
+    there = sum(record["there"].values())
+    if there:
+        parts.append(f"{there} were there already")
+    for kind, number in record["different"].items():
+        parts.append(
+            f"{number} {_named(kind)} differ from the source and were not changed ({_some(record['differing'][kind])})"
+        )
+    for key, text in (
+        ("differing", "whose artifacts differ from the source and were not changed"),
+        ("missing", "whose artifacts were not found"),
+    ):
+        if artifacts[key]:
+            parts.append(f"runs and models {text}: {_some(artifacts[key])}")
+    if record["unreadable"]:
+        parts.append(f"not readable, so not imported: {_some(record['unreadable'])}")
+    if record["left_out"]:
+        parts.append(
+            "not imported: "
+            + ", ".join(f"{number} rows of {table}" for table, number in record["left_out"].items())
+        )
+    return "; ".join(parts)
+
+
+def _named(kind: str) -> str:
+    """Return a kind as people write it."""
+    return kind.replace("_", " ")
+
+
+def _some(texts: t.Sequence[str]) -> str:
+    """Return the first of many texts."""
+    return ", ".join(texts[:_SOME]) + (", ..." if len(texts) > _SOME else "")
+
+
 _VERBS: dict[str, t.Callable[[Record], str]] = {
     "backup": _backup,
     "restore": _restore,
     "rehearsal": _rehearsal,
     "upgrade": _upgrade,
+    "import": _import,
 }
