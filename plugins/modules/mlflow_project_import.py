@@ -17,8 +17,8 @@ description:
   - Imports experiments, runs with the whole history of their metrics, parameters, tags, inputs and outputs, traces with
     spans and assessments, logged models, evaluation datasets, registered models and prompts with versions and aliases,
     and all artifacts.
-  - Runs, traces and models keep their IDs and times. Experiments are matched by name; one that the project does not have
-    keeps its ID if that is free. Locations of artifacts are rewritten.
+  - Runs, traces and models keep their IDs and times. Experiments are matched by name; one that the project does not
+    have keeps its ID if that is free. Locations of artifacts are rewritten.
   - Adds what the project does not have. What it has is compared with the source and never changed.
   - Each run is imported as a whole, its artifacts first, so that a killed import is continued by running it again. The
     project's servers may keep running.
@@ -49,10 +49,10 @@ options:
     required: true
   artifacts:
     description:
-      - Where the artifacts of the source are, an absolute path or C(s3://BUCKET/PREFIX), the C(--artifacts-destination) of
-        its server.
-      - If empty, a folder C(mlartifacts), C(artifacts) or C(mlruns) beside an SQLite file. Artifacts of a server come from
-        that server.
+      - Where the artifacts of the source are, an absolute path or C(s3://BUCKET/PREFIX), the
+        C(--artifacts-destination) of its server.
+      - If empty, a folder C(mlartifacts), C(artifacts) or C(mlruns) beside an SQLite file. Artifacts of a server come
+        from that server.
     type: str
     default: ""
   login:
@@ -121,8 +121,8 @@ projects:
       description: IDs or names of the first of these, by kind.
       type: dict
     artifacts:
-      description: Number of artifacts that were written, their bytes, the number of those that were there, and the runs and
-        models whose artifacts differ or were not found.
+      description: Number of artifacts that were written, their bytes, the number of those that were there, and the
+        runs and models whose artifacts differ or were not found.
       type: dict
     relocated:
       description: Number of artifact locations that were rewritten.
@@ -198,12 +198,15 @@ def _path(text: str) -> str:
 
 def _folders(request: dict[str, object]) -> list[str]:
     """Return the folders of this host that the import reads."""
-    found = []
-    for text in (str(request["from"]), str(request["artifacts"])):
-        if text.startswith("/"):
-            # Beside an SQLite file are its journal and, usually, its artifacts.
-            found.append(text if os.path.isdir(text) else os.path.dirname(text))
-    return sorted(set(found))
+    given = [str(request[name]) for name in ("from", "artifacts")]
+    # Beside an SQLite file are its journal and, usually, its artifacts.
+    return sorted(
+        {
+            text if os.path.isdir(text) else os.path.dirname(text)
+            for text in given
+            if text.startswith("/")
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -71,10 +71,10 @@ def _import(record: Record) -> str:
     """Return what was imported, and what is not as in the source."""
     artifacts = record["artifacts"]
     added = ", ".join(f"{number} {_named(kind)}" for kind, number in record["added"].items())
-    parts = [
-        f"imported from {record['source']}: {added or 'nothing new'}, {artifacts['written']} artifacts "
-        f"({size(artifacts['bytes'])}) in {record['seconds']:.0f} s"
-    ]
+    what = (
+        f"{added or 'nothing new'}, {artifacts['written']} artifacts ({size(artifacts['bytes'])})"
+    )
+    parts = [f"imported from {record['source']}: {what} in {record['seconds']:.0f} s"]
     there = sum(record["there"].values())
     if there:
         parts.append(f"{there} were there already")

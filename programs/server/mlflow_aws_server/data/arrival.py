@@ -101,9 +101,8 @@ class Stored:
     def _require_absent(self, location: str) -> None:
         """Refuse a location elsewhere that has anything; one that is gone cannot be brought."""
         text = _plain(location)
-        if text.startswith("/") or "://" not in text:
-            if not os.path.isabs(text) or not Path(text).is_dir() or not os.listdir(text):
-                return
+        if "://" not in text and not _holds(text):
+            return
         raise EntryError(
             f"The artifacts at {location} are outside of the source, so nothing was imported; pass their root, an "
             "absolute path or s3://BUCKET/PREFIX, as artifacts."
@@ -223,6 +222,17 @@ def _plain(location: str) -> str:
     if location.startswith(_FILE):
         return os.path.normpath(unquote(urlsplit(location).path))
     return location.rstrip("/") if "://" in location else os.path.normpath(location)
+
+
+def _holds(folder: str) -> bool:
+    """Return whether there is a folder with anything in it; a relative one was relative to its writer."""
+    if not os.path.isabs(folder):
+        return False
+    try:
+        with os.scandir(folder) as entries:
+            return any(True for _entry in entries)
+    except OSError:
+        return False
 
 
 def _safe(path: str) -> str:

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A folder `mlruns`, read into a database by MLflow's own `migrate-filestore`, with three parts of it replaced:
+"""A folder `mlruns`, read into a database by MLflow's own `migrate-filestore`, with three parts of it replaced.
 
-metrics are inserted in bulk, and a point that the folder has twice is one, as in any database; documents
-are read by libyaml, and one that cannot be read is reported; what MLflow gives a random ID gets one that
+Metrics are inserted in bulk, and a point that the folder has twice is one, as in any database. Documents
+are read by libyaml, and one that cannot be read is reported. What MLflow gives a random ID gets one that
 depends on its content, so that a second import finds it.
 """
 
@@ -112,9 +112,7 @@ def _document(path: Path, unreadable: list[str]) -> dict[str, Any] | None:
     return found
 
 
-def _add_metrics(
-    session: Any, folder: Path, run: str, stats: Any, unreadable: list[str]
-) -> None:
+def _add_metrics(session: Any, folder: Path, run: str, stats: Any, unreadable: list[str]) -> None:
     """Insert the metrics of a run, each point once, and of each the latest."""
     from mlflow.store.fs2db._tracking import _parse_metric_line, _sanitize_metric_value
     from mlflow.store.fs2db._utils import read_metric_lines
@@ -174,11 +172,15 @@ def _name(uri: str) -> None:
                 text("UPDATE datasets SET dataset_uuid = :new WHERE dataset_uuid = :old"), given
             )
             connection.execute(
-                text("UPDATE inputs SET source_id = :new WHERE source_id = :old AND source_type = 'DATASET'"),
+                text(
+                    "UPDATE inputs SET source_id = :new WHERE source_id = :old AND source_type = 'DATASET'"
+                ),
                 given,
             )
         for old, *content in connection.execute(
-            text("SELECT input_uuid, source_type, source_id, destination_type, destination_id FROM inputs")
+            text(
+                "SELECT input_uuid, source_type, source_id, destination_type, destination_id FROM inputs"
+            )
         ).fetchall():
             given = {"new": made_id("input", *content), "old": old}
             for table in ("inputs", "input_tags"):

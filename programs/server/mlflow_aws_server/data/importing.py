@@ -109,9 +109,7 @@ def merge_all(merge: Merge) -> None:
     merge.associations()
 
 
-def _record(
-    source: Source, merge: Merge, unreadable: list[str], seconds: float
-) -> dict[str, Any]:
+def _record(source: Source, merge: Merge, unreadable: list[str], seconds: float) -> dict[str, Any]:
     """Return what was done, and what differs between the source and the project."""
     merged, copied = merge.merged, merge.copier.copied
     return {
@@ -205,6 +203,10 @@ def _origin(source: Source, request: dict[str, Any]) -> Origin:
     if source.kind == FILES:
         return Stored(source.artifacts, [source.text, source.artifacts], client)
     # Where MLflow's server, and this collection, put them beside it.
-    usual = [folder for folder in ("mlartifacts", "artifacts", "mlruns") if (path.parent / folder).is_dir()]
+    usual = [
+        folder
+        for folder in ("mlartifacts", "artifacts", "mlruns")
+        if (path.parent / folder).is_dir()
+    ]
     own = str(path.parent / usual[0]) if usual else ""
     return Stored(source.artifacts or own, [str(path.parent), source.artifacts], client)

@@ -18,7 +18,9 @@ from .tables import Checksum, Row, Snapshot, Table, encode
 QUERY_VALUES = 500
 # For IDs that depend on content.
 _NAMESPACE = uuid.UUID("8d3f6f0e-6f53-4b0c-9a55-0b7c1f6a9d21")
-_BY_RUN = "JOIN `inputs` `i` ON `i`.`input_uuid` = `t`.`input_uuid` AND `i`.`destination_type` = 'RUN'"
+_BY_RUN = (
+    "JOIN `inputs` `i` ON `i`.`input_uuid` = `t`.`input_uuid` AND `i`.`destination_type` = 'RUN'"
+)
 _OF_RUN = (
     "JOIN `inputs` `i` ON `i`.`input_uuid` = `t`.`input_uuid` "
     "AND `i`.`source_type` IN ('RUN_INPUT', 'RUN_OUTPUT')"
@@ -43,9 +45,7 @@ class Part(NamedTuple):
         chosen = ", ".join((self.owner, *(f"`t`.`{name}`" for name in columns)))
         more = f" AND {self.condition}" if self.condition else ""
         marks = ", ".join("?" * number)
-        return (
-            f"SELECT {chosen} FROM `{self.table}` `t` {self.join} WHERE {self.owner} IN ({marks}){more}"
-        )
+        return f"SELECT {chosen} FROM `{self.table}` `t` {self.join} WHERE {self.owner} IN ({marks}){more}"
 
 
 class Kind(NamedTuple):

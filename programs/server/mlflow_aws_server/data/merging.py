@@ -24,7 +24,7 @@ from .kinds import Kind, Part, Sums, chunks
 from .mysql_database import MysqlWriter
 from .projects import Project
 from .sqlite_database import SqliteDatabase, SqliteSnapshot, SqliteWriter
-from .tables import Row, Snapshot, Table
+from .tables import Snapshot, Table
 
 Writer = SqliteWriter | MysqlWriter
 # Units and rows of one transaction; a unit with more rows is one by itself.
@@ -100,9 +100,7 @@ class Merge:
         """Refuse a source whose artifacts cannot be read, before anything is touched."""
         with self._source.glance() as snapshot:
             for kind in (kinds.RUNS, kinds.LOGGED_MODELS):
-                query = (
-                    f"SELECT `{kind.location}` FROM `{kind.table}` WHERE `{kind.location}` IS NOT NULL"
-                )
+                query = f"SELECT `{kind.location}` FROM `{kind.table}` WHERE `{kind.location}` IS NOT NULL"
                 self._origin.require(row[0] for row in snapshot.fetch(query))
 
     def experiments(self) -> None:
@@ -139,7 +137,11 @@ class Merge:
                 self._experiments[own] = names[row["name"]]
                 there.append(own)
                 continue
-            number = own if own not in used and 0 < own <= _LARGEST_EXPERIMENT else max(used, default=0) + 1
+            number = (
+                own
+                if own not in used and 0 < own <= _LARGEST_EXPERIMENT
+                else max(used, default=0) + 1
+            )
             used.add(number)
             self._add_experiment(row, number)
             self._experiments[own] = number
@@ -188,9 +190,7 @@ class Merge:
             if sums[0].differing(sums[1]):
                 self.merged.differ("experiments", [label[0]])
 
-    def _match_datasets(
-        self, source: Snapshot, target: Snapshot, own: int, number: int
-    ) -> None:
+    def _match_datasets(self, source: Snapshot, target: Snapshot, own: int, number: int) -> None:
         """Map datasets to those of the same name and digest, and add the others."""
         query = "SELECT `name`, `digest`, `dataset_uuid` FROM `datasets` WHERE `experiment_id` = ?"
         theirs = {(name, digest): uuid for name, digest, uuid in target.fetch(query, [number])}
@@ -257,9 +257,7 @@ class Merge:
         column = {"metrics": "run_uuid", "spans": "trace_id"}[table]
         return dict(source.fetch(f"SELECT `{column}`, COUNT(*) FROM `{table}` GROUP BY `{column}`"))
 
-    def _group(
-        self, kind: Kind, keys: Sequence[str], owners: dict[str, int | None]
-    ) -> None:
+    def _group(self, kind: Kind, keys: Sequence[str], owners: dict[str, int | None]) -> None:
         """Add or compare some units."""
         with self._project.database.glance() as target:
             there = set(self._present(target, kind, keys))
@@ -274,9 +272,7 @@ class Merge:
                 with self._project.database.writing() as writer:
                     for part in kind.whole():
                         for _owners, rows in self._read(source, part, new):
-                            writer.insert(
-                                self._theirs[part.table], self._aligned(part.table, rows)
-                            )
+                            writer.insert(self._theirs[part.table], self._aligned(part.table, rows))
             if old:
                 self._compare(source, kind, old)
                 self.copier.compare(self._artifacts(kind, old, owners, locations))
@@ -289,16 +285,16 @@ class Merge:
             query = f"SELECT `{kind.key}` FROM `{kind.table}` WHERE `{kind.key}` IN ({marks})"
             yield from (row[0] for row in target.fetch(query, some))
 
-    def _locations(
-        self, source: SqliteSnapshot, kind: Kind, keys: Sequence[str]
-    ) -> dict[str, str]:
+    def _locations(self, source: SqliteSnapshot, kind: Kind, keys: Sequence[str]) -> dict[str, str]:
         """Return where the source has the artifacts of units."""
         if kind is kinds.TRACES:
             part = Part("trace_tags", "`t`.`request_id`", condition="`t`.`key` = ?")
             found = [
                 row
                 for some in chunks(keys)
-                for row in source.fetch(part.query(("value",), len(some)), [*some, kinds.TRACE_LOCATION])
+                for row in source.fetch(
+                    part.query(("value",), len(some)), [*some, kinds.TRACE_LOCATION]
+                )
             ]
         elif kind.location:
             part = kind.whole()[0]
@@ -354,7 +350,9 @@ class Merge:
         with self._project.database.glance() as target:
             for part in kind.whole():
                 for owners, rows in self._read(source, part, keys):
-                    mine.add(self._tables[part.table], part, owners, self._changed(part.table, rows))
+                    mine.add(
+                        self._tables[part.table], part, owners, self._changed(part.table, rows)
+                    )
                 self._add_up(target, theirs, self._theirs[part.table], part, keys)
         self.merged.differ(kind.name, mine.differing(theirs))
 
@@ -481,7 +479,9 @@ class Merge:
         """Add models and their versions in one transaction."""
         if self._dry or not names:
             return
-        tables = kinds.VERSION_TABLES if only_versions else (*kinds.MODEL_TABLES, *kinds.VERSION_TABLES)
+        tables = (
+            kinds.VERSION_TABLES if only_versions else (*kinds.MODEL_TABLES, *kinds.VERSION_TABLES)
+        )
         with self._source.glance() as source, self._project.database.writing() as writer:
             for name in tables:
                 columns = self._tables[name].columns
@@ -491,9 +491,7 @@ class Merge:
                         rows = [row for row in rows if chosen((row[place[0]], row[place[1]]))]
                     writer.insert(self._theirs[name], self._aligned(name, rows))
 
-    def _unlike_models(
-        self, names: Sequence[str], absent: set[tuple[str, int]]
-    ) -> list[str]:
+    def _unlike_models(self, names: Sequence[str], absent: set[tuple[str, int]]) -> list[str]:
         """Return the models that are not as in the source, but for versions that were just added."""
         mine, theirs = Sums(), Sums()
         with self._source.glance() as source, self._project.database.glance() as target:

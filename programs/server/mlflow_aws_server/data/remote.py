@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import EntryError, say
+from ..errors import EntryError
 from ..revisions import migrate
 from . import kinds, parallel
 from .arrival import PROXIED, Stored
@@ -58,7 +58,9 @@ class Remote:
     # Reading an artifact costs a request, so those that are there are compared by size.
     content = False
 
-    def __init__(self, url: str, login: Values, database: Path, artifacts: str, client: Callable[[], object]) -> None:
+    def __init__(
+        self, url: str, login: Values, database: Path, artifacts: str, client: Callable[[], object]
+    ) -> None:
         """Log in, refuse a newer server, and make an empty database; artifacts: what may be read besides."""
         self._url = url
         parts = urlsplit(url)
@@ -105,9 +107,7 @@ class Remote:
         from mlflow.entities import ViewType
 
         found = list(
-            self._pages(
-                self._client.search_experiments, view_type=ViewType.ALL, max_results=_PAGE
-            )
+            self._pages(self._client.search_experiments, view_type=ViewType.ALL, max_results=_PAGE)
         )
         self._add_experiments(found)
         merge.experiments()
@@ -363,7 +363,13 @@ class Remote:
                     row.dataset_record_id = record.dataset_record_id
                     session.add(row)
                 links += [
-                    _link("evaluation_dataset", one.dataset_id, "experiment", experiment, one.created_time)
+                    _link(
+                        "evaluation_dataset",
+                        one.dataset_id,
+                        "experiment",
+                        experiment,
+                        one.created_time,
+                    )
                     for experiment in one.experiment_ids
                 ]
             session.commit()
