@@ -132,12 +132,12 @@ class Copier:
 
     def bring(self, units: Sequence[Unit]) -> None:
         """Write the artifacts of units that are missing or different."""
-        for entry, is_new in self._each(units, self._write):
-            if not is_new:
+        for job, same in self._each(units, self._write):
+            if same:
                 self.copied.there += 1
                 continue
             self.copied.written += 1
-            self.copied.written_bytes += entry.size
+            self.copied.written_bytes += job.entry.size
             if time.monotonic() > self._next:
                 say(f"{self.copied.written} artifacts copied")
                 self._next = time.monotonic() + _PROGRESS_SECONDS
@@ -145,15 +145,15 @@ class Copier:
     def compare(self, units: Sequence[Unit]) -> None:
         """Take note of units whose artifacts are not those of the source."""
         found = set()
-        for key, same in self._each(units, self._compare):
+        for job, same in self._each(units, self._compare):
             self.copied.there += same
             if not same:
-                found.add(key)
+                found.add(job.unit.key)
         self.copied.differing += sorted(found)
 
     def _each(
-        self, units: Sequence[Unit], work: Callable[[_Job], tuple[_Told, bool]]
-    ) -> Iterator[tuple[_Told, bool]]:
+        self, units: Sequence[Unit], work: Callable[[_Job], tuple[_Job, bool]]
+    ) -> Iterator[tuple[_Job, bool]]:
         """Return what work says about each artifact of units."""
         if not units:
             return
@@ -169,10 +169,10 @@ class Copier:
             for entry in unit.source.entries()
         ]
 
-    def _write(self, job: _Job) -> tuple[Entry, bool]:
-        """Write an artifact unless it is there; returns whether it was not."""
+    def _write(self, job: _Job) -> tuple[_Job, bool]:
+        """Write an artifact unless it is there; returns whether it was."""
         if self._is_there(job):
-            return job.entry, False
+            return job, True
         if not self._dry:
             chunks = Hashing(job.unit.source.read(job.entry.path))
             self._target.write(f"{job.unit.path}/{job.entry.path}", chunks)
@@ -181,11 +181,11 @@ class Copier:
                     f"The artifact {job.entry.path} of {job.unit.key} has {chunks.size} bytes instead of "
                     f"{job.entry.size}: it is being written, or was not transferred whole; rerun."
                 )
-        return job.entry, True
+        return job, False
 
-    def _compare(self, job: _Job) -> tuple[str, bool]:
+    def _compare(self, job: _Job) -> tuple[_Job, bool]:
         """Return whether an artifact is there."""
-        return job.unit.key, self._is_there(job)
+        return job, self._is_there(job)
 
     def _is_there(self, job: _Job) -> bool:
         """Return whether the project has an artifact with this size and content."""
@@ -204,9 +204,6 @@ class _Job(NamedTuple):
     unit: Unit
     entry: Entry
     there: Entry | None
-
-
-_Told = Entry | str
 
 
 def _digest(chunks: Iterable[bytes]) -> str:

@@ -88,6 +88,7 @@ def bring_in(project: Project, request: dict[str, Any]) -> dict[str, Any]:
             remote = Remote(source.text, login, database.path, source.artifacts, client)
             merge = Merge(database, project, remote, dry=dry)
             remote.merge(merge)
+            unreadable = remote.unreadable
         else:
             if source.kind == FILES:
                 unreadable = filestore.stage(Path(source.text), database.path)

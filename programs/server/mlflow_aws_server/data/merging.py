@@ -117,7 +117,7 @@ class Merge:
             try:
                 self._add_experiments(rows)
                 return
-            except (sqlite3.IntegrityError, *_integrity_errors()):
+            except _integrity_errors():
                 # A server made one with this name or ID meanwhile.
                 if attempt == _ATTEMPTS - 1:
                     raise
@@ -190,7 +190,9 @@ class Merge:
             if sums[0].differing(sums[1]):
                 self.merged.differ("experiments", [label[0]])
 
-    def _match_datasets(self, source: Snapshot, target: Snapshot, own: int, number: int) -> None:
+    def _match_datasets(
+        self, source: SqliteSnapshot, target: Snapshot, own: int, number: int
+    ) -> None:
         """Map datasets to those of the same name and digest, and add the others."""
         query = "SELECT `name`, `digest`, `dataset_uuid` FROM `datasets` WHERE `experiment_id` = ?"
         theirs = {(name, digest): uuid for name, digest, uuid in target.fetch(query, [number])}
@@ -255,7 +257,8 @@ class Merge:
         if not table:
             return {}
         column = {"metrics": "run_uuid", "spans": "trace_id"}[table]
-        return dict(source.fetch(f"SELECT `{column}`, COUNT(*) FROM `{table}` GROUP BY `{column}`"))
+        query = f"SELECT `{column}`, COUNT(*) FROM `{table}` GROUP BY `{column}`"
+        return {key: int(number) for key, number in source.fetch(query)}
 
     def _group(self, kind: Kind, keys: Sequence[str], owners: dict[str, int | None]) -> None:
         """Add or compare some units."""
@@ -450,8 +453,8 @@ class Merge:
         """Add registered models, prompts among them, that are not there, and versions that these lack."""
         with self._source.glance() as source, self._project.database.glance() as target:
             query = "SELECT `name`, `creation_time` FROM `registered_models` WHERE `workspace` = ?"
-            mine = dict(source.fetch(query, [_WORKSPACE]))
-            theirs = dict(target.fetch(query, [_WORKSPACE]))
+            mine = {row[0]: row[1] for row in source.fetch(query, [_WORKSPACE])}
+            theirs = {row[0]: row[1] for row in target.fetch(query, [_WORKSPACE])}
             versions = "SELECT `name`, `version` FROM `model_versions` WHERE `workspace` = ?"
             there = set(map(tuple, target.fetch(versions, [_WORKSPACE])))
             wanted = [tuple(row) for row in source.fetch(versions, [_WORKSPACE])]
@@ -569,9 +572,9 @@ def _proxied(path: str) -> str:
 
 
 def _integrity_errors() -> tuple[type[Exception], ...]:
-    """Return what MySQL's driver raises for a key that is there already."""
+    """Return what the databases' drivers raise for a key that is there already."""
     with contextlib.suppress(ImportError):
         from pymysql.err import IntegrityError
 
-        return (IntegrityError,)
-    return ()
+        return sqlite3.IntegrityError, IntegrityError
+    return (sqlite3.IntegrityError,)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import EntryError
+from ..errors import EntryError, say
 from ..revisions import migrate
 from . import kinds, parallel
 from .arrival import PROXIED, Stored
@@ -63,6 +63,7 @@ class Remote:
     ) -> None:
         """Log in, refuse a newer server, and make an empty database; artifacts: what may be read besides."""
         self._url = url
+        self.unreadable: list[str] = []
         parts = urlsplit(url)
         if parts.username or parts.password:
             raise EntryError(
@@ -335,6 +336,7 @@ class Remote:
 
     def _merge_evaluation_datasets(self, merge: Merge, experiments: Sequence[str]) -> None:
         """Read and merge evaluation datasets, with their links to experiments."""
+        from mlflow.exceptions import MlflowException
         from mlflow.store.tracking.dbmodels.models import (
             SqlEvaluationDataset,
             SqlEvaluationDatasetRecord,
@@ -345,7 +347,15 @@ class Remote:
 
         if self._release < (3, 4):
             return
-        found = self._pages(self._client.search_datasets, list(experiments), max_results=_PAGE)
+        try:
+            found = list(
+                self._pages(self._client.search_datasets, list(experiments), max_results=_PAGE)
+            )
+        except MlflowException as error:
+            # Servers of a folder of files have none, and fail when they are asked.
+            say(f"{self._url} does not hand out evaluation datasets: {error}")
+            self.unreadable.append(f"evaluation datasets of {self._url}")
+            return
         engine = create_engine(self._uri)
         links: list[Values] = []
         with Session(engine) as session:
@@ -609,8 +619,10 @@ def _logged_model_rows(one: Any) -> Iterator[tuple[str, list[Values]]]:
         ("logged_model_params", "param", one.params),
         ("logged_model_tags", "tag", one.tags),
     ):
-        rows = [{**own, f"{kind}_key": key, f"{kind}_value": text} for key, text in values.items()]
-        yield table, rows
+        yield (
+            table,
+            [{**own, f"{kind}_key": key, f"{kind}_value": text} for key, text in values.items()],
+        )
     yield (
         "logged_model_metrics",
         [
