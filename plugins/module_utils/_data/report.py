@@ -42,9 +42,16 @@ def _restore(record: Record) -> str:
     """Return what was restored."""
     former = f"; the former database is kept as {record['previous']}" if record["previous"] else ""
     moved = f", {record['relocated']} locations moved" if record["relocated"] else ""
+    webhooks, secrets = record["disabled_webhooks"], record["lost_secrets"]
+    lost = (
+        f"; the project has another root key, so {webhooks} webhooks were disabled and {secrets} secrets of the "
+        "gateway cannot be decrypted: enter their secrets again"
+        if webhooks or secrets
+        else ""
+    )
     return (
         f"restored from backup {record['backup']}, {record['rows']} rows, {record['written']} of "
-        f"{record['objects']} artifacts written{moved}, in {record['seconds']:.0f} s{former}"
+        f"{record['objects']} artifacts written{moved}, in {record['seconds']:.0f} s{former}{lost}"
     )
 
 

@@ -13,6 +13,7 @@
     repository.py         the backups of a project: the newest, and which are kept
     backup.py             make one
     restore.py            bring one back
+    other_key.py          what a restore does with secrets that it cannot decrypt
     upgrade.py            migrate a copy, and put it in place
     importing.py          bring a folder `mlruns`, an SQLite file or a server's content in
     filestore.py          read a folder into a database

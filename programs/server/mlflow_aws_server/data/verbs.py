@@ -89,6 +89,8 @@ def restore_backup(path: Path) -> None:
             "written": done.written,
             "written_bytes": done.written_bytes,
             "relocated": done.relocated,
+            "disabled_webhooks": done.lost.webhooks,
+            "lost_secrets": done.lost.secrets,
             "previous": done.previous,
             "seconds": round(done.seconds, 3),
         }
