@@ -362,10 +362,11 @@ class MysqlSnapshot:
             yield batch
         cursor.close()
 
-    def fetch(self, query: str) -> Sequence[Row]:
-        """Return all rows of a query."""
+    def fetch(self, query: str, values: Sequence[Any] = ()) -> Sequence[Row]:
+        """Return all rows of a query, whose values are marked by `?`."""
         with self._connection.cursor() as cursor:
-            cursor.execute(query)
+            # Without values nothing is replaced, so that a percent sign stands for itself.
+            cursor.execute(query.replace("?", "%s") if values else query, values or None)
             rows: Sequence[Row] = cursor.fetchall()
         return rows
 

@@ -23,6 +23,7 @@ from ..schema_state import VERSIONS
 from . import manifest as manifests
 from . import parallel
 from .manifest import Manifest, StoredObject
+from .other_key import Lost, has_other_key
 from .places import Entry, Folder, Hashing, Place
 from .projects import Project
 from .relocation import relocated
@@ -38,6 +39,7 @@ class Restored(NamedTuple):
     written: int
     written_bytes: int
     relocated: int
+    lost: Lost
     previous: str
     seconds: float
 
@@ -58,17 +60,18 @@ def restore(project: Project, repository: Repository, identifier: str) -> Restor
     begun = time.monotonic()
     found = repository.choose(identifier)
     check(repository, found, project.artifacts)
-    _require_key(project, repository, found)
+    stored_key = _require_key(project, repository, found)
+    lost = Lost(has_other_key(project, found, stored_key))
     with replacement(project) as made:
         made.create(found.revision)
-        changed = fill(made, repository, found, project.artifacts)
+        changed = fill(made, repository, found, project.artifacts, lost)
         made.migrate()
         objects = write_objects(project.artifacts, repository, found)
         _write_key(project, repository, found)
         previous = made.put_in_place(lambda path: _kept(path, found))
-    return Restored(
-        found, objects.written, objects.written_bytes, changed, previous, time.monotonic() - begun
-    )
+    lost.tell(project)
+    seconds = time.monotonic() - begun
+    return Restored(found, objects.written, objects.written_bytes, changed, lost, previous, seconds)
 
 
 def check(repository: Repository, found: Manifest, place: Place) -> None:
@@ -111,8 +114,17 @@ def _content(repository: Repository, item: StoredObject) -> Iterator[bytes]:
         raise repository.altered(item.stored)
 
 
-def fill(made: Replacement, repository: Repository, found: Manifest, artifacts: Place) -> int:
-    """Write the backup's rows, and compare them; returns how many values name another place."""
+def fill(
+    made: Replacement,
+    repository: Repository,
+    found: Manifest,
+    artifacts: Place,
+    lost: Lost | None = None,
+) -> int:
+    """Write the backup's rows, and compare them; returns how many values name another place.
+
+    lost: forgets secrets that cannot be decrypted.
+    """
     tables = {table.name: table for table in made.tables()}
     changed = 0
     expected = {}
@@ -136,6 +148,8 @@ def fill(made: Replacement, repository: Repository, found: Manifest, artifacts: 
             for batch in _batches(lines):
                 rows = decode(table, batch)
                 changed += relocated(table, rows, found.artifacts, artifacts.text())
+                if lost:
+                    lost.forget(table, rows)
                 checksum.add(encode(table, rows))
                 writer.insert(table, rows)
         expected[name] = (table, checksum.rows, checksum.text())
@@ -212,18 +226,21 @@ class Objects:
         return found.digest() == item.sha256
 
 
-def _require_key(project: Project, repository: Repository, found: Manifest) -> None:
-    """Refuse a project whose root key cannot decrypt the backup's secrets of webhooks and gateway."""
-    if not found.root_key_sha256 or project.key_file is None or not project.key_file.is_file():
-        return
+def _require_key(project: Project, repository: Repository, found: Manifest) -> bytes | None:
+    """Refuse a file of a root key that cannot decrypt the backup's secrets; returns the backup's, if it has one."""
+    if not found.root_key_sha256:
+        return None
     path = f"{manifests.folder(found.id)}/{manifests.KEY}"
     stored = b"".join(repository.read(path, found.root_key_sha256))
+    if project.key_file is None or not project.key_file.is_file():
+        return stored
     secrets = found.tables.get("secrets")
     if stored != project.key_file.read_bytes() and secrets and secrets.rows:
         raise EntryError(
             f"Project '{project.name}' has another root key than the backup {found.id}, whose secrets it "
             f"could not decrypt; move {project.key_file} away, then rerun: the backup's takes its place."
         )
+    return stored
 
 
 def _write_key(project: Project, repository: Repository, found: Manifest) -> None:

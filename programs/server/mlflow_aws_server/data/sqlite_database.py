@@ -226,9 +226,15 @@ class SqliteSnapshot:
         while batch := cursor.fetchmany(BATCH_ROWS):
             yield batch
 
-    def fetch(self, query: str) -> Sequence[Row]:
-        """Return all rows of a query."""
-        return self._connection.execute(query).fetchall()
+    def fetch(self, query: str, values: Sequence[Any] = ()) -> Sequence[Row]:
+        """Return all rows of a query, whose values are marked by `?`."""
+        return self._connection.execute(query, values).fetchall()
+
+    def batches(self, query: str, values: Sequence[Any] = ()) -> Iterator[Sequence[Row]]:
+        """Return the rows of a query in batches."""
+        cursor = self._connection.execute(query, values)
+        while batch := cursor.fetchmany(BATCH_ROWS):
+            yield batch
 
     def value(self, query: str) -> Any:
         """Return the first value of the first row of a query."""

@@ -63,8 +63,8 @@ class Snapshot(Protocol):
     def rows(self, table: Table) -> Iterator[Sequence[Row]]:
         """Return a table's rows in batches, sorted by its primary key as the database sorts."""
 
-    def fetch(self, query: str) -> Sequence[Row]:
-        """Return all rows of a query."""
+    def fetch(self, query: str, values: Sequence[Any] = ()) -> Sequence[Row]:
+        """Return all rows of a query, whose values are marked by `?`."""
 
     def value(self, query: str) -> Any:
         """Return the first value of the first row of a query."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import aws, private, settings
 from ..errors import EntryError
-from . import backup, info, parallel, projects, rehearse, restore, upgrade
+from . import backup, importing, info, parallel, projects, rehearse, restore, upgrade
 from .projects import Project
 from .repository import Repository
 
@@ -89,6 +89,8 @@ def restore_backup(path: Path) -> None:
             "written": done.written,
             "written_bytes": done.written_bytes,
             "relocated": done.relocated,
+            "disabled_webhooks": done.lost.webhooks,
+            "lost_secrets": done.lost.secrets,
             "previous": done.previous,
             "seconds": round(done.seconds, 3),
         }
@@ -147,6 +149,16 @@ def upgrade_schemas(path: Path) -> None:
             records[project.name] = _record(project, request, take_back)
         for record in records.values():
             print(json.dumps(record), flush=True)
+
+
+def import_source(path: Path) -> None:
+    """Bring the source `from` into each project; with `dry`, say what that would do."""
+
+    def work(project: Project, request: Request) -> Record:
+        with project.exclusive("import"):
+            return importing.bring_in(project, request)
+
+    _each(path, work)
 
 
 def _reverted(
@@ -220,4 +232,5 @@ VERBS: dict[str, Callable[[Path], None]] = {
     "restore": restore_backup,
     "rehearse": rehearse_backup,
     "upgrade": upgrade_schemas,
+    "import": import_source,
 }
