@@ -24,7 +24,7 @@ from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
     Place,
     place,
 )
-from ansible_collections.mlops.mlflow_aws.tests.parts import bulk, data_verbs, seeds
+from ansible_collections.mlops.mlflow_aws.tests.parts import bulk, data_verbs, emulator, seeds
 from ansible_collections.mlops.mlflow_aws.tests.parts.data_verbs import Verbs, contents
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import await_
 
@@ -158,7 +158,9 @@ def space(
 ) -> Iterator[Space]:
     """Return the parts, with an empty bucket."""
     home = tmp_path_factory.mktemp("home")
-    place.aws.client("s3").create_bucket(Bucket=BUCKET)
+    place.aws.client("s3").create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": emulator.REGION}
+    )
 
     def release(name: str) -> seeds.Release:
         return seeds.Release(environment(*seeds.ENVIRONMENTS[name]) / "python", home)
