@@ -16,8 +16,10 @@ import random
 import shutil
 import sqlite3
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -398,10 +400,21 @@ def test_a_second_root_key_is_refused(space: Space, tmp_path: Path) -> None:
 
 # Kills.
 
-KILLED_FEW = {"backup": 12, "restore": 4, "rehearse": 2}
+KILLED_FEW = {"backup": 10, "restore": 10, "rehearse": 6}
 
 
-def kill_at(space: Space, tmp_path: Path, verb: str, moments: int, seed: int) -> set[str]:
+# Migrations take most of the time, and are killed by tests of their own.
+WITHOUT_MIGRATIONS = """
+import shutil
+from mlflow_aws_server.data import replacement
+replacement.create_at = lambda uri, _revision: shutil.copyfile("EMPTY", uri.removeprefix("sqlite:///"))
+replacement.migrate = lambda _uri: None
+"""
+
+
+def kill_at(
+    space: Space, tmp_path: Path, verb: str, moments: int, seed: int, how: str = ""
+) -> set[str]:
     """Kill a verb at moments all over its way, then run it again; return where it was killed."""
     folder = space.project(tmp_path)
     asked = request(folder)
@@ -409,7 +422,8 @@ def kill_at(space: Space, tmp_path: Path, verb: str, moments: int, seed: int) ->
     if verb != "backup":
         space.verbs.call("backup", asked)
     space.verbs.call("backup", asked)
-    whole = space.verbs.run(verb, asked)["calls"]
+    how = how.replace("EMPTY", str(space.empty / "mlflow.db"))
+    whole = space.verbs.run(verb, asked, change=how)["calls"]
     chance = random.Random(seed)
     points = sorted({chance.randrange(1, whole) for _number in range(moments)} | {whole})
     seen = set()
@@ -420,7 +434,7 @@ def kill_at(space: Space, tmp_path: Path, verb: str, moments: int, seed: int) ->
             (folder / "artifacts" / f"new {number}").write_bytes(b"x" * number)
             sums = space.verbs.sums(asked)
         untouched = own(folder)
-        place = space.verbs.kill(verb, asked, at)
+        place = space.verbs.kill(verb, asked, at, how)
         seen.add(place)
         # Whole in either state.
         assert space.verbs.sums(asked) == sums, place
@@ -429,7 +443,7 @@ def kill_at(space: Space, tmp_path: Path, verb: str, moments: int, seed: int) ->
             assert after == untouched, place
         else:
             assert after.keys() == untouched.keys(), place
-        space.verbs.call(verb, {**asked, "keep": 2})
+        space.verbs.call(verb, {**asked, "keep": 2}, how)
         assert space.verbs.sums(asked) == sums, place
         left = [name for name in contents(folder) if name.startswith(".") and name != ".data.lock"]
         assert left == [], place
@@ -453,7 +467,8 @@ def kill_at(space: Space, tmp_path: Path, verb: str, moments: int, seed: int) ->
 @pytest.mark.parametrize(("verb", "moments"), KILLED_FEW.items())
 def test_kills(space: Space, tmp_path: Path, verb: str, moments: int) -> None:
     """A project is whole whenever a verb was killed, and the next run completes it and leaves nothing over."""
-    assert len(kill_at(space, tmp_path, verb, moments, 1)) > moments // 2
+    seen = kill_at(space, tmp_path, verb, moments, 1, WITHOUT_MIGRATIONS)
+    assert len(seen) > moments // 2
 
 
 @pytest.mark.thorough("A few moments are tried every time.")
@@ -461,3 +476,346 @@ def test_kills(space: Space, tmp_path: Path, verb: str, moments: int) -> None:
 def test_kills_at_many_moments(space: Space, tmp_path: Path, verb: str, moments: int) -> None:
     """The same."""
     assert len(kill_at(space, tmp_path, verb, moments, 2)) > moments // 4
+
+
+@pytest.fixture(scope="module")
+def older(releases: Callable[[str], seeds.Release], space: Space) -> Path:
+    """Return the folder of a project of an older release, with spans."""
+    folder = space.template.parent / "older"
+    folder.mkdir()
+    seeds.upgrade(releases(seeds.OLDER[2]), seeds.in_folder(folder))
+    bulk.bulk(seeds.in_folder(folder), SMALL)
+    return folder
+
+
+@pytest.mark.thorough("An upgrade of MySQL's is killed at its steps every time.")
+def test_upgrades_that_are_killed(space: Space, older: Path, tmp_path: Path) -> None:
+    """At calls of this collection and in the middle of migrations: the project is whole, at one of both revisions."""
+    folder = tmp_path / "demo"
+    shutil.copytree(older, folder)
+    asked = request(folder)
+    before = space.verbs.sums(asked)
+    whole = space.verbs.run("upgrade", asked)
+    after = space.verbs.sums(asked)
+    assert (after["checksums"], after["counts"]) == (before["checksums"], before["counts"])
+    chance = random.Random(3)
+    for number in range(30):
+        shutil.rmtree(folder)
+        shutil.copytree(older, folder)
+        if number % 2:
+            place = space.verbs.kill("upgrade", asked, chance.randrange(1, whole["calls"]))
+        else:
+            seconds = chance.uniform(0, whole["seconds"])
+            place = f"after {seconds} seconds"
+            space.verbs.run(
+                "upgrade",
+                asked,
+                change=f"import resource; resource.setrlimit(resource.RLIMIT_CPU, ({int(seconds) + 1},) * 2)",
+            )
+        told = space.verbs.sums(asked)
+        assert told in (before, after), place
+        assert space.verbs.call("upgrade", asked)["after"] == after["revision"]
+        assert space.verbs.sums(asked) == after, place
+
+
+# What can happen on the way.
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """Mount a small file system; requires root."""
+    folder.mkdir()
+    options = f"size={size},mode=0700"
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=False, capture_output=True
+    )
+    if done.returncode != 0:
+        pytest.fail(f"A small disk requires root: {done.stderr.decode()}", pytrace=False)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+MIB = 1 << 20
+
+
+def test_a_full_disk(space: Space, tmp_path: Path) -> None:
+    """Of the backups, of the project: one sentence, the project is as it was, and later it goes on."""
+    with small_disk(tmp_path / "disk", 80 * MIB) as disk:
+        folder = space.project(tmp_path)
+        asked = request(folder, destination=str(disk))
+        before = own(folder)
+        filler = disk / "filler"
+        filler.write_bytes(b"x" * 20 * MIB)
+        sentence = space.verbs.refuse("backup", asked)
+        assert sentence.startswith(f"The disk of {disk}/demo has ")
+        # Enough for the database, and not for what is found then.
+        (folder / "artifacts" / "large").write_bytes(os.urandom(70 * MIB))
+        filler.write_bytes(b"x" * 12 * MIB)
+        sentence = space.verbs.refuse("backup", asked)
+        assert sentence == f"The disk of {disk}/demo is full; free space, then rerun."
+        (folder / "artifacts" / "large").unlink()
+        assert own(folder) == before
+        filler.unlink()
+        made = space.verbs.call("backup", {**asked, "keep": 3})
+        assert made["removed"]
+        assert {entry.name for entry in (disk / "demo" / "backups").iterdir()} == {made["backup"]}
+        # Artifacts do not fit; the result of the rehearsal does.
+        filler.write_bytes(b"x" * (shutil.disk_usage(disk).free - (32 << 10)))
+        sentence = space.verbs.refuse("rehearse", asked)
+        assert sentence == f"The disk of {disk}/demo/rehearsal is full; free space, then rerun."
+        told = space.verbs.call("info", asked)["rehearsal"]
+        assert (told["same"], told["problem"]) == (False, sentence)
+        filler.unlink()
+    with small_disk(tmp_path / "own", 8 * MIB) as disk:
+        folder = space.project(disk)
+        asked = request(folder, destination=str(tmp_path / "backups"))
+        space.verbs.call("backup", asked)
+        before = own(folder)
+        (disk / "filler").write_bytes(b"x" * (shutil.disk_usage(disk).free - MIB // 2))
+        for verb in ("restore", "rehearse"):
+            sentence = space.verbs.refuse(verb, asked)
+            assert "full" in sentence, sentence
+            assert own(folder) == before
+        change(folder, "UPDATE runs SET name = 'x'")
+        assert "full" in space.verbs.refuse("backup", asked)
+        assert own(folder).keys() == before.keys()
+        (disk / "filler").unlink()
+        space.verbs.call("restore", asked)
+
+
+def test_two_verbs_at_once(space: Space, tmp_path: Path) -> None:
+    """The second one names the first; what only reads goes on."""
+    folder = space.project(tmp_path)
+    asked = request(folder)
+    slow = "import time; from mlflow_aws_server.data import backup; backup._write_key = lambda *a: time.sleep(60)"
+    with data_verbs.started(space.python, space.entry.parent, space.environment) as others:
+        first = threading.Thread(target=lambda: space_killed(others, asked, slow))
+        first.start()
+        lock = folder / ".data.lock"
+        await_(lambda: lock.exists() and "backup" in lock.read_text(), "no backup is made")
+        holder = json.loads(lock.read_text())
+        for verb in ("backup", "restore", "rehearse", "upgrade"):
+            assert space.verbs.refuse(verb, asked) == (
+                f"Project 'demo' is in use (backup by {holder['by']}, process {holder['pid']}, since "
+                f"{holder['since']}); wait for its end, then rerun."
+            )
+        space.verbs.sums(asked)
+        os.kill(holder["pid"], signal.SIGKILL)
+        first.join(60)
+        assert not first.is_alive()
+    space.verbs.call("backup", asked)
+
+
+def space_killed(verbs: Verbs, asked: dict[str, Any], how: str) -> None:
+    """Make a backup that is killed."""
+    assert verbs.run("backup", asked, change=how)["status"] == -signal.SIGKILL
+
+
+def test_artifacts_that_change_meanwhile(space: Space, tmp_path: Path) -> None:
+    """One vanishes before it is read, one grows, one comes: what was there is stored, and the next backup has all."""
+    folder = space.project(tmp_path)
+    asked = request(folder)
+    artifacts = folder / "artifacts"
+    for name in ("a vanishes", "b grows", "c is empty", "50%\n", "Wein \N{GRAPES}", "d" * 255):
+        (artifacts / name).write_bytes(b"" if name == "c is empty" else b"x" * 1000)
+    (artifacts / "link").symlink_to(artifacts / "b grows")
+    (artifacts / "nowhere").symlink_to(tmp_path / "nothing")
+    meanwhile = f"""
+import os
+from pathlib import Path
+from mlflow_aws_server.data.places import Folder
+folder, read = Path({str(artifacts)!r}), Folder.read
+def slow(self, path):
+    if path == "a vanishes":
+        (folder / path).unlink()
+    for chunk in read(self, path):
+        if path == "b grows":
+            with (folder / path).open("ab") as stream:
+                stream.write(b"y" * 1000)
+            (folder / "e comes").write_bytes(b"z")
+        yield chunk
+Folder.read = slow
+"""
+    made = space.verbs.call("backup", asked, meanwhile)
+    assert made["objects"] == SMALL.objects + 6
+    clone = space.project(tmp_path, "clone", empty=True)
+    space.verbs.call("restore", request(clone, source="demo"))
+    restored = contents(clone / "artifacts")
+    assert "a vanishes" not in restored
+    # What was there when it was listed, though it grew as fast as it was read.
+    assert (clone / "artifacts" / "b grows").read_bytes() == b"x" * 1000
+    assert (clone / "artifacts" / "c is empty").read_bytes() == b""
+    again = space.verbs.call("backup", asked)
+    # What has grown, by its name and by its link, and what had come too late.
+    assert again["copied"] <= 3
+    space.verbs.call("restore", request(clone, source="demo"))
+    expected = contents(artifacts)
+    expected["link"] = expected["b grows"]
+    assert contents(clone / "artifacts") == expected
+    assert space.verbs.call("backup", asked)["copied"] == 0
+
+
+def test_a_clock_that_jumps(space: Space, tmp_path: Path) -> None:
+    """Numbers grow; the newest backup is the one that was made last, and stays, however old it says it is."""
+    folder = space.project(tmp_path)
+    asked = request(folder, keep=2, days=7)
+    made = []
+    for days in (0, 30, -30, 1, -1):
+        change(folder, f"UPDATE runs SET source_name = '{days}'")
+        jump = f"import time; real = time.time; time.time = lambda: real() + {days} * 86400"
+        made.append(space.verbs.call("backup", asked, jump))
+    names = [one["backup"] for one in made]
+    assert [name[:6] for name in names] == [f"{number:06d}" for number in range(1, 6)]
+    assert space.verbs.call("info", asked)["backup"]["id"] == names[-1]
+    # What was made 30 days ago is old; what comes from the future is young.
+    assert [one["removed"] for one in made] == [[], [], [], [], [names[2]]]
+    (folder / "mlflow.db").unlink()
+    assert space.verbs.call("restore", asked)["backup"] == names[-1]
+
+
+def test_a_migration_that_fails(space: Space, older: Path, tmp_path: Path) -> None:
+    """By its content, or by a process that is killed: the project is as it was, and can be served."""
+    folder = tmp_path / "demo"
+    shutil.copytree(older, folder)
+    asked = request(folder)
+    # What MLflow 3.17 rewrites has to be what it expects.
+    change(
+        folder, "CREATE TABLE trace_metrics_x (a INTEGER)", "CREATE TABLE mcp_servers (a INTEGER)"
+    )
+    before = own(folder), space.verbs.sums(asked)
+    for _time in range(2):
+        sentence = space.verbs.refuse("upgrade", asked)
+        assert sentence.startswith("The migration of a copy of project 'demo' failed (")
+        assert sentence.endswith("), so the project is as it was; correct that, then rerun.")
+        assert (own(folder), space.verbs.sums(asked)) == before
+    change(folder, "DROP TABLE mcp_servers", "DROP TABLE trace_metrics_x")
+    done = space.verbs.call("upgrade", asked)
+    assert done["before"] != done["after"]
+    after = space.verbs.sums(asked)
+    assert (after["checksums"], after["counts"]) == (before[1]["checksums"], before[1]["counts"])
+
+
+# Real content.
+
+
+@pytest.mark.thorough("Upgrades of generated content, and the seeds' own, run every time.")
+@pytest.mark.parametrize("name", [*seeds.OLDER, seeds.NEWEST])
+def test_real_projects(
+    name: str,
+    space: Space,
+    releases: Callable[[str], seeds.Release],
+    free_ports: Callable[[int], list[int]],
+    tmp_path: Path,
+) -> None:
+    """Backed up, upgraded, restored and cloned: told alike by MLflow's client, with the same checksums."""
+    newest = releases(seeds.NEWEST)
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    project = seeds.in_folder(folder)
+    with seeds.serving(releases(name), project, free_ports(1)[0]) as url:
+        seeds.make(releases(name), url)
+        told = seeds.tell(newest, url)
+    asked = request(folder)
+    before = space.verbs.sums(asked)
+    space.verbs.call("backup", asked)
+    space.verbs.call("rehearse", asked)
+    space.verbs.call("upgrade", asked)
+    clone = space.project(tmp_path, "clone", empty=True)
+    into = request(clone, source="demo")
+    space.verbs.call("restore", into)
+    for one, where in ((folder, asked), (clone, into)):
+        after = space.verbs.sums(where)
+        assert (after["checksums"], after["artifacts"]) == (
+            before["checksums"], before["artifacts"],
+        )  # fmt: skip
+        with seeds.serving(newest, seeds.in_folder(one), free_ports(1)[0]) as url:
+            assert seeds.differences(told, seeds.tell(newest, url)) == []
+
+
+WRITER = """
+import sys, time, mlflow
+from pathlib import Path
+client = mlflow.MlflowClient()
+end = time.monotonic() + float(sys.argv[1])
+number = 0
+while time.monotonic() < end:
+    run = client.create_run("0", run_name=f"{sys.argv[2]}-{number}")
+    for step in range(5):
+        client.log_metric(run.info.run_id, "m", step * 0.1, step=step)
+    client.log_text(run.info.run_id, "content", "file.txt")
+    # Written after its artifact: a database that has it refers to that.
+    client.set_tag(run.info.run_id, "has", "file.txt")
+    number += 1
+print(number)
+"""
+
+
+def test_a_backup_while_clients_write(
+    space: Space,
+    releases: Callable[[str], seeds.Release],
+    free_ports: Callable[[int], list[int]],
+    tmp_path: Path,
+) -> None:
+    """Nothing of what they do fails, and its clone is of one moment: runs, points and artifacts belong together."""
+    folder = space.project(tmp_path, empty=True)
+    asked = request(folder)
+    newest = releases(seeds.NEWEST)
+    with seeds.serving(newest, seeds.in_folder(folder), free_ports(1)[0]) as url:
+        writers = [
+            subprocess.Popen(
+                [newest.python, "-c", WRITER, "6", str(number)],
+                env=newest.environment(MLFLOW_TRACKING_URI=url),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(2)
+        ]
+        made = []
+        while any(writer.poll() is None for writer in writers):
+            made.append(space.verbs.call("backup", asked)["backup"])
+            time.sleep(0.5)
+        for writer in writers:
+            output, errors = writer.communicate(timeout=60)
+            assert writer.returncode == 0, errors
+            assert int(output) > 0
+    assert len(made) > 2
+    seen = []
+    for number, name in enumerate((made[len(made) // 2], made[-1])):
+        clone = space.project(tmp_path, f"clone{number}", empty=True)
+        space.verbs.call("restore", request(clone, source="demo", backup=name))
+        seen.append(consistent(clone))
+    assert 0 < seen[0] <= seen[1]
+
+
+def consistent(folder: Path) -> int:
+    """Fail unless what a database has belongs together, and with its artifacts; return the number of runs."""
+    with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        lost = "SELECT COUNT(*) FROM metrics WHERE run_uuid NOT IN (SELECT run_uuid FROM runs)"
+        assert connection.execute(lost).fetchone() == (0,)
+        query = "SELECT run_uuid FROM tags WHERE key = 'has'"
+        whole = [run for (run,) in connection.execute(query)]
+        for run in whole:
+            points = "SELECT COUNT(*) FROM metrics WHERE run_uuid = ?"
+            assert connection.execute(points, (run,)).fetchone() == (5,)
+            path = folder / "artifacts" / "0" / run / "artifacts" / "file.txt"
+            assert path.read_text() == "content"
+        (number,) = connection.execute("SELECT COUNT(*) FROM runs").fetchone()
+    return int(number)
+
+
+@pytest.mark.thorough("Its size is that of a team's project after a year.")
+def test_memory_does_not_grow_with_a_project(space: Space, tmp_path: Path) -> None:
+    """Below 300 MiB, MLflow itself included."""
+    folder = space.project(tmp_path, empty=True)
+    bulk.bulk(seeds.in_folder(folder), bulk.Size())
+    with (folder / "artifacts" / "large").open("wb") as stream:
+        stream.truncate(3 << 30)
+    asked = request(folder)
+    for verb in ("backup", "backup", "rehearse", "restore"):
+        answer = space.verbs.run(verb, asked)
+        assert answer["records"][0]["error"] == ""
+        assert answer["memory"] < 300, (verb, answer)

@@ -79,9 +79,9 @@ class Verbs:
         assert "\n" not in error
         return error
 
-    def kill(self, verb: str, request: Mapping[str, Any], at: int) -> str:
+    def kill(self, verb: str, request: Mapping[str, Any], at: int, change: str = "") -> str:
         """Carry out a verb that is killed at a call; return the name of that, empty if it ended before."""
-        answer = self.run(verb, request, kill=at)
+        answer = self.run(verb, request, kill=at, change=change)
         if answer["status"] == -signal.SIGKILL:
             return str(answer["last"])
         assert answer["status"] == 0, answer

@@ -225,12 +225,21 @@ class _Objects:
         """Store the content of an artifact."""
         repository = self._repository
         name = manifests.stored_name(entry.path, entry.version, entry.size, repository.codec.key_id)
-        plain = Hashing(self._project.artifacts.read(entry.path))
+        plain = Hashing(_first(self._project.artifacts.read(entry.path), entry.size))
         stored = Hashing(repository.codec.seal(plain))
         version = repository.place.write(name, stored)
         return StoredObject(
             entry.path, plain.size, entry.version, plain.digest(), name, stored.size, version
         )
+
+
+def _first(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Return so many bytes at most: a file that something appends to may have no end."""
+    for chunk in chunks:
+        yield chunk[:size]
+        size -= len(chunk)
+        if size <= 0:
+            break
 
 
 def _write_key(project: Project, repository: Repository, identifier: str) -> str:
