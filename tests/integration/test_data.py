@@ -14,6 +14,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -32,6 +33,7 @@ from ansible_collections.mlops.mlflow_aws.tests.parts import (
     server_program,
 )
 from ansible_collections.mlops.mlflow_aws.tests.parts.data_verbs import Verbs, contents
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import await_
 from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
 
 # The first test may have to install a release.
