@@ -146,7 +146,9 @@ def test_a_project_that_cannot_be_read_fails_the_run_at_its_end(team: Team) -> N
     team.database("quiet").write_bytes(b"no database")
     done = team.status("-e", "mlflow_status_report=report")
     assert done.code == 2, done.output
-    said = "The database of project 'quiet' failed (file is not a database); correct that, then rerun."
+    said = (
+        "The database of project 'quiet' failed (file is not a database); correct that, then rerun."
+    )
     assert f"Not read: {said}" in done.output
     assert done.output.index("PROJECT  STATE") < done.output.index("FAILED!")
     found = team.report()

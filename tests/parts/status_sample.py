@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a team's projects might be like: for tests of their report, and for its picture in the documents.
 
-    PYTHON -m ansible_collections.mlops.mlflow_aws.tests.parts.status_sample FILE.html
+PYTHON -m ansible_collections.mlops.mlflow_aws.tests.parts.status_sample FILE.html
 """
 
 from __future__ import annotations

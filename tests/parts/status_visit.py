@@ -30,7 +30,9 @@ CUT_OFF = "() => { const box = document.querySelector('.wide'); return box.scrol
 BACKGROUND = "() => getComputedStyle(document.body).backgroundColor"
 
 
-def look(browser: Browser, name: str, view: dict[str, Any], url: str, picture: Path) -> dict[str, Any]:
+def look(
+    browser: Browser, name: str, view: dict[str, Any], url: str, picture: Path
+) -> dict[str, Any]:
     """Open the page in one way."""
     context = browser.new_context(offline=True, **view)
     page = context.new_page()
@@ -46,7 +48,9 @@ def look(browser: Browser, name: str, view: dict[str, Any], url: str, picture: P
         "name": name,
         "wider": page.evaluate(WIDER),
         "cut_off": page.evaluate(CUT_OFF),
-        "asked": [address for address in asked if address != url and not address.startswith("data:")],
+        "asked": [
+            address for address in asked if address != url and not address.startswith("data:")
+        ],
         "said": said,
         "background": page.evaluate(BACKGROUND),
         "headings": [one.inner_text() for one in page.get_by_role("heading").all()],

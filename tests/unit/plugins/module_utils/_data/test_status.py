@@ -134,7 +134,9 @@ def test_the_estimate_adds_up() -> None:
     assert parts["Storage"] == pytest.approx(0.53 + 10.6 * 0.021 + 2.3 + 0.03, abs=0.01)
     assert found["dollars"] == pytest.approx(sum(parts.values()), abs=0.02)
     assert found["rests_on"][-1] == estimate.NOT_INCLUDED
-    assert any("100.0 ACU hours measured in 360 hours of 2026-11" in one for one in found["rests_on"])
+    assert any(
+        "100.0 ACU hours measured in 360 hours of 2026-11" in one for one in found["rests_on"]
+    )
 
 
 def test_the_estimate_says_what_it_does_not_know() -> None:
@@ -234,7 +236,8 @@ def test_many_bars_become_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(5, "5 s"), (130, "2 min"), (7200, "2 h"), (90_000, "25 h"), (172_800, "2 d")]
+    ("seconds", "text"),
+    [(5, "5 s"), (130, "2 min"), (7200, "2 h"), (90_000, "25 h"), (172_800, "2 d")],
 )
 def test_ages(seconds: int, text: str) -> None:
     """In the largest unit of which there are two."""
