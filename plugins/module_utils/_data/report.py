@@ -10,10 +10,12 @@ import typing as t
 Record = t.Mapping[str, t.Any]
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024
+# Of what is named, in one line.
+_SOME = 3
 
 
 def lines(records: t.Iterable[Record], verb: str) -> list[str]:
-    """Return a line for each record of a verb: backup, restore, rehearsal, upgrade or plan."""
+    """Return a line for each record of a verb: backup, restore, rehearsal, upgrade, plan or import."""
     return [f"{record['name']}: {_VERBS[verb](record)}" for record in records]
 
 
@@ -40,9 +42,16 @@ def _restore(record: Record) -> str:
     """Return what was restored."""
     former = f"; the former database is kept as {record['previous']}" if record["previous"] else ""
     moved = f", {record['relocated']} locations moved" if record["relocated"] else ""
+    webhooks, secrets = record["disabled_webhooks"], record["lost_secrets"]
+    lost = (
+        f"; the project has another root key, so {webhooks} webhooks were disabled and {secrets} secrets of the "
+        "gateway cannot be decrypted: enter their secrets again"
+        if webhooks or secrets
+        else ""
+    )
     return (
         f"restored from backup {record['backup']}, {record['rows']} rows, {record['written']} of "
-        f"{record['objects']} artifacts written{moved}, in {record['seconds']:.0f} s{former}"
+        f"{record['objects']} artifacts written{moved}, in {record['seconds']:.0f} s{former}{lost}"
     )
 
 
@@ -93,10 +102,52 @@ def _seconds(counts: t.Mapping[str, int]) -> int:
     )
 
 
+def _import(record: Record) -> str:
+    """Return what was imported, and what is not as in the source."""
+    artifacts = record["artifacts"]
+    added = ", ".join(f"{number} {_named(kind)}" for kind, number in record["added"].items())
+    what = (
+        f"{added or 'nothing new'}, {artifacts['written']} artifacts ({size(artifacts['bytes'])})"
+    )
+    parts = [f"imported from {record['source']}: {what} in {record['seconds']:.0f} s"]
+    there = sum(record["there"].values())
+    if there:
+        parts.append(f"{there} were there already")
+    for kind, number in record["different"].items():
+        parts.append(
+            f"{number} {_named(kind)} differ from the source and were not changed ({_some(record['differing'][kind])})"
+        )
+    for key, text in (
+        ("differing", "whose artifacts differ from the source and were not changed"),
+        ("missing", "whose artifacts were not found"),
+    ):
+        if artifacts[key]:
+            parts.append(f"runs and models {text}: {_some(artifacts[key])}")
+    if record["unreadable"]:
+        parts.append(f"not readable, so not imported: {_some(record['unreadable'])}")
+    if record["left_out"]:
+        parts.append(
+            "not imported: "
+            + ", ".join(f"{number} rows of {table}" for table, number in record["left_out"].items())
+        )
+    return "; ".join(parts)
+
+
+def _named(kind: str) -> str:
+    """Return a kind as people write it."""
+    return kind.replace("_", " ")
+
+
+def _some(texts: t.Sequence[str]) -> str:
+    """Return the first of many texts."""
+    return ", ".join(texts[:_SOME]) + (", ..." if len(texts) > _SOME else "")
+
+
 _VERBS: dict[str, t.Callable[[Record], str]] = {
     "backup": _backup,
     "restore": _restore,
     "rehearsal": _rehearsal,
     "plan": _plan,
     "upgrade": _upgrade,
+    "import": _import,
 }

@@ -43,8 +43,16 @@ REQUIRED_IF = program.REQUIRED_IF
 _GRACE_SECONDS = 60
 
 
-def run(module: AnsibleModule, verb: str, request: t.Mapping[str, t.Any]) -> list[Record]:
-    """Have the program carry out a verb; returns its record of each project, in the order given."""
+def run(
+    module: AnsibleModule,
+    verb: str,
+    request: t.Mapping[str, t.Any],
+    folders: t.Sequence[str] = (),
+) -> list[Record]:
+    """Have the program carry out a verb; returns its record of each project, in the order given.
+
+    folders: what it reads on this host, which a container sees under the same paths.
+    """
     params = module.params
     _require_reachable(params, request)
     _require_installed(params)
@@ -54,7 +62,8 @@ def run(module: AnsibleModule, verb: str, request: t.Mapping[str, t.Any]) -> lis
     timeout = float(params["timeout"])
     with program.lent(params, timeout) as access:
         whole = {**request, "projects": projects, "aws": access.of(params["aws"] or {})}
-        told = program.runner(params, access).run(whole, timeout + _GRACE_SECONDS, verb)
+        seen = access._replace(binds={**access.binds, **{path: path for path in folders}})
+        told = program.runner(params, seen).run(whole, timeout + _GRACE_SECONDS, verb)
     by_name = {str(record["name"]): record for record in told}
     return [by_name.get(project["name"], _silent(project["name"], verb)) for project in projects]
 

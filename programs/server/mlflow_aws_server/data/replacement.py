@@ -17,7 +17,7 @@ from ..errors import EntryError
 from ..revisions import create_at, known_head, migrate
 from ..schema_state import VERSIONS
 from .content import differing
-from .mysql_database import NEXT, PREVIOUS, MysqlDatabase
+from .mysql_database import NEXT, PREVIOUS, Digests, MysqlDatabase
 from .projects import Project, file_beside
 from .sqlite_database import SqliteDatabase
 from .tables import Table
@@ -37,9 +37,8 @@ class Replacement:
             self.database = own.sibling(NEXT)
             self.database.recreate()
         else:
-            path = file_beside(own.path)
-            path.unlink(missing_ok=True)
-            self.database = SqliteDatabase(path)
+            self.database = SqliteDatabase(file_beside(own.path))
+            self.database.remove()
 
     def create(self, revision: str) -> None:
         """Make it without a row, at a revision; raises EntryError if this MLflow does not know that."""
@@ -48,7 +47,7 @@ class Replacement:
         # Some migrations write rows.
         with self.database.writing() as writer:
             for table in self.tables():
-                writer.execute(f"DELETE FROM {table.name}")
+                writer.clear(table)
 
     def copy(self, revision: str) -> None:
         """Make it a copy of the project's own database, which is at this revision.
@@ -71,8 +70,15 @@ class Replacement:
             self.database.copy_from(own, tables)
 
     def migrate(self) -> None:
-        """Bring it to the head revision."""
-        migrate(self._project.uri(NEXT))
+        """Bring it to the head revision; whatever its content does to a migration is one sentence."""
+        try:
+            migrate(self._project.uri(NEXT))
+        except Exception as error:
+            reason = " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".")
+            raise EntryError(
+                f"The migration of a copy of project '{self._project.name}' failed "
+                f"({reason or type(error).__name__}), so the project is as it was; correct that, then rerun."
+            ) from error
 
     def tables(self) -> list[Table]:
         """Return its tables but that of the revision."""
@@ -83,18 +89,30 @@ class Replacement:
         return differing(expected, self.database.digests(tables))
 
     def put_in_place(
-        self, keep: Callable[[Path], Path], release: Callable[[], object] = lambda: None
+        self,
+        keep: Callable[[Path], Path],
+        release: Callable[[], object] = lambda: None,
+        expected: tuple[list[Table], dict[str, str]] = ([], {}),
     ) -> str:
         """Let it take the project's place; returns where the former one is, empty if there was none.
 
         keep returns the path of the copy that is kept of an SQLite file; release lets go of the locks of
-        unchanged().
+        unchanged(); expected are tables of the project and their digests, which they must still have then.
         """
         own = self._project.database
         if isinstance(own, MysqlDatabase) and isinstance(self.database, MysqlDatabase):
             previous = own.sibling(PREVIOUS)
             previous.recreate()
-            self.database.take_place_of(own, previous, release)
+
+            def check(digests: Digests) -> None:
+                tables, before = expected
+                if differing(before, digests(tables)):
+                    raise EntryError(
+                        f"Something wrote to project '{self._project.name}' at the last moment, so it was not "
+                        "exchanged; stop the servers of other hosts that are not in the inventory, then rerun."
+                    )
+
+            self.database.take_place_of(own, previous, release, check)
             return previous.schema
         assert isinstance(own, SqliteDatabase)
         assert isinstance(self.database, SqliteDatabase)
@@ -103,35 +121,16 @@ class Replacement:
             os.fsync(stream.fileno())
         kept = ""
         if own.path.exists():
-            backup = keep(own.path)
-            with contextlib.suppress(FileExistsError):
-                os.link(own.path, backup)
-            kept = str(backup)
+            kept = str(own.keep(keep(own.path)))
         os.replace(self.database.path, own.path)
         return kept
-
-    def require_nothing_lost(self, tables: list[Table], expected: dict[str, str]) -> None:
-        """Take an exchange back if something wrote to the former database until its last moment."""
-        own = self._project.database
-        if not isinstance(own, MysqlDatabase):
-            return
-        previous = own.sibling(PREVIOUS)
-        if not differing(expected, previous.digests(tables)):
-            return
-        following = own.sibling(NEXT)
-        following.recreate()
-        previous.take_place_of(own, following, lambda: None)
-        raise EntryError(
-            f"Something wrote to project '{self._project.name}' at the last moment, so it is as it was; stop "
-            "the servers of other hosts that are not in the inventory, then rerun."
-        )
 
     def discard(self) -> None:
         """Remove it."""
         if isinstance(self.database, MysqlDatabase):
             self.database.drop()
         else:
-            self.database.path.unlink(missing_ok=True)
+            self.database.remove()
 
     def _require_known(self, revision: str) -> None:
         """Refuse a revision of a newer MLflow."""
@@ -151,6 +150,8 @@ def replacement(project: Project) -> Iterator[Replacement]:
         yield made
     except BaseException:
         with contextlib.suppress(Exception):
+            # What it dropped is written down in what is removed then.
+            end_exchange(project)
             made.discard()
         raise
 
@@ -159,4 +160,5 @@ def end_exchange(project: Project) -> None:
     """End what an exchange that was killed left half done."""
     own = project.database
     if isinstance(own, MysqlDatabase):
-        own.sibling(NEXT).end_exchange(own)
+        for suffix in (NEXT, PREVIOUS):
+            own.sibling(suffix).end_exchange(own)

@@ -56,8 +56,6 @@ def upgrade(project: Project) -> Upgraded:
         say(f"Migrating the copy of {project.name} from {before} to {head}")
         made.migrate()
         clock.lap("migrate")
-        try_out(project.uri(NEXT), project.name)
-        clock.lap("try out")
         different = made.differences(tables, expected)
         if different:
             raise EntryError(
@@ -66,10 +64,11 @@ def upgrade(project: Project) -> Upgraded:
                 "report this."
             )
         clock.lap("compare")
-        previous = made.put_in_place(lambda path: _kept(path, before), release)
+        # Afterwards, as MLflow makes the experiment Default where there is none.
+        try_out(project.uri(NEXT), project.name)
+        clock.lap("try out")
+        previous = made.put_in_place(lambda path: _kept(path, before), release, (tables, expected))
         clock.lap("exchange")
-        made.require_nothing_lost(tables, expected)
-    clock.lap("look back")
     return Upgraded(before, head, previous, clock.laps)
 
 
@@ -79,7 +78,7 @@ def revert(project: Project, done: Upgraded) -> None:
     if isinstance(own, MysqlDatabase):
         following = own.sibling(NEXT)
         following.recreate()
-        own.sibling(PREVIOUS).take_place_of(own, following, lambda: None)
+        own.sibling(PREVIOUS).take_place_of(own, following)
         following.drop()
     elif done.previous:
         Path(done.previous).replace(own.path)

@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import aws, private, settings
 from ..errors import EntryError
-from . import backup, info, parallel, projects, rehearse, restore, upgrade
+from . import backup, importing, info, parallel, projects, rehearse, restore, upgrade
 from .projects import Project
 from .repository import Repository
 
@@ -48,8 +48,8 @@ def make_backup(path: Path) -> None:
         repository = projects.repository(request, project.name)
         with project.exclusive("backup"):
             made = backup.make(project, repository, version("mlflow"))
-            pruned = _prune(repository, request)
-        found = made.manifest
+            found = made.manifest
+            pruned = _prune(repository, request, found.id)
         return {
             "backup": found.id,
             "place": repository.place.text(),
@@ -74,8 +74,9 @@ def restore_backup(path: Path) -> None:
     def work(project: Project, request: Request) -> Record:
         repository = projects.repository(request, request.get("source") or project.name)
         with project.exclusive("restore"):
-            runs = restore.runs_of(project)
-            if runs and request.get("only_empty"):
+            # A database that cannot be read any more is one that a restore is for.
+            runs = restore.runs_of(project) if request.get("only_empty") else 0
+            if runs:
                 raise EntryError(
                     f"Project '{project.name}' holds {runs} runs, which a restore replaces; to do so, pass "
                     f"confirm={project.name}, or restore into another project with into=NAME."
@@ -88,6 +89,8 @@ def restore_backup(path: Path) -> None:
             "written": done.written,
             "written_bytes": done.written_bytes,
             "relocated": done.relocated,
+            "disabled_webhooks": done.lost.webhooks,
+            "lost_secrets": done.lost.secrets,
             "previous": done.previous,
             "seconds": round(done.seconds, 3),
         }
@@ -148,6 +151,16 @@ def upgrade_schemas(path: Path) -> None:
             print(json.dumps(record), flush=True)
 
 
+def import_source(path: Path) -> None:
+    """Bring the source `from` into each project; with `dry`, say what that would do."""
+
+    def work(project: Project, request: Request) -> Record:
+        with project.exclusive("import"):
+            return importing.bring_in(project, request)
+
+    _each(path, work)
+
+
 def _reverted(
     upgraded: upgrade.Upgraded, failed: str, project: Project, _request: Request
 ) -> Record:
@@ -163,10 +176,15 @@ def _reverted(
     }
 
 
-def _prune(repository: Repository, request: Request) -> list[str]:
-    """Remove backups that need not be kept; returns their IDs."""
+def _prune(repository: Repository, request: Request, made: str) -> list[str]:
+    """Remove backups that need not be kept, once a backup was made; returns their IDs."""
     keep, days = int(request.get("keep") or 0), int(request.get("days") or 0)
-    return repository.prune(keep, days, time.time()).backups
+    try:
+        return repository.prune(keep, days, time.time()).backups
+    except EntryError as error:
+        raise EntryError(
+            f"The backup {made} was made, but no older one was removed: {error}"
+        ) from error
 
 
 def _each(path: Path, work: Callable[[Project, Request], Record]) -> None:
@@ -214,4 +232,5 @@ VERBS: dict[str, Callable[[Path], None]] = {
     "restore": restore_backup,
     "rehearse": rehearse_backup,
     "upgrade": upgrade_schemas,
+    "import": import_source,
 }

@@ -54,7 +54,7 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
-        """End the tag that was opened last."""
+        """End the one that was opened last."""
         assert self.open.pop() == tag
 
 
