@@ -118,7 +118,12 @@ class SqliteDatabase:
 
     def remove(self) -> None:
         """Remove the file, and what a killed process left with it."""
-        for ending in ("", *JOURNALS):
+        self.path.unlink(missing_ok=True)
+        self.remove_journals()
+
+    def remove_journals(self) -> None:
+        """Remove what a killed process left with the file, which is not wanted any more."""
+        for ending in JOURNALS:
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
 
     def keep(self, path: Path) -> Path:
