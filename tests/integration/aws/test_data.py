@@ -525,7 +525,7 @@ def test_kills(space: Space, older: dict[str, Any], head: dict[str, Any], verb: 
             moment: object = space.verbs.kill(verb, asked, chance.randrange(1, whole["calls"]))
         else:
             moment = seconds = chance.uniform(0.2, whole["seconds"] * 2)
-            ended = []
+            ended: list[int] = []
             timer = threading.Timer(
                 seconds, lambda name=schema, to=ended: to.append(space.end_sessions(name))
             )
