@@ -274,8 +274,8 @@ def in_mysql(
     for name in ("loaded", "clone"):
         mysql.query(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
     began = time.monotonic()
-    with dump.open("rb") as stream:
-        space.run([str(tools["mysql"]), options, "loaded"], stdin=stream)
+    with dump.open("rb") as source:
+        space.run([str(tools["mysql"]), options, "loaded"], stdin=source)
     space.run(copy("put", "projects/loaded/"))
     put = Cost(time.monotonic() - began, 0)
     uri = project.uri.replace("/demo?", "/loaded?")

@@ -462,6 +462,14 @@ class Served:
         """Refuse: a source is only read."""
         raise NotImplementedError
 
+    def require_inside(self, path: str) -> None:
+        """Refuse: a source is only read."""
+        raise NotImplementedError(path)
+
+    def tidy(self) -> None:
+        """Refuse: a source is only read."""
+        raise NotImplementedError
+
     def settle(self) -> None:
         """Nothing was written."""
 
