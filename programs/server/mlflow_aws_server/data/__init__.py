@@ -14,6 +14,9 @@
     backup.py             make one
     restore.py            bring one back
     upgrade.py            migrate a copy, and put it in place
+    deleted.py            what users deleted longer ago than a retention, and what is referred to
+    owners.py             whose an artifact is, by its path
+    gc.py                 remove for good what was deleted, and orphaned artifacts
     content.py            what is compared before and after
     info.py               state of a project
     projects.py           the projects of a request

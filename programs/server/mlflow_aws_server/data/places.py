@@ -16,7 +16,9 @@ import io
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterable, Iterator
+from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -45,6 +47,12 @@ class Place(Protocol):
 
     def entries(self, below: str = "") -> Iterator[Entry]:
         """Return the files below a path, which ends in a slash if it is not empty."""
+
+    def aged(self) -> Iterator[tuple[Entry, float]]:
+        """Return all files, each with the seconds since it was written, by the place's own clock.
+
+        A time that is still to come is taken for this moment.
+        """
 
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders directly below a path, sorted."""
@@ -80,7 +88,12 @@ class Folder:
 
     def entries(self, below: str = "") -> Iterator[Entry]:
         """Return the files below a path."""
-        yield from self._walk(self.root / below, below)
+        yield from (entry for entry, _written in self._walk(self.root / below, below))
+
+    def aged(self) -> Iterator[tuple[Entry, float]]:
+        """Return all files, each with its age in seconds."""
+        for entry, written in self._walk(self.root, ""):
+            yield entry, max(0.0, time.time() - written)
 
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders directly below a path, sorted."""
@@ -159,8 +172,8 @@ class Folder:
         """Return the place as people write it."""
         return str(self.root)
 
-    def _walk(self, folder: Path, below: str) -> Iterator[Entry]:
-        """Return the files below a folder, without what is being written."""
+    def _walk(self, folder: Path, below: str) -> Iterator[tuple[Entry, float]]:
+        """Return the files below a folder and their times, without what is being written."""
         try:
             with os.scandir(folder) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
@@ -171,7 +184,7 @@ class Folder:
                 yield from self._walk(Path(entry.path), f"{below}{entry.name}/")
             elif entry.is_file() and not entry.name.startswith(_NEW):
                 state = entry.stat()
-                yield Entry(f"{below}{entry.name}", state.st_size, _version(state))
+                yield Entry(f"{below}{entry.name}", state.st_size, _version(state)), state.st_mtime
 
 
 class Bucket:
@@ -187,15 +200,18 @@ class Bucket:
 
     def entries(self, below: str = "") -> Iterator[Entry]:
         """Return the objects below a path."""
-        start = self._prefix + below
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=start
-        )
-        with self._explained(f"list {self.text()}"):
-            for page in pages:
-                for found in page.get("Contents", []):
-                    path = found["Key"][len(self._prefix) :]
-                    yield Entry(path, found["Size"], found["ETag"].strip('"'))
+        for page in self._pages(self._prefix + below):
+            for found in page.get("Contents", []):
+                yield self._entry(found)
+
+    def aged(self) -> Iterator[tuple[Entry, float]]:
+        """Return all objects, each with its age in seconds."""
+        for page in self._pages(self._prefix):
+            # This host's clock may be wrong.
+            now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
+            for found in page.get("Contents", []):
+                age = (now - found["LastModified"]).total_seconds()
+                yield self._entry(found), max(0.0, age)
 
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders directly below a path, sorted."""
@@ -266,6 +282,19 @@ class Bucket:
     def text(self) -> str:
         """Return the place as people write it."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def _pages(self, start: str) -> Iterator[dict[str, Any]]:
+        """Return what S3 answers about the objects whose keys begin so."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=start
+        )
+        with self._explained(f"list {self.text()}"):
+            yield from pages
+
+    def _entry(self, found: dict[str, Any]) -> Entry:
+        """Return an object of such an answer."""
+        path = found["Key"][len(self._prefix) :]
+        return Entry(path, found["Size"], found["ETag"].strip('"'))
 
     @contextlib.contextmanager
     def _explained(self, what: str) -> Iterator[None]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import aws, private, settings
 from ..errors import EntryError
-from . import backup, info, projects, rehearse, restore, upgrade
+from . import backup, gc, info, projects, rehearse, restore, upgrade
 from .projects import Project
 from .repository import Repository
 
@@ -123,6 +123,27 @@ def upgrade_schemas(path: Path) -> None:
     _each(path, work)
 
 
+def collect_garbage(path: Path) -> None:
+    """Tell what of each project goes for good, and what is orphaned; with `remove` and `remove_orphans` remove it.
+
+    `retention_days` has the days by name.
+    """
+
+    def work(project: Project, request: Request) -> Record:
+        repository = projects.repository(request, project.name)
+        days = int(request["retention_days"][project.name])
+        removes, orphans = bool(request.get("remove")), bool(request.get("remove_orphans"))
+        if not removes:
+            found = gc.look(project, repository, days)
+            return {"removed": False, "orphans_removed": False, **gc.told(found)}
+        with project.exclusive("gc"):
+            found = gc.look(project, repository, days)
+            error = gc.remove(project, repository, found, orphans=orphans)
+        return {"removed": True, "orphans_removed": orphans, **gc.told(found), "error": error}
+
+    _each(path, work)
+
+
 def _prune(repository: Repository, request: Request) -> list[str]:
     """Remove backups that need not be kept; returns their IDs."""
     keep, days = int(request.get("keep") or 0), int(request.get("days") or 0)
@@ -167,4 +188,5 @@ VERBS: dict[str, Callable[[Path], None]] = {
     "restore": restore_backup,
     "rehearse": rehearse_backup,
     "upgrade": upgrade_schemas,
+    "gc": collect_garbage,
 }
