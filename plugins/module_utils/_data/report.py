@@ -13,8 +13,12 @@ _STEP = 1024
 
 
 def lines(records: t.Iterable[Record], verb: str) -> list[str]:
-    """Return a line for each record of a verb: backup, restore, rehearsal or upgrade."""
-    return [f"{record['name']}: {_VERBS[verb](record)}" for record in records]
+    """Return a line for each record of a verb, of gc several."""
+    return [
+        f"{record['name']}: {line}"
+        for record in records
+        for line in _VERBS[verb](record).split("\n")
+    ]
 
 
 def size(number: float) -> str:
@@ -65,9 +69,46 @@ def _upgrade(record: Record) -> str:
     )
 
 
+def _gc(record: Record) -> str:
+    """Return what was deleted, what stays, and what is orphaned."""
+    counts = [
+        f"{record[key]} {name}"
+        for key, name in _DELETED.items()
+        if record[key] or key in ("runs", "experiments")
+    ]
+    verb = "removed" if record["removed"] else "can be removed:"
+    told = [f"{verb} {', '.join(counts)}, with {_artifacts(record['artifacts'])}"]
+    told += record["kept"]
+    if record["elsewhere"]:
+        told.append(f"artifacts of {record['elsewhere']} of these are elsewhere and not touched")
+    for key, name in _LEFT.items():
+        if record[key]["objects"]:
+            removed = "removed, " if key == "orphans" and record["orphans_removed"] else ""
+            paths = ", ".join(record[key]["examples"])
+            told.append(f"{name}: {removed}{_artifacts(record[key])}, such as {paths}")
+    return "\n".join(told)
+
+
+def _artifacts(found: t.Mapping[str, t.Any]) -> str:
+    """Return number and size of artifacts."""
+    return f"{found['objects']} artifacts ({size(found['bytes'])})"
+
+
+_DELETED = {
+    "runs": "runs",
+    "experiments": "experiments",
+    "logged_models": "logged models",
+    "traces": "traces",
+    "model_versions": "model versions",
+}
+_LEFT = {
+    "orphans": "orphans",
+    "unknown": "nothing refers to these, and their path does not say whose they are, so they stay",
+}
 _VERBS: dict[str, t.Callable[[Record], str]] = {
     "backup": _backup,
     "restore": _restore,
     "rehearsal": _rehearsal,
     "upgrade": _upgrade,
+    "gc": _gc,
 }
