@@ -49,6 +49,7 @@ TOPICS = {
     "Database tunnel": r"mlflow_database_tunnel",
     "Verification": r"mlflow_verify_",
     "Verification of an account": r"mlflow_account_check_|confirm\b",
+    "Removal": r"mlflow_destroy_",
     "Rolling updates": r"mlflow_(serial|max_fail|fleet)",
 }
 

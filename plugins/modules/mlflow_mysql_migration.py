@@ -16,7 +16,10 @@ description:
     lock of the database.
   - Classifies all schemas before any of them is changed. Refuses a schema that a newer MLflow wrote, that a killed
     migration left half-migrated, or whose migration would fail half-way.
-  - Migrates in place. If a schema cannot be migrated, the module fails after it has migrated the others.
+  - Of an older schema it migrates a copy, in the schema C(SCHEMA__next), which takes the place of the original when it
+    is complete. The original is then in C(SCHEMA__prev), until the next migration or restore. A migration that fails or
+    is killed leaves a schema with data as it was.
+  - If a schema cannot be migrated, the module fails after it has migrated the others.
   - Stop the servers of older schemas first, as their writes during the migration would fail. The role
     P(mlops.mlflow_aws.mlflow_project#role) does that.
 author:
@@ -191,7 +194,7 @@ options:
       - Required for O(runtime=process).
     type: path
   timeout:
-    description: Timeout in seconds for all migrations together.
+    description: Time in seconds after which no migration is begun any more. One that was begun is never ended.
     type: int
     default: 600
 """

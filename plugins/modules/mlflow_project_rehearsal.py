@@ -13,8 +13,8 @@ short_description: Try out backups of projects
 version_added: 0.4.0
 description:
   - Restores a backup of each project beside the project, its database in a file beside it or in the schema
-    C(SCHEMA__next), its artifacts below the backups, compares everything with the backup, and removes it again. The project and its
-    servers are not touched.
+    C(SCHEMA__next), its artifacts below the backups, compares everything with the backup, and removes it again. The
+    project and its servers are not touched.
   - Notes beside the backups when that was and how it ended, for M(mlops.mlflow_aws.mlflow_project_info).
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)

@@ -13,8 +13,9 @@ short_description: Check whether a host's MLflow servers are up to date
 version_added: 0.2.0
 description:
   - Checks in one call whether a host has everything that it needs. MLflow is installed, or the image is there; its
-    credential broker is as wanted, and AWS accepts its identity; every server has its wanted state and answers; and a
-    verification run of M(mlops.mlflow_aws.mlflow_run) has verified its configuration.
+    credential broker is as wanted, and AWS accepts its identity; every server has its wanted state and answers; a
+    verification run of M(mlops.mlflow_aws.mlflow_run) has verified its configuration; and it has its project's
+    experiments.
   - Changes nothing. What would be an error of M(mlops.mlflow_aws.mlflow_server), such as a port that is in use, is
     returned as RV(reason).
 author:
@@ -56,6 +57,15 @@ options:
       to date.
     type: bool
     default: false
+  experiments:
+    description:
+      - Lists of experiments by the name of their project, each as
+        O(mlops.mlflow_aws.mlflow_project_experiments#module:servers[].experiments). A host whose servers lack one is
+        not up to date.
+      - Takes one more request for each of these projects, if it has at most 1000 experiments.
+    type: dict
+    default: {}
+    version_added: 0.4.0
   tunnel:
     description: Whether the host needs a tunnel to the database. This module does not check tunnels, so such a host is
       never up to date.
@@ -145,6 +155,7 @@ def main() -> None:
             "base_python": {"type": "str", "default": ""},
             "experiment": {"type": "str", "default": "mlflow-aws-verify"},
             "always": {"type": "bool", "default": False},
+            "experiments": {"type": "dict", "default": {}},
             "tunnel": {"type": "bool", "default": False},
             "broker_options": {"type": "dict", "default": {}},
         },

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -122,6 +123,26 @@ def test_a_host_that_boots_starts_its_servers(
     finally:
         cron.kill()
         cron.wait(20)
+
+
+def test_a_host_that_is_cleared_starts_nothing(new_host: Callable[..., Host], room: Room) -> None:
+    """Its line goes with the servers, or alone where those are gone; other lines stay."""
+    for dead in (False, True):
+        host = new_host("demo")
+        options = host.options(host.server("demo"), start_at_boot=True)
+        host.modules.call("mlflow_server", options, python=room.python)
+        assert len(room.run("crontab", "-l").splitlines()) == 2
+        if dead:
+            for pid in (*host.supervisors(), *host.pids().values()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            await_(lambda: host.processes() == {}, "a process is left")  # noqa: B023
+            shutil.rmtree(host.folder / "demo")
+        options = {"state_dir": str(host.state), "confirm": host.state.name}
+        done = host.modules.call("mlflow_host_removal", options, python=room.python)
+        assert ("start at boot" if dead else "server") in {one["kind"] for one in done["removed"]}
+        assert room.run("crontab", "-l").splitlines() == [FOREIGN]
+        assert not host.state.exists()
 
 
 def test_without_cron_it_is_told(new_host: Callable[..., Host]) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -17,7 +18,12 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.mlops.mlflow_aws.tests import left_out
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation, files
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
+    Installation,
+    ask,
+    experiments,
+    files,
+)
 from ansible_collections.mlops.mlflow_aws.tests.parts.sshd import Sshd, sshd
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
@@ -198,6 +204,58 @@ def test_a_rerun_asks_each_host_once(fleet: Fleet, server: Sshd) -> None:
     # What is wanted in any case is done on all; by -e NAME=VALUE it comes as text.
     done = commands("-e", "mlflow_verify_always=yes")[1]
     assert [recap(done, host)["changed"] for host in HOSTS] == [1, 1, 1]
+
+
+def test_experiments_of_the_list(fleet: Fleet, server: Sshd) -> None:
+    """Are created on hosts that are up to date but for them, which takes no more calls once they are there."""
+    listed: list[dict[str, Any]] = [{"name": name} for name in PROJECTS]
+    listed[1]["experiments"] = [
+        "a/b c",
+        {"name": "it's", "description": "D", "tags": {"team": "x"}},
+    ]
+
+    def play(name: str, *options: str) -> tuple[int, Done]:
+        before = server.commands()
+        done = fleet.play(name, "--limit", "!dan", *options, mlflow_projects=listed)
+        return server.commands() - before, done
+
+    def urls() -> list[str]:
+        """Return the addresses of the servers of churn."""
+        return [
+            f"http://127.0.0.1:{port + listed.index(listed[1])}" for port in fleet.ports.values()
+        ]
+
+    _count, done = play("servers", "--check", "--diff")
+    assert [recap(done, host)["changed"] for host in HOSTS] == [1, 1, 1], done.output
+    assert [experiments(url) & {"a/b c", "it's"} for url in urls()] == [set()] * 3
+    _count, done = play("servers", "--diff")
+    assert done.code == 0, done.output
+    assert [recap(done, host)["changed"] for host in HOSTS] == [1, 1, 1], done.output
+    assert all({"a/b c", "it's"} <= experiments(url) for url in urls())
+    count, done = play("servers")
+    assert count == len(HOSTS), done.output
+    assert [recap(done, host)["changed"] for host in HOSTS] == [0, 0, 0]
+    assert all(" ok " in line for line in table(done)[1:])
+
+    # The other playbook as well, and what is removed on one host comes back there.
+    status, text = ask(urls()[1], "/api/2.0/mlflow/experiments/get-by-name?experiment_name=a/b%20c")
+    assert status == 200, text
+    gone = {"experiment_id": json.loads(text)["experiment"]["experiment_id"]}
+    assert ask(urls()[1], "/api/2.0/mlflow/experiments/delete", gone)[0] == 200
+    _count, done = play("deploy")
+    assert done.code == 0, done.output
+    assert [recap(done, host)["changed"] for host in HOSTS] == [0, 1, 0], done.output
+    assert "a/b c" in experiments(urls()[1])
+
+    # What MLflow refuses fails that host with its sentence.
+    listed[1]["experiments"].append({"name": "c", "tags": {"long": "v" * 20001}})
+    _count, done = play("servers", "--limit", "ada")
+    assert done.code != 0
+    sentence = (
+        "Create the projects' experiments: Project 'churn': the server refused to create the experiment 'c' "
+        "(HTTP 400: 'value' exceeds the maximum length of 20000 characters); correct the entry and rerun."
+    )
+    assert sentence in done.output, done.output
 
 
 def test_the_check_hides_no_mistake(fleet: Fleet) -> None:

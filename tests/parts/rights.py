@@ -16,7 +16,10 @@ from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT
 
 # Who has which policies, by the outputs of the template.
 PEOPLE = {
-    "operator": ("OperatorCalls", "OperatorNetwork", "OperatorData", "OperatorIdentities"),
+    "operator": (
+        *("OperatorCalls", "OperatorRemoval"),
+        *("OperatorNetwork", "OperatorData", "OperatorIdentities"),
+    ),
     "colleague": ("Colleague",),
     "builder": ("ImageBuilder",),
     "reviewer": ("Reviewer",),

@@ -15,6 +15,8 @@ A project record is a dictionary with these keys, all of them always there:
                              environment (dictionary of text), metrics, jobs, assistant and
                              presigned_only (true or false), max_upload_size (text such as 2g, empty for no
                              limit), trace_archival (dictionary or None)
+    experiments              list of dictionaries: name (text), description (text or None), tags (dictionary of
+                             text)
 """
 
 from __future__ import annotations
@@ -23,7 +25,11 @@ import re
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import fields, server
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import (
+    experiments,
+    fields,
+    server,
+)
 
 DEFAULT_BASE_PORT = 5001
 STATES = ("present", "stopped", "archived", "absent")
@@ -150,4 +156,5 @@ _READERS: dict[str, t.Callable[[str, t.Any], t.Any]] = {
     "state": _state,
     "artifact_retention_days": _days,
     "server": server.settings,
+    "experiments": experiments.listed,
 }

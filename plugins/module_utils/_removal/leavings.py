@@ -11,10 +11,12 @@ import typing as t
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend.logs import Logs
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._image import ecr
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._removal.buckets import Bucket
 
 _GONE = {
     "404",
     "NoSuchBucket",
+    "NoSuchTagSet",
     "NotFoundException",
     "NotFound",
     "RepositoryNotFoundException",
@@ -23,6 +25,9 @@ _GONE = {
     "DBClusterSnapshotNotFoundFault",
 }
 _KEY_DAYS = 7
+_PENDING = "PendingDeletion"
+# By which the template of the projects marks them.
+_SECRET_TAG = "mlflow-stack"
 _TEMPLATE = re.compile(r"[0-9a-f]{64}\.yml")
 _DELETED = "DELETE_COMPLETE"
 
@@ -82,22 +87,34 @@ class Leavings:
             )
         return found is not None
 
+    def bucket_tags(self, name: str) -> dict[str, str]:
+        """Return the tags of a bucket."""
+        client = self._client("s3")
+        with _aws.explained(f"read the tags of bucket '{name}'", client):
+            answer = _unless_gone(
+                lambda: client.get_bucket_tagging(Bucket=name, ExpectedBucketOwner=self._account)
+            )
+        return {tag["Key"]: tag["Value"] for tag in (answer or {}).get("TagSet", [])}
+
+    def bucket_age(self, name: str) -> str:
+        """Return when a bucket was created, in ISO 8601, empty without one."""
+        client = self._client("s3")
+        with _aws.explained("list the buckets", client):
+            found = {entry["Name"]: entry for entry in client.list_buckets()["Buckets"]}
+        return found[name]["CreationDate"].isoformat() if name in found else ""
+
+    def bucket(
+        self,
+        name: str,
+        show: t.Callable[[str], None] = lambda _line: None,
+        deadline: float = float("inf"),
+    ) -> Bucket:
+        """Return a bucket, to be emptied and deleted."""
+        return Bucket(self._client("s3"), name, self._account, show, deadline)
+
     def delete_bucket(self, name: str) -> None:
         """Delete all versions of all objects of a bucket, and the bucket."""
-        client = self._client("s3")
-        with _aws.explained(f"empty and delete bucket '{name}'", client):
-            for page in client.get_paginator("list_object_versions").paginate(Bucket=name):
-                entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-                objects = [
-                    {"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries
-                ]
-                if objects:
-                    client.delete_objects(
-                        Bucket=name,
-                        Delete={"Objects": objects, "Quiet": True},
-                        ExpectedBucketOwner=self._account,
-                    )
-            client.delete_bucket(Bucket=name, ExpectedBucketOwner=self._account)
+        self.bucket(name).delete()
 
     def delete_templates(self, name: str) -> None:
         """Delete a bucket of templates; anything else in it keeps it."""
@@ -113,16 +130,26 @@ class Leavings:
 
     def has_key(self, identifier: str) -> bool:
         """Return whether a key is there, and not about to be deleted."""
-        client = self._client("kms")
-        with _aws.explained(f"look at the KMS key {identifier}", client):
-            found = _unless_gone(lambda: client.describe_key(KeyId=identifier))
-        return bool(found) and found["KeyMetadata"]["KeyState"] != "PendingDeletion"
+        found = self._key(identifier)
+        return bool(found) and found["KeyState"] != _PENDING
 
-    def delete_key(self, identifier: str) -> None:
+    def key_ends(self, identifier: str) -> str:
+        """Return the day on which AWS deletes a key, empty if it does not."""
+        found = self._key(identifier)
+        return _day(found.get("DeletionDate")) if found.get("KeyState") == _PENDING else ""
+
+    def delete_key(self, identifier: str, days: int = _KEY_DAYS) -> None:
         """Schedule the deletion of a key, which costs nothing from then on."""
         client = self._client("kms")
         with _aws.explained(f"schedule the deletion of the KMS key {identifier}", client):
-            client.schedule_key_deletion(KeyId=identifier, PendingWindowInDays=_KEY_DAYS)
+            client.schedule_key_deletion(KeyId=identifier, PendingWindowInDays=days)
+
+    def _key(self, identifier: str) -> dict[str, t.Any]:
+        """Return what KMS tells of a key, empty without one."""
+        client = self._client("kms")
+        with _aws.explained(f"look at the KMS key {identifier}", client):
+            found = _unless_gone(lambda: client.describe_key(KeyId=identifier))
+        return dict(found["KeyMetadata"]) if found else {}
 
     def snapshots(self, cluster: str) -> list[str]:
         """Return the names of a cluster's snapshots, which a deletion makes; the cluster may be gone."""
@@ -132,6 +159,19 @@ class Leavings:
                 DBClusterIdentifier=cluster, SnapshotType="manual"
             )
         return [entry["DBClusterSnapshotIdentifier"] for entry in answer["DBClusterSnapshots"]]
+
+    def snapshot_keys(self) -> dict[str, str]:
+        """Return the ID of the KMS key of each of the account's cluster snapshots, empty if RDS names none."""
+        client = self._client("rds")
+        with _aws.explained("list the database snapshots", client):
+            pages = client.get_paginator("describe_db_cluster_snapshots").paginate(
+                SnapshotType="manual"
+            )
+            found = [entry for page in pages for entry in page["DBClusterSnapshots"]]
+        return {
+            entry["DBClusterSnapshotIdentifier"]: str(entry.get("KmsKeyId", "")).rpartition("/")[2]
+            for entry in found
+        }
 
     def delete_snapshot(self, name: str) -> None:
         """Delete a snapshot."""
@@ -151,11 +191,54 @@ class Leavings:
         with _aws.explained(f"delete the log group {name}", client):
             _unless_gone(lambda: client.delete_log_group(logGroupName=name))
 
+    def secrets(self, stack: str) -> dict[str, str]:
+        """Return the projects' secrets by ARN, each with the day on which AWS deletes it, empty if it does not."""
+        client = self._client("secretsmanager")
+        filters = [
+            {"Key": "tag-key", "Values": [_SECRET_TAG]},
+            {"Key": "tag-value", "Values": [stack]},
+        ]
+        with _aws.explained(f"list the secrets of '{stack}'", client):
+            pages = client.get_paginator("list_secrets").paginate(
+                Filters=filters, IncludePlannedDeletion=True
+            )
+            # A filter's value is but the beginning of what it matches.
+            found = [
+                entry
+                for page in pages
+                for entry in page["SecretList"]
+                if {"Key": _SECRET_TAG, "Value": stack} in entry.get("Tags", [])
+            ]
+        return {entry["ARN"]: _day(entry.get("DeletedDate")) for entry in found}
+
+    def delete_secret(self, arn: str, *, at_once: bool) -> None:
+        """Delete a secret, without the days in which it can be recovered if it is to go at once."""
+        client = self._client("secretsmanager")
+        with _aws.explained(f"delete the secret {arn}", client):
+            more = {"ForceDeleteWithoutRecovery": True} if at_once else {}
+            _unless_gone(lambda: client.delete_secret(SecretId=arn, **more))
+
+    def tagged(self, key: str, value: str) -> list[str]:
+        """Return the ARNs of the region's resources that have a tag; AWS may list deleted ones for a while."""
+        client = self._client("resourcegroupstaggingapi")
+        with _aws.explained(f"list the resources with the tag {key}", client):
+            pages = client.get_paginator("get_resources").paginate(
+                TagFilters=[{"Key": key, "Values": [value]}]
+            )
+            return [
+                entry["ResourceARN"] for page in pages for entry in page["ResourceTagMappingList"]
+            ]
+
     def _client(self, service: str) -> t.Any:
         """Return a client of a service."""
         if service not in self._clients:
             self._clients[service] = _aws.client(self._params, service)
         return self._clients[service]
+
+
+def _day(date: t.Any) -> str:
+    """Return the day of a date of boto3's, empty for none."""
+    return date.strftime("%Y-%m-%d") if date else ""
 
 
 def _unless_gone(call: t.Callable[[], t.Any]) -> t.Any:

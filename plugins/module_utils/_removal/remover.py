@@ -10,7 +10,6 @@ the history of deleted stacks.
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
@@ -21,18 +20,12 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._removal.model im
     Item,
     Resource,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._removal.stacks import OwnedStacks
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import (
     OvertakenError,
     StackApi,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.results import Progress
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import (
-    BUSY,
-    SHELL,
-    Stack,
-    phase,
-)
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.watch import Watch
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.stack import Stack
 
 Removal = t.Dict[str, t.Any]
 
@@ -52,8 +45,7 @@ class Remover:
         self._api = api
         self._leavings = leavings
         self._backend = backend
-        self._timeout = timeout
-        self._deadline = time.monotonic() + timeout
+        self._owned = OwnedStacks(api, backend, timeout, progress)
         self._show = progress
         self._errors: list[str] = []
         self.removed: list[Item] = []
@@ -88,16 +80,7 @@ class Remover:
 
     def _stacks(self) -> list[Stack]:
         """Return the backend's stacks, none of which another one created."""
-        stacks = model.members(self._api.stacks(), self._backend)
-        for stack in stacks:
-            model.require_ours(stack.name, self._tags(stack), self._backend)
-        return stacks
-
-    def _tags(self, stack: Stack) -> list[t.Mapping[str, str]]:
-        """Return a stack's tags, or those that each change set will give to one that holds nothing yet."""
-        if phase(stack) == SHELL:
-            return list(self._api.change_set_tags(stack.name))
-        return [stack.tags]
+        return self._owned.members(self._api.stacks())
 
     def _beside(self) -> list[Item]:
         """Return what belongs to the backend by its name only."""
@@ -122,14 +105,7 @@ class Remover:
 
     def _history(self) -> list[Resource]:
         """Return the resources of the backend's deleted stacks that had the tag, from their events."""
-        found: dict[Resource, None] = {}
-        for stack_id in self._leavings.deleted_stacks(self._backend.name):
-            stack = self._api.describe(stack_id)
-            if stack is not None and model.is_ours(stack.tags, self._backend):
-                for event in self._api.events(stack_id):
-                    kept = event["status"] == "DELETE_SKIPPED"
-                    found[Resource(event["type"], event["physical_id"], kept)] = None
-        return list(found)
+        return self._owned.history(self._leavings.deleted_stacks(self._backend.name))
 
     def _is_there(self, item: Item) -> bool:
         """Return whether a retained resource still exists."""
@@ -154,26 +130,10 @@ class Remover:
             if stack is None:
                 delete[item.kind](item.name)
             else:
-                self._delete_stack(stack)
+                self._owned.delete(stack)
             self.removed.append(item)
         except (MlflowError, OvertakenError) as error:
             self._errors.append(str(error))
-
-    def _delete_stack(self, stack: Stack) -> None:
-        """Delete a stack and wait for its end."""
-        watch = Watch(self._api, stack.name, self._timeout, Progress(), self._show, self._deadline)
-        if phase(stack) == BUSY:
-            watch.others(stack)
-            now = self._api.describe(stack.stack_id)
-            if now is None or now.status == "DELETE_COMPLETE":
-                return
-        seen = self._api.last_event(stack.stack_id)
-        self._api.delete(stack.stack_id)
-        status, events = watch.operation(stack.stack_id, seen)
-        if status != "DELETE_COMPLETE":
-            reasons = [event["reason"] for event in events if event["status"] == "DELETE_FAILED"]
-            why = next(iter(reasons), "AWS gave no reason")
-            raise MlflowError(f"Stack '{stack.name}' is {status} ({why}).")
 
 
 def as_dicts(items: t.Iterable[Item]) -> list[dict[str, str]]:

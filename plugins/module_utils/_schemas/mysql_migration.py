@@ -29,8 +29,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.revision
 PREFIX = "mysql+pymysql://"
 
 _URI = re.compile(re.escape(PREFIX) + r"[^/@?#]+/(?P<schema>[^/?#]+)\Z")
-# What the program needs around the seconds that it gives the migrations.
-_GRACE_SECONDS = 60
+# How long migrations that were begun in time may go on: a project of many years takes hours.
+_LONGEST_SECONDS = 7 * 86400
 
 
 class MysqlSchema(t.NamedTuple):
@@ -163,7 +163,7 @@ def migrate(
                 "timeout": timeout,
                 "repair": flag,
             }
-            records = runner.run(request, timeout + _GRACE_SECONDS)
+            records = runner.run(request, timeout + _LONGEST_SECONDS)
             told.update({str(record["name"]): record for record in records})
     # What a record lacks counts as not told.
     return {schema.name: {**_silent(schema), **told.get(schema.name, {})} for schema in schemas}

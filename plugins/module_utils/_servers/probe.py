@@ -11,6 +11,7 @@ import json
 import re
 import time
 import typing as t
+import urllib.parse
 
 # programs/server sends the first with each answer, and the second while it refuses to serve and is not
 # about to. The third asks a server that refuses to look again, and any other one to keep no connection to
@@ -76,22 +77,26 @@ class Conversation:
     serve, or "".
     """
 
-    def __init__(self, connection: http.client.HTTPConnection, timeout: float) -> None:
-        """Take the connection, and the seconds that each answer may take."""
-        self._connection, self._timeout = connection, timeout
+    def __init__(
+        self, connection: http.client.HTTPConnection, timeout: float, prefix: str = ""
+    ) -> None:
+        """Take the connection, the seconds that each answer may take, and what paths begin with."""
+        self._connection, self._timeout, self._prefix = connection, timeout, prefix
         self.configuration = self.refusal = ""
         self.confined: bool | None = None
 
-    def ask(self, path: str, body: t.Mapping[str, t.Any] | None) -> tuple[int, bytes]:
-        """Return status and text of the answer; with a body it is a POST."""
+    def ask(
+        self, path: str, body: t.Mapping[str, t.Any] | None, limit: int = _ANSWER_BYTES
+    ) -> tuple[int, bytes]:
+        """Return status and text of the answer, up to limit bytes; with a body it is a POST."""
         self._connection.request(
             "POST" if body else "GET",
-            path,
+            f"{self._prefix}{path}",
             json.dumps(body) if body else None,
             {"Content-Type": "application/json", **_PROBE_HEADERS},
         )
         response = self._connection.getresponse()
-        text = read_answer(response, self._timeout)
+        text = read_answer(response, self._timeout, limit)
         self.configuration = response.getheader(CONFIGURATION_HEADER, "") or ""
         self.confined = _CONFINED.get(response.getheader(_CONFINED_HEADER, ""))
         self.refusal = _first_line(text) if response.getheader(_REFUSAL_HEADER) else ""
@@ -103,9 +108,9 @@ class Conversation:
         answer: dict[str, t.Any] | None = json.loads(text) if status == 200 else None
         return answer
 
-    def trouble(self, prefix: str = "") -> str:
+    def trouble(self) -> str:
         """Ask for one experiment, which is in the database; return why there is no answer, or ""."""
-        status, body = self.ask(f"{prefix}{_SEARCH}", {"max_results": 1})
+        status, body = self.ask(_SEARCH, {"max_results": 1})
         return "" if status == 200 else self.refusal or f"HTTP {status}: {_message(body)}"
 
     def version(self) -> str:
@@ -123,6 +128,18 @@ def conversation(host: str, port: int, timeout: float) -> t.Iterator[Conversatio
         connection.close()
 
 
+@contextlib.contextmanager
+def conversation_at(url: str, timeout: float) -> t.Iterator[Conversation]:
+    """Yield a conversation with the server at url; timeout is in seconds for each answer."""
+    parts = urllib.parse.urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        yield Conversation(connection, timeout, parts.path.rstrip("/"))
+    finally:
+        connection.close()
+
+
 def reachable_host(host: str) -> str:
     """Return the address under which this host reaches a server bound to host."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
@@ -134,13 +151,15 @@ def server_url(host: str, port: int) -> str:
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
-def read_answer(response: http.client.HTTPResponse, timeout: float) -> bytes:
+def read_answer(
+    response: http.client.HTTPResponse, timeout: float, limit: int = _ANSWER_BYTES
+) -> bytes:
     """Read an answer; one that comes byte by byte or never ends is given up."""
     deadline = time.monotonic() + timeout
     body = b""
     while chunk := response.read1(_ANSWER_BYTES):
         body += chunk
-        if len(body) > _ANSWER_BYTES or time.monotonic() > deadline:
+        if len(body) > limit or time.monotonic() > deadline:
             raise TimeoutError("its answer does not end")
     response.close()
     return body

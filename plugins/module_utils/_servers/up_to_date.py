@@ -17,6 +17,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import file
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
     manager,
     probe,
+    project_experiments,
     target,
     verification_runs,
 )
@@ -36,11 +37,18 @@ class HostCheck(t.NamedTuple):
 
 
 class RunSearch:
-    """Asks servers for the verification runs of their configurations, and remembers what it found."""
+    """Asks servers for the verification runs of their configurations, and remembers what it found.
 
-    def __init__(self, experiment: str) -> None:
-        """Take the experiment that holds these runs."""
-        self._experiment = experiment
+    Servers with experiments of their own are asked for those, too.
+    """
+
+    def __init__(
+        self,
+        experiment: str,
+        listed: t.Mapping[int, t.Sequence[t.Mapping[str, t.Any]]] | None = None,
+    ) -> None:
+        """Take the experiment that holds these runs, and the experiments of servers by port."""
+        self._experiment, self._listed = experiment, listed or {}
         self._found: dict[str, dict[str, t.Any]] = {}
 
     def ask(self, host: str, port: int) -> probe.Answer:
@@ -55,6 +63,11 @@ class RunSearch:
                     refused = bool(talk.refusal)
                     return probe.Answer(
                         False, talk.configuration, "", reason, refused, talk.confined
+                    )
+                lacking = project_experiments.lacking(talk, self._listed.get(port, ()))
+                if lacking:
+                    return probe.Answer(
+                        False, talk.configuration, "", lacking, confined=talk.confined
                     )
                 self._found[probe.server_url(host, port)] = run
                 return probe.Answer(
@@ -101,7 +114,11 @@ def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
         if installed is None:
             return HostCheck("MLflow is not installed")
         python, entrypoint = str(installed.python), str(installed.entrypoint)
-    search = RunSearch(params["experiment"])
+    listed = {
+        server["port"]: params["experiments"].get(server["name"], ())
+        for server in params["servers"]
+    }
+    search = RunSearch(params["experiment"], listed)
     found = manager.check(target.target(params, state, python, entrypoint), search.ask)
     return judge(found, search, params["always"])
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import http.client
 import time
 import typing as t
 import urllib.parse
@@ -75,22 +74,14 @@ def _ask(request: RunRequest, experiment: str, timeout: int, attempts: int) -> F
 
 def _ask_once(request: RunRequest, experiment: str, timeout: int) -> FoundRun:
     """Ask one server for what only its database can answer, then for the run of its key."""
-    parts = urllib.parse.urlsplit(request.url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
-    talk, prefix = probe.Conversation(connection, timeout), parts.path.rstrip("/")
     try:
-        reason = talk.trouble(prefix)
-        if reason or not request.key:
-            return FoundRun(None, reason, bool(talk.refusal))
-        run = find(
-            lambda path, body: talk.call(f"{prefix}{path}", body), lambda: request.key, experiment
-        )
-        return FoundRun(run, "")
+        with probe.conversation_at(request.url, timeout) as talk:
+            reason = talk.trouble()
+            if reason or not request.key:
+                return FoundRun(None, reason, bool(talk.refusal))
+            return FoundRun(find(talk.call, lambda: request.key, experiment), "")
     except probe.FAILURES as error:
         return FoundRun(None, probe.cause(error))
-    finally:
-        connection.close()
 
 
 def find(

@@ -117,6 +117,14 @@ class StackApi:
 
     def retained(self, stack_id: str) -> list[dict[str, str]]:
         """Return the resources that a rollback left in the account."""
+        return [
+            {key: entry[key] for key in ("logical_id", "physical_id", "type")}
+            for entry in self.resources(stack_id)
+            if entry["status"] == "DELETE_SKIPPED"
+        ]
+
+    def resources(self, stack_id: str) -> list[dict[str, str]]:
+        """Return the resources of a stack, with their status."""
         with self._explained("read the resources of", stack_id):
             pages = self._cloudformation.get_paginator("list_stack_resources")
             return [
@@ -124,10 +132,10 @@ class StackApi:
                     "logical_id": entry["LogicalResourceId"],
                     "physical_id": entry.get("PhysicalResourceId", ""),
                     "type": entry["ResourceType"],
+                    "status": entry["ResourceStatus"],
                 }
                 for page in pages.paginate(StackName=stack_id)
                 for entry in page["StackResourceSummaries"]
-                if entry["ResourceStatus"] == "DELETE_SKIPPED"
             ]
 
     def change_sets(self, stack: str) -> list[str]:

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bring one MySQL schema to the head revision, under its lock; runs in a process of its own.
 
-A MySQL lock named after the schema makes two migrations of one schema wait for each other;
-the one that waited looks again.
+An empty schema is migrated where it is. Of one with data a copy is, which takes its place: see
+data/upgrade.py. A MySQL lock named after the schema makes two migrations of one schema wait for
+each other; the one that waited looks again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from . import mysql, revisions
+from .data import projects, upgrade
+from .data.places import Folder
 from .errors import EntryError
 from .option_file import OptionFile
 from .schema_state import (
@@ -27,6 +30,7 @@ from .schema_state import (
     CURRENT,
     EMPTY,
     HALF,
+    LOCK,
     VERSIONS,
     Found,
     Grants,
@@ -35,8 +39,8 @@ from .schema_state import (
     require_fit,
 )
 
-# plugins/module_utils/_schemas/database.py takes one of another name; neither waits for the other.
-LOCK = "mlflow_aws:{schema}"
+# A migration is about the database alone.
+_NO_ARTIFACTS = Folder(Path("/nonexistent"))
 # Rows that MLflow's migrations write themselves.
 _OWN_ROWS = {VERSIONS: "TRUE", "workspaces": "`name` = 'default'"}
 # Table, column, key or constraint exists already; the like is missing; no such table, column.
@@ -96,8 +100,11 @@ def _migrate(job: Job, record: dict[str, Any]) -> None:
         elif state not in (EMPTY, BEHIND):
             raise EntryError(refusal(state, found, head))
         require_fit(schema, found, _grants(cursor, schema))
-        option_file.attend()
-        revisions.migrate(option_file.uri(job.uri, bounded=False))
+        if state == BEHIND:
+            upgrade.upgrade(projects.in_mysql(job.name, job.uri, option_file, _NO_ARTIFACTS))
+        else:
+            option_file.attend()
+            revisions.migrate(option_file.uri(job.uri, bounded=False))
         found = _read(cursor, schema)
         record["after"] = found.revision
         if classify(found, head) != CURRENT:

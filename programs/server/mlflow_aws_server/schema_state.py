@@ -34,11 +34,15 @@ PRIVILEGES = (
     "DROP",
     "INDEX",
     "INSERT",
+    "LOCK TABLES",
     "REFERENCES",
     "SELECT",
     "TRIGGER",
     "UPDATE",
 )
+# What works on a schema holds it; plugins/module_utils/_schemas/database.py takes one of another name, and
+# neither waits for the other.
+LOCK = "mlflow_aws:{schema}"
 COLLATION = "utf8mb4_bin"
 VERSIONS = "alembic_version"
 _FIRST_TABLES = {"experiments", "runs", "metrics", "params", "tags"}

@@ -21,6 +21,7 @@ from urllib.error import HTTPError
 
 import pymysql
 import pytest
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
 from ansible_collections.mlops.mlflow_aws.tests.parts import server_program
 from ansible_collections.mlops.mlflow_aws.tests.parts.broker import Broker, broker
 from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import Ministack, ministack
@@ -36,7 +37,9 @@ from ansible_collections.mlops.mlflow_aws.tests.support import CHECKOUT, clean_e
 KNOWN = json.loads((CHECKOUT / "docker" / "mlflow.json").read_text())
 HEAD = KNOWN["head"]
 AWKWARD = "%/@:?#&\"'\\ ; =x"
-MIGRATOR = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, TRIGGER"
+MIGRATOR = (
+    "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, TRIGGER, LOCK TABLES"
+)
 RUNTIME = "SELECT, INSERT, UPDATE, DELETE"
 START_SECONDS = 120
 
@@ -172,9 +175,11 @@ class Place:
         password = password or f"{uuid.uuid4().hex} {AWKWARD}"
         user = f"{schema}_{suffix}"
         self.database.query("CREATE USER %s@'%%' IDENTIFIED BY %s REQUIRE SSL", user, password)
-        # Its underscores are meant literally.
-        pattern = schema.replace("_", r"\_")
-        self.database.query(f"GRANT {privileges} ON `{pattern}`.* TO `{user}`@'%'")
+        names = [schema, *(_names.schemas_beside(schema) if privileges == MIGRATOR else [])]
+        for name in names:
+            # Its underscores are meant literally.
+            pattern = name.replace("_", r"\_")
+            self.database.query(f"GRANT {privileges} ON `{pattern}`.* TO `{user}`@'%'")
         return {"secret": self.make_secret(password), "user": user, "ca": self.database.ca}
 
     def migrate(self, *schemas: dict[str, Any], **more: Any) -> list[dict[str, Any]]:

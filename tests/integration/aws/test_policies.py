@@ -296,6 +296,51 @@ DOCUMENTED: dict[str, list[Call]] = {
             "ecr:PutLifecyclePolicy",
             at=REPOSITORY,
         ),
+        # What destroy calls, which test_destroy.py runs.
+        *documented("rds:DescribeDBClusterSnapshots", "s3:ListAllMyBuckets", "tag:GetResources"),
+        *documented(
+            "s3:DeleteBucket",
+            "s3:DeleteBucketPolicy",
+            "s3:GetBucketPolicy",
+            "s3:GetBucketTagging",
+            "s3:ListBucket",
+            "s3:ListBucketMultipartUploads",
+            "s3:ListBucketVersions",
+            at="arn:aws:s3:::mlflow-artifactbucket-ab1",
+        ),
+        *documented(
+            "s3:AbortMultipartUpload",
+            "s3:DeleteObject",
+            "s3:DeleteObjectVersion",
+            at="arn:aws:s3:::mlflow-artifactbucket-ab1/projects/demo/x",
+        ),
+        *documented("s3:DeleteBucket", at=TEMPLATES),
+        *documented("s3:DeleteObject", at=f"{TEMPLATES}/x"),
+        {
+            "action": "kms:DescribeKey",
+            "resource": KEY,
+            "context": {"aws:ResourceTag/Name": "mlflow"},
+        },
+        {
+            "action": "kms:ScheduleKeyDeletion",
+            "resource": KEY,
+            "context": {"aws:ResourceTag/Name": "mlflow"},
+        },
+        *documented("rds:DeleteDBClusterSnapshot", at=PLACES["AWS::RDS::DBCluster"][1]),
+        *documented(
+            "logs:DeleteLogGroup",
+            at=arn("logs", "log-group:/aws/rds/cluster/mlflow-database-ab1/audit"),
+        ),
+        *documented("ecr:DeleteRepository", at=REPOSITORY),
+        *documented("ssm:DeleteParameter", at=arn("ssm", "parameter/mlflow/mlflow/demo/key")),
+        *(
+            {
+                "action": "secretsmanager:DeleteSecret",
+                "resource": place,
+                "context": {"aws:ResourceTag/mlflow-stack": "mlflow"},
+            }
+            for place in PLACES["AWS::SecretsManager::Secret"]
+        ),
         # The emulator does not ask about keys of services.
         {"action": "kms:Decrypt", "resource": KEY, "context": via("secretsmanager")},
         {"action": "kms:Encrypt", "resource": KEY, "context": via("ssm")},
@@ -553,7 +598,7 @@ def test_nothing_is_more_than_needed(decided: Decided, who: str) -> None:
 
 def test_an_operators_own_keys_make_nothing(decided: Decided) -> None:
     """What CloudFormation may call for an operator, nobody may call directly, but for two."""
-    via_stacks = rights.PEOPLE["operator"][1:]
+    via_stacks = rights.PEOPLE["operator"][2:]
     direct = {
         call["action"]
         for call, by in decided.of("operator", "direct")

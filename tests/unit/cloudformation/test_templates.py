@@ -611,6 +611,11 @@ def test_migrations_are_the_migrators_and_nobody_else(given: dict[str, str], dat
         connect = statements.pop("ConnectAsMigrators")
         assert connect["Action"] == "rds-db:connect"
         assert connect["Resource"].endswith(f":dbuser:{database}/mlflow_mg_*")
+    # Backups and restores.
+    objects = statements.pop("ReadAndWriteArtifactsAndBackups")["Resource"]
+    assert objects == [f"<ArtifactBucket.Arn>/{place}/*" for place in ("projects", "backups")]
+    assert statements.pop("ListArtifacts")["Resource"] == "<ArtifactBucket.Arn>"
+    assert statements.pop("UseTheKeyOfArtifacts")["Resource"] == "<Key.Arn>"
     assert statements == {}
     assert stack.outputs["MigrationRoleArn"] == "<MigrationRole.Arn>"
 

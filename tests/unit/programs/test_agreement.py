@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.plugins.filter import mlflow_setting_fault
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import environ
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
@@ -28,6 +29,9 @@ from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server impo
     refusal,
     schema_state,
     verification,
+)
+from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.data import (
+    mysql_database,
 )
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.revisions import Head
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.schema_state import (
@@ -92,9 +96,24 @@ def test_the_environment_of_programs() -> None:
 
 def test_the_migrator_has_what_a_migration_needs() -> None:
     """And schemas are created as a migration wants them."""
-    assert set(schema_state.PRIVILEGES) == model.RIGHTS["migrator"]
+    assert set(schema_state.PRIVILEGES) == model.rights("migrator", "mlflow_a")["mlflow_a"]
     assert schema_state.COLLATION == model.COLLATION
     assert {schema_state.VERSIONS, *schema_state._FIRST_TABLES} == set(model.LANDMARKS)
+
+
+@pytest.mark.parametrize(
+    "schema", ["mlflow_a_b", "mlflow_" + "a" * 40, "mlflow_" + "a_" * 20 + "b"]
+)
+def test_schemas_beside_a_project_have_one_name(schema: str) -> None:
+    """Which a grant's pattern can name."""
+    found = _names.schemas_beside(schema)
+    assert found == [mysql_database.beside(schema, suffix) for suffix in ("__next", "__prev")]
+    assert (mysql_database.NEXT, mysql_database.PREVIOUS) == _names.BESIDE
+    for name in found:
+        assert len(name) + name.count("_") <= 64
+    own = model.rights("migrator", schema)
+    assert list(own) == [schema, *found]
+    assert model.rights("runtime", schema).keys() == {schema}
 
 
 HEAD = Head("c", {"a": 5, "b": 6, "c": 7})

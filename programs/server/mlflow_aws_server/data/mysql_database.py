@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -34,8 +33,6 @@ _CONNECTIONS = 4
 _EXCHANGE = "mlflow_aws_exchange"
 # What waits for tables gives up after so long: somebody else keeps a transaction open.
 _LOCK_SECONDS = 60
-# An exchange that waits for locks comes before everything that came to wait after it.
-_RELEASE_SECONDS = 0.5
 # Characters of one INSERT: below the least max_allowed_packet that MySQL 8 comes with.
 _STATEMENT_SIZE = 4_000_000
 
@@ -219,7 +216,8 @@ class MysqlDatabase:
     ) -> None:
         """Let its tables become those of `current`, whose own move to the empty schema `previous`.
 
-        release lets go of locks on the tables of `current`, once the exchange waits for them.
+        release lets go of locks on the tables of `current`: a trigger cannot be dropped under them. What is
+        written in between is in `previous` then, where the caller finds it.
         """
         with self._session("") as cursor:
             mine, theirs = _names(cursor, self.schema), _names(cursor, current.schema)
@@ -230,15 +228,13 @@ class MysqlDatabase:
             table = f"{quoted(self.schema)}.{_EXCHANGE}"
             cursor.execute(f"CREATE TABLE {table} (id INT PRIMARY KEY, triggers LONGTEXT)")
             cursor.execute(f"INSERT INTO {table} VALUES (1, %s)", (json.dumps(kept),))
-            for schema in (self.schema, current.schema):
-                _drop_triggers(cursor, schema)
+            cursor.execute(f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}")
             moves = [(current.schema, name, previous.schema) for name in theirs]
             moves += [(self.schema, name, current.schema) for name in mine]
-            cursor.execute(f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}")
-            timer = threading.Timer(_RELEASE_SECONDS, release)
-            timer.start()
+            _drop_triggers(cursor, self.schema)
+            release()
+            _drop_triggers(cursor, current.schema)
             cursor.execute("RENAME TABLE " + ", ".join(_move(*move) for move in moves))
-            timer.join()
         self.end_exchange(current)
 
     def end_exchange(self, current: MysqlDatabase) -> None:

@@ -32,8 +32,8 @@ from urllib.parse import urlsplit, urlunsplit
 from .. import mysql
 from ..aws import s3_client
 from ..errors import EntryError
-from ..migrate_one import LOCK
 from ..option_file import OptionFile, require_plain
+from ..schema_state import LOCK
 from . import places, sealing
 from .mysql_database import NEXT, MysqlDatabase, beside
 from .places import Place
@@ -97,6 +97,13 @@ def _project(given: dict[str, Any], aws: dict[str, Any], folder: Path) -> Projec
     folder.mkdir(0o700)
     option_file = OptionFile(given["database"], aws, folder)
     option_file.refresh()
+    return in_mysql(name, uri, option_file, artifacts, key_file)
+
+
+def in_mysql(
+    name: str, uri: str, option_file: OptionFile, artifacts: Place, key_file: Path | None = None
+) -> Project:
+    """Return a project whose schema is in MySQL."""
     schema = urlsplit(uri).path.strip("/")
 
     def connect(wanted: str) -> Any:

@@ -92,6 +92,22 @@ class Replacement:
         os.replace(self.database.path, own.path)
         return kept
 
+    def require_nothing_lost(self, tables: list[Table], expected: dict[str, str]) -> None:
+        """Take an exchange back if something wrote to the former database until its last moment."""
+        own = self._project.database
+        if not isinstance(own, MysqlDatabase):
+            return
+        previous = own.sibling(PREVIOUS)
+        if not differing(expected, previous.digests(tables)):
+            return
+        following = own.sibling(NEXT)
+        following.recreate()
+        previous.take_place_of(own, following, lambda: None)
+        raise EntryError(
+            f"Something wrote to project '{self._project.name}' at the last moment, so it is as it was; stop "
+            "the servers of other hosts that are not in the inventory, then rerun."
+        )
+
     def discard(self) -> None:
         """Remove it."""
         if isinstance(self.database, MysqlDatabase):

@@ -66,7 +66,9 @@ def upgrade(project: Project) -> Upgraded:
                 )
             clock.lap("compare")
             previous = made.put_in_place(lambda path: _kept(path, before), release)
-    clock.lap("exchange")
+            clock.lap("exchange")
+            made.require_nothing_lost(tables, expected)
+    clock.lap("look back")
     return Upgraded(before, head, previous, clock.laps)
 
 

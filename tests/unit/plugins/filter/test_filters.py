@@ -12,7 +12,9 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.mlops.mlflow_aws.plugins.filter import (
     mlflow_any_host,
+    mlflow_experiment_requests,
     mlflow_fleet_table,
+    mlflow_host_experiments,
     mlflow_installation_files,
     mlflow_inventory_ports,
     mlflow_pending_schemas,
@@ -27,7 +29,9 @@ from ansible_collections.mlops.mlflow_aws.plugins.filter import (
 
 PLUGINS = (
     mlflow_any_host,
+    mlflow_experiment_requests,
     mlflow_fleet_table,
+    mlflow_host_experiments,
     mlflow_inventory_ports,
     mlflow_pending_schemas,
     mlflow_play_limit,
@@ -564,3 +568,94 @@ def test_a_failed_host_keeps_the_rows_of_its_servers() -> None:
         "churn    http://127.0.0.1:5001  failed  1.20.3  -",
         f"ada failed: Check: Project 'churn': timed out; {READ_THE_LOG}",
     ]
+
+
+def experiments(*states: str, **more: Any) -> list[dict[str, Any]]:
+    """Return project records with an experiment each, named a, b and so on."""
+    listed = [
+        {"name": name, "state": state, "experiments": [f"of {name}"], **more}
+        for name, state in zip("abcd", states, strict=False)
+    ]
+    records: list[dict[str, Any]] = FILTERS["mlflow_project_records"](listed)
+    return records
+
+
+def host_variables(name: str, **variables: Any) -> dict[str, Any]:
+    """Return the variables of a host, as hostvars has them."""
+    return {"inventory_hostname": name, **variables}
+
+
+def test_each_host_with_data_of_its_own_creates_its_experiments() -> None:
+    """Of projects that it serves and that have some."""
+    select = FILTERS["mlflow_host_experiments"]
+    records = experiments("present", "stopped", "absent", "present")
+    plain = FILTERS["mlflow_project_records"]([{"name": "plain"}])
+    named = {
+        name: [item["name"] for item in found] for name, found in select(records, "abcd").items()
+    }
+    assert named == {"a": ["of a"], "d": ["of d"]}
+    assert list(select([*records, *plain], ["a", "plain"])) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "creates"),
+    [
+        ([{}, {}, {}], ["ab", "", ""]),
+        ([{"mlflow_server_state": "stopped"}, {}, {}], ["ab", "ab", ""]),
+        (
+            [{"mlflow_server_projects": ["b"]}, {"mlflow_server_projects": ["a"]}, {}],
+            ["b", "a", ""],
+        ),
+        ([{"mlflow_server_projects": []}, {}, {}], ["", "ab", ""]),
+        ([{"mlflow_projects": [{"name": "a"}]}, {}, {}], ["ab", "b", ""]),
+        ([{"mlflow_projects": [{"name": "a", "state": "stopped"}]}, {}, {}], ["ab", "ab", ""]),
+        ([{"mlflow_projects": [{"name": "a", "state": None}, "typo"]}, {}, {}], ["ab", "b", ""]),
+    ],
+)
+def test_hosts_that_share_data_create_each_experiment_once(
+    hosts: list[dict[str, Any]], creates: list[str]
+) -> None:
+    """Through the first host that serves its project; a stopped one has no server to do it through."""
+    select = FILTERS["mlflow_host_experiments"]
+    records = experiments("present", "present")
+    variables = [host_variables(str(number), **host) for number, host in enumerate(hosts)]
+    for number, host in enumerate(hosts):
+        served = host.get("mlflow_server_projects", ["a", "b"])
+        found = select(records, served, str(number), iter(variables))
+        assert "".join(found) == creates[number], number
+
+
+def test_variables_of_hosts_are_read_no_further_than_necessary() -> None:
+    """With many hosts each would take its time."""
+    select = FILTERS["mlflow_host_experiments"]
+    read: list[int] = []
+
+    def variables() -> Any:
+        for number in range(100):
+            read.append(number)
+            yield host_variables(str(number))
+
+    assert select(experiments("present"), ["a"], "99", variables()) == {}
+    assert read == [0]
+    assert (
+        select(FILTERS["mlflow_project_records"]([{"name": "a"}]), ["a"], "99", variables()) == {}
+    )
+    assert read == [0]
+
+
+def test_experiments_are_created_through_servers_that_run() -> None:
+    """Or in check mode would."""
+    servers = [
+        server(),
+        server(name="new", action="start", state="stopped", planned=True),
+        server(name="off", state="stopped"),
+        server(name="other"),
+    ]
+    listed = {name: [{"name": "x"}] for name in ("demo", "new", "off")}
+    found = FILTERS["mlflow_experiment_requests"](servers, listed)
+    assert [item["name"] for item in found] == ["demo", "new"]
+    assert found[0] == {
+        "name": "demo",
+        "url": "http://127.0.0.1:5001",
+        "experiments": [{"name": "x"}],
+    }

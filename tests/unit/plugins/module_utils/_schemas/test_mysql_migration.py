@@ -21,6 +21,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql_mi
     require_whole,
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.mysql_runners import (
+    VERB,
     Access,
     ProcessRunner,
     parse,
@@ -201,9 +202,9 @@ def test_a_migration_with_a_broker_has_no_profile() -> None:
 
 def test_parse() -> None:
     """One record for each line; a failure without a word is one too."""
-    assert parse(0, '{"name": "a"}\n{"name": "b"}\n', "") == [{"name": "a"}, {"name": "b"}]
+    assert parse(VERB, 0, '{"name": "a"}\n{"name": "b"}\n', "") == [{"name": "a"}, {"name": "b"}]
     with pytest.raises(MlflowError, match=r"code 137 \(it printed nothing\)"):
-        parse(137, "", "")
+        parse(VERB, 137, "", "")
 
 
 @pytest.mark.parametrize("line", ["{", '{"name": 1}', "{}", '{"nam'])
@@ -212,4 +213,4 @@ def test_records_that_were_cut_short_are_a_sentence(line: str) -> None:
     with pytest.raises(
         MlflowError, match=r"The output of MLflow's migrate-all cannot be read .*; rerun"
     ):
-        parse(0, f'{{"name": "a"}}\n{line}\n', "")
+        parse(VERB, 0, f'{{"name": "a"}}\n{line}\n', "")

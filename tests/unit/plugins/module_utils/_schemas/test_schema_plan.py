@@ -30,8 +30,13 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.plan imp
 NOW, RETAIN = 1_000_000, 3600
 SERVER = MysqlSettings(now=NOW)
 PATTERN = r"mlflow\_a\_b"
+# A migrator has the schemas beside its own, too.
+PATTERNS = {
+    "migrator": (PATTERN, rf"{PATTERN}\_\_next", rf"{PATTERN}\_\_prev"),
+    "runtime": (PATTERN,),
+}
 RIGHTS = {
-    "migrator": "ALTER, CREATE, DELETE, DROP, INDEX, INSERT, REFERENCES, SELECT, TRIGGER, UPDATE",
+    "migrator": "ALTER, CREATE, DELETE, DROP, INDEX, INSERT, LOCK TABLES, REFERENCES, SELECT, TRIGGER, UPDATE",
     "runtime": "DELETE, INSERT, SELECT, UPDATE",
 }
 USERS = {"migrator": "mlflow_mg_a_b", "runtime": "mlflow_rt_a_b"}
@@ -61,7 +66,8 @@ def user(kind: str, **changes: Any) -> UserState:
 
 def grants(kind: str) -> frozenset[Grant]:
     """Return the grants that a user should have."""
-    return frozenset(Grant("schema", PATTERN, word) for word in RIGHTS[kind].split(", "))
+    words = RIGHTS[kind].split(", ")
+    return frozenset(Grant("schema", on, word) for on in PATTERNS[kind] for word in words)
 
 
 def found(
@@ -105,7 +111,9 @@ def test_nothing_is_there() -> None:
         for kind, name in USERS.items()
     ]
     granted = [
-        rf"GRANT {RIGHTS[kind]} ON `{PATTERN}`.* TO '{name}'@'%'" for kind, name in USERS.items()
+        rf"GRANT {RIGHTS[kind]} ON `{on}`.* TO '{name}'@'%'"
+        for kind, name in USERS.items()
+        for on in PATTERNS[kind]
     ]
     schema = "CREATE DATABASE IF NOT EXISTS `mlflow_a_b` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
     assert statements(planned) == [schema, *made, *granted]
@@ -267,7 +275,7 @@ def test_a_server_that_takes_names_literally() -> None:
     sql = statements(planned)
     assert rf"REVOKE {RIGHTS['runtime']} ON `{PATTERN}`.* FROM 'mlflow_rt_a_b'@'%'" in sql
     assert f"GRANT {RIGHTS['runtime']} ON `mlflow_a_b`.* TO 'mlflow_rt_a_b'@'%'" in sql
-    assert len(sql) == 4
+    assert len(sql) == 2 * (len(PATTERNS["migrator"]) + 1)
 
 
 OURS = frozenset({"experiments"})
