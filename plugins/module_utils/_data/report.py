@@ -40,6 +40,11 @@ def _backup(record: Record) -> str:
     )
 
 
+def _archive(record: Record) -> str:
+    """Return the last backup."""
+    return f"archived, with {_backup(record)}"
+
+
 def _restore(record: Record) -> str:
     """Return what was restored."""
     former = f"; the former database is kept as {record['previous']}" if record["previous"] else ""
@@ -111,4 +116,5 @@ _VERBS: dict[str, t.Callable[[Record], str]] = {
     "rehearsal": _rehearsal,
     "upgrade": _upgrade,
     "gc": _gc,
+    "archive": _archive,
 }
