@@ -45,6 +45,13 @@ def _archive(record: Record) -> str:
     return f"archived, with {_backup(record)}"
 
 
+def _removal(record: Record) -> str:
+    """Return the backup that is left."""
+    if not record["backup"]:
+        return "there was nothing to back up"
+    return f"what is left is {_backup(record)}" if record["rows"] else f"what is left is backup {record['backup']}"
+
+
 def _restore(record: Record) -> str:
     """Return what was restored."""
     former = f"; the former database is kept as {record['previous']}" if record["previous"] else ""
@@ -117,4 +124,5 @@ _VERBS: dict[str, t.Callable[[Record], str]] = {
     "upgrade": _upgrade,
     "gc": _gc,
     "archive": _archive,
+    "removal": _removal,
 }

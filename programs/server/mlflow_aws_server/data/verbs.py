@@ -35,12 +35,20 @@ def project_info(path: Path) -> None:
 
 
 def make_backup(path: Path) -> None:
-    """Back up each project, then remove what is beyond `keep` and `days`."""
+    """Back up each project, then remove what is beyond `keep` and `days`.
+
+    With `final`, which comes before a removal, the backup is read whole.
+    """
 
     def work(project: Project, request: Request) -> Record:
         repository = projects.repository(request, project.name)
+        final = bool(request.get("final"))
         with project.exclusive("backup"):
+            if final and not _has_schema(project):
+                return _saved(backup.require_saved(project, repository), repository)
             made = backup.make(project, repository, version("mlflow"))
+            if final:
+                restore.check(repository, made.manifest)
             pruned = _prune(repository, request)
         found = made.manifest
         return {
@@ -142,6 +150,21 @@ def collect_garbage(path: Path) -> None:
         return {"removed": True, "orphans_removed": orphans, **gc.told(found), "error": error}
 
     _each(path, work)
+
+
+def _has_schema(project: Project) -> bool:
+    """Return whether a project has the tables of a revision."""
+    if not project.database.exists():
+        return False
+    with project.database.glance() as snapshot:
+        return bool(snapshot.revision())
+
+
+def _saved(backup_id: str, repository: Repository) -> Record:
+    """Return the record of a backup that was made earlier."""
+    numbers = ("rows", "objects", "bytes", "copied", "copied_bytes", "seconds")
+    made: Record = dict.fromkeys(numbers, 0)
+    return {**made, "backup": backup_id, "place": repository.place.text(), "removed": []}
 
 
 def _prune(repository: Repository, request: Request) -> list[str]:
