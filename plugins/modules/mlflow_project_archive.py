@@ -12,8 +12,8 @@ module: mlflow_project_archive
 short_description: Make the last backup of archived projects
 version_added: 0.4.0
 description:
-  - Makes a backup of each project that was served until now, or of which a SQLite file is on the host and no last backup
-    was made. Other projects are not changed, so that a second run does nothing.
+  - Makes a backup of each project that was served until now, or of which an SQLite file is on the host and no last
+    backup was made. Other projects are not changed, so that a second run does nothing.
   - Backups of archived projects are not removed by their number or age.
   - The projects' servers must have been stopped.
 author:
@@ -56,8 +56,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 projects:
-  description: Records of the backups that were made, as M(mlops.mlflow_aws.mlflow_project_backup) returns them. In check
-    mode C(backup) is empty.
+  description: Records of the backups that were made, as M(mlops.mlflow_aws.mlflow_project_backup) returns them. In
+    check mode C(backup) is empty.
   returned: always
   type: list
   elements: dict

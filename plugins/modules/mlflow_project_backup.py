@@ -47,8 +47,8 @@ options:
   final:
     description:
       - Whether the projects are about to be removed. The backup is then read whole, as it will be all that is left.
-      - A project without a schema is accepted if its newest backup holds all of its artifacts, which is how a removal that
-        was killed leaves one.
+      - A project without a schema is accepted if its newest backup holds all of its artifacts, which is how a removal
+        that was killed leaves one.
     type: bool
     default: false
 """

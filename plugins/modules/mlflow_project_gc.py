@@ -112,11 +112,12 @@ projects:
       description: The orphans, in the same form.
       type: dict
     unknown:
-      description: Artifacts that nothing refers to and whose path does not say whose they are, in the same form. They are
-        never removed.
+      description: Artifacts that nothing refers to and whose path does not say whose they are, in the same form. They
+        are never removed.
       type: dict
     elsewhere:
-      description: Number of these runs and logged models whose artifacts are not in the project's place, and are not touched.
+      description: Number of these runs and logged models whose artifacts are not in the project's place, and are not
+        touched.
       type: int
     kept:
       description: Sentences about what was deleted as long ago and is kept.

@@ -44,8 +44,8 @@ options:
     type: str
     required: true
   artifacts:
-    description: Where the artifacts of a project on AWS are, as C(s3://BUCKET/PREFIX). If empty, the project is a folder of
-      the host.
+    description: Where the artifacts of a project on AWS are, as C(s3://BUCKET/PREFIX). If empty, the project is a
+      folder of the host.
     type: str
     default: ""
   parameter:

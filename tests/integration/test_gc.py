@@ -130,7 +130,9 @@ class Case:
             for table in seeds.tables(connection.cursor()):
                 for _number, column, *_rest in connection.execute(f"PRAGMA table_info({table})"):
                     where = f"instr(CAST({table}.{column} AS TEXT), ?)"
-                    if connection.execute(f"SELECT 1 FROM {table} WHERE {where}", (text,)).fetchone():
+                    if connection.execute(
+                        f"SELECT 1 FROM {table} WHERE {where}", (text,)
+                    ).fetchone():
                         found.add((table, column))
             assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         return found
@@ -188,7 +190,11 @@ def test_what_was_deleted_goes_with_all_that_names_it(case: Case) -> None:
             assert bool(left) == (not name.startswith("goes")), (kind, name, left)
     assert case.sql("SELECT name FROM experiments ORDER BY 1") == [("Default",), ("stays",)]
     assert case.sql("SELECT COUNT(*) FROM experiment_tags WHERE experiment_id = 2") == [(0,)]
-    assert case.sql("SELECT version FROM model_versions WHERE name = 'versions'") == [(1,), (3,), (4,)]
+    assert case.sql("SELECT version FROM model_versions WHERE name = 'versions'") == [
+        (1,),
+        (3,),
+        (4,),
+    ]
     assert case.sql("SELECT version FROM model_version_tags") == [(1,), (3,)]
     inputs = case.sql("SELECT DISTINCT input_uuid FROM input_tags")
     assert set(inputs) <= set(case.sql("SELECT input_uuid FROM inputs"))
@@ -199,7 +205,9 @@ def test_what_was_deleted_goes_with_all_that_names_it(case: Case) -> None:
     assert case.files() == before - set(listed["artifacts"]["examples"])
 
 
-def test_what_stays_is_what_mlflow_reads(case: Case, free_ports: Callable[[int], list[int]]) -> None:
+def test_what_stays_is_what_mlflow_reads(
+    case: Case, free_ports: Callable[[int], list[int]]
+) -> None:
     """MLflow's client reads what is left as it did before, and a new version gets a new number."""
     newest, ids = case.seed.release, case.seed.ids
     case.remove()
@@ -242,7 +250,8 @@ def test_an_experiment_stays_as_long_as_a_run_does(case: Case) -> None:
     assert (listed["experiments"], listed["runs"], listed["traces"]) == (0, 1, 0)
     assert "1 deleted experiments stay, since they have runs that stay" in listed["kept"]
     case.remove()
-    assert case.mentions(run_id) and case.mentions(case.seed.ids["traces"]["goes along"])
+    assert case.mentions(run_id)
+    assert case.mentions(case.seed.ids["traces"]["goes along"])
     assert case.sql("SELECT COUNT(*) FROM experiments") == [(3,)]
 
 
@@ -335,7 +344,9 @@ def test_a_run_restored_meanwhile_keeps_its_artifacts(case: Case) -> None:
     place = case.folder / "backups" / "demo"
     place.mkdir(parents=True)
     (place / "gc.json").write_text(json.dumps([["run", run_id]]))
-    case.sql("UPDATE runs SET lifecycle_stage = 'active', deleted_time = NULL WHERE run_uuid = ?", run_id)
+    case.sql(
+        "UPDATE runs SET lifecycle_stage = 'active', deleted_time = NULL WHERE run_uuid = ?", run_id
+    )
     case.remove(remove_orphans=True)
     assert case.mentions(run_id)
     assert any(run_id in path for path in case.files())
@@ -357,9 +368,13 @@ def test_an_artifact_that_cannot_go_is_told_and_the_others_go(case: Case) -> Non
         pytest.skip("the file system knows no immutable folder")
     try:
         told = case.remove()
-        assert told["error"].startswith("1 artifacts of project 'demo' could not be deleted, the first is ")
+        assert told["error"].startswith(
+            "1 artifacts of project 'demo' could not be deleted, the first is "
+        )
         assert told["error"].endswith("; the others are gone. Rerun to delete the rest.")
-        assert [name for name in case.files() if any(i in name for i in goes(case))] == [f"{path}/inside"]
+        assert [name for name in case.files() if any(i in name for i in goes(case))] == [
+            f"{path}/inside"
+        ]
     finally:
         subprocess.run(["chattr", "-i", failed], check=True)
     assert listed["artifacts"]["objects"] == 4

@@ -49,7 +49,11 @@ def _removal(record: Record) -> str:
     """Return the backup that is left."""
     if not record["backup"]:
         return "there was nothing to back up"
-    return f"what is left is {_backup(record)}" if record["rows"] else f"what is left is backup {record['backup']}"
+    return (
+        f"what is left is {_backup(record)}"
+        if record["rows"]
+        else f"what is left is backup {record['backup']}"
+    )
 
 
 def _restore(record: Record) -> str:

@@ -100,9 +100,7 @@ def _absent_steps(project: ProjectSpec, found: DatabaseState) -> list[Step]:
     return steps + _user_drops(project.name, project.dropped, found)
 
 
-def _user_drops(
-    project: str, identities: t.Iterable[Identity], found: DatabaseState
-) -> list[Step]:
+def _user_drops(project: str, identities: t.Iterable[Identity], found: DatabaseState) -> list[Step]:
     """Return the steps that remove users."""
     return [
         Step(

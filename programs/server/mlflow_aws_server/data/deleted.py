@@ -32,6 +32,8 @@ DAY_SECONDS = 86400
 DEFAULT_EXPERIMENT = 0
 # What MLflow calls the stage of a version that was deleted.
 GONE = "Deleted_Internal"
+_LOCATION_KEYS = "('mlflow.artifactLocation', 'mlflow.trace.archiveLocation')"
+_GUARDS = "scorer_id IN (SELECT scorer_id FROM guardrails)"
 _OF_A_VERSION = "versions of registered models refer to them"
 
 
@@ -102,8 +104,7 @@ def references(snapshot: Snapshot, artifacts: Place) -> References:
         Owner(TRACE, str(row[0])) for row in snapshot.fetch("SELECT request_id FROM trace_info")
     )
     queries = (
-        "SELECT value FROM trace_tags WHERE trace_tags.key IN "
-        "('mlflow.artifactLocation', 'mlflow.trace.archiveLocation')",
+        f"SELECT value FROM trace_tags WHERE trace_tags.key IN {_LOCATION_KEYS}",
         f"SELECT source FROM model_versions WHERE current_stage <> '{GONE}'",
         f"SELECT storage_location FROM model_versions WHERE current_stage <> '{GONE}'",
     )
@@ -200,25 +201,32 @@ def _experiments(
     }
     if not old:
         return old
-    holding: dict[int, str] = {}
+    holding = {}
     if DEFAULT_EXPERIMENT in old:
         holding[DEFAULT_EXPERIMENT] = "MLflow does not create the default experiment again"
     chosen = ", ".join(map(str, old))
-    for experiment, run_id in snapshot.fetch(
-        f"SELECT experiment_id, run_uuid FROM runs WHERE experiment_id IN ({chosen})"
-    ):
-        if run_id not in runs:
-            holding.setdefault(int(experiment), "they have runs that stay")
-    for experiment, model_id in snapshot.fetch(
-        f"SELECT experiment_id, model_id FROM logged_models WHERE experiment_id IN ({chosen})"
-    ):
-        if Owner(MODEL, model_id) in used:
-            holding.setdefault(int(experiment), _OF_A_VERSION)
-    for (experiment,) in snapshot.fetch(
-        "SELECT s.experiment_id FROM guardrails g JOIN scorers s ON s.scorer_id = g.scorer_id "
-        f"WHERE s.experiment_id IN ({chosen})"
-    ):
-        holding.setdefault(int(experiment), "guardrails use their scorers")
+    inside = f"WHERE experiment_id IN ({chosen})"
+    reasons = (
+        (
+            f"SELECT experiment_id, run_uuid FROM runs {inside}",
+            lambda run_id: run_id not in runs,
+            "they have runs that stay",
+        ),
+        (
+            f"SELECT experiment_id, model_id FROM logged_models {inside}",
+            lambda model_id: Owner(MODEL, model_id) in used,
+            _OF_A_VERSION,
+        ),
+        (
+            f"SELECT experiment_id, scorer_id FROM scorers {inside} AND {_GUARDS}",
+            lambda _scorer: True,
+            "guardrails use their scorers",
+        ),
+    )
+    for query, holds, reason in reasons:
+        for experiment, identifier in snapshot.fetch(query):
+            if holds(identifier):
+                holding.setdefault(int(experiment), reason)
     for reason in holding.values():
         kept["experiments", reason] += 1
     return old - set(holding)
@@ -249,7 +257,9 @@ def _elsewhere(snapshot: Snapshot, artifacts: Place, gone: set[str]) -> int:
     """Return how many of what goes have artifacts beyond the project's."""
     root = artifacts.text()
     locations: list[Sequence[Any]] = [
-        *snapshot.fetch("SELECT run_uuid, artifact_uri FROM runs WHERE lifecycle_stage = 'deleted'"),
+        *snapshot.fetch(
+            "SELECT run_uuid, artifact_uri FROM runs WHERE lifecycle_stage = 'deleted'"
+        ),
         *snapshot.fetch("SELECT model_id, artifact_location FROM logged_models"),
     ]
     return sum(
