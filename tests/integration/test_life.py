@@ -1,27 +1,36 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What users deleted goes for good with all rows and artifacts that belong to it, and nothing else does."""
+"""What users deleted goes for good, and nothing else does; projects are archived, removed and brought back."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.mlops.mlflow_aws.tests.parts import seeds, server_program
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import await_
-from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation, await_
+from ansible_collections.mlops.mlflow_aws.tests.support import (
+    CHECKOUT,
+    Done,
+    clean_environment,
+    run,
+    short_folder,
+)
 
 # The first test may have to install a release.
 pytestmark = pytest.mark.timeout(600)
@@ -167,27 +176,32 @@ def case(seed: Seed, tmp_path: Path) -> Case:
 def test_what_was_deleted_goes_with_all_that_names_it(case: Case) -> None:
     """It is listed first, then removed, from every table; what registered versions refer to stays."""
     ids, before = case.seed.ids, case.files()
-    listed = case.gc()
+    orphan, young = (f"1/{uuid.uuid4().hex}/artifacts/a.txt" for _number in range(2))
+    left, unknown = f"1/models/m-{uuid.uuid4().hex}/artifacts/a.txt", "1/notes.txt"
+    for path in (orphan, unknown, left):
+        case.write(path)
+    case.write(young, days=0.9)
+    # As a run that was killed leaves it.
+    place = case.folder / "backups" / "demo"
+    place.mkdir(parents=True)
+    (place / "gc.json").write_text(json.dumps([["model", left.split("/")[2]]]))
+    removed = case.remove()
     wanted = {"runs": 2, "experiments": 1, "logged_models": 2, "traces": 1, "model_versions": 2}
-    assert {key: listed[key] for key in wanted} == wanted
-    assert (listed["removed"], listed["artifacts"]["objects"]) == (False, 4)
-    sizes = [case.project.artifacts / path for path in listed["artifacts"]["examples"]]
-    assert listed["artifacts"]["bytes"] == sum(path.stat().st_size for path in sizes)
-    assert listed["kept"] == [
+    assert {key: removed[key] for key in wanted} == wanted
+    assert (removed["error"], removed["removed"]) == ("", True)
+    assert removed["kept"] == [
         "1 deleted logged models stay, since versions of registered models refer to them",
         "1 deleted runs stay, since versions of registered models refer to them",
     ]
-    assert case.files() == before
-    assert case.mentions(ids["runs"]["goes"])
-
-    removed = case.remove()
-    assert {key: removed[key] for key in wanted} == wanted
-    assert (removed["error"], removed["removed"]) == ("", True)
-    assert case.files() == before - set(listed["artifacts"]["examples"])
+    assert removed["orphans"] == {"objects": 1, "bytes": 5, "examples": [orphan]}
+    assert removed["unknown"] == {"objects": 1, "bytes": 5, "examples": [unknown]}
+    gone = set(removed["artifacts"]["examples"])
+    assert (len(gone), left in gone) == (5, True)
+    assert case.files() == (before | {orphan, young, unknown, left}) - gone
     for kind in ("runs", "models", "traces"):
         for name, identifier in ids[kind].items():
-            left = case.mentions(identifier) - PROVENANCE
-            assert bool(left) == (not name.startswith("goes")), (kind, name, left)
+            named = case.mentions(identifier) - PROVENANCE
+            assert bool(named) == (not name.startswith("goes")), (kind, name, named)
     assert case.sql("SELECT name FROM experiments ORDER BY 1") == [("Default",), ("stays",)]
     assert case.sql("SELECT COUNT(*) FROM experiment_tags WHERE experiment_id = 2") == [(0,)]
     assert case.sql("SELECT version FROM model_versions WHERE name = 'versions'") == [
@@ -198,13 +212,25 @@ def test_what_was_deleted_goes_with_all_that_names_it(case: Case) -> None:
     assert case.sql("SELECT version FROM model_version_tags") == [(1,), (3,)]
     inputs = case.sql("SELECT DISTINCT input_uuid FROM input_tags")
     assert set(inputs) <= set(case.sql("SELECT input_uuid FROM inputs"))
+    assert not (place / "gc.json").exists()
 
-    again = case.remove(remove_orphans=True)
-    assert [again[key] for key in wanted] == [0] * len(wanted)
-    assert [again[key]["objects"] for key in ("artifacts", "orphans", "unknown")] == [0, 0, 0]
+
+@pytest.mark.thorough("What is removed is tested every time.")
+def test_it_is_listed_first_and_removed_once(case: Case) -> None:
+    """A list has the numbers that a removal has, and changes nothing; a second removal finds nothing."""
+    before = case.files()
+    listed = case.gc()
+    assert not listed["removed"]
+    sizes = [case.project.artifacts / path for path in listed["artifacts"]["examples"]]
+    assert listed["artifacts"]["bytes"] == sum(path.stat().st_size for path in sizes)
+    assert case.files() == before
+    assert case.mentions(case.seed.ids["runs"]["goes"])
+    assert case.remove() == listed | {"removed": True}
+    assert nothing(case.remove(remove_orphans=True))
     assert case.files() == before - set(listed["artifacts"]["examples"])
 
 
+@pytest.mark.thorough("What stays in each table is looked at every time.")
 def test_what_stays_is_what_mlflow_reads(
     case: Case, free_ports: Callable[[int], list[int]]
 ) -> None:
@@ -227,6 +253,7 @@ def test_what_stays_is_what_mlflow_reads(
     assert json.loads(told.splitlines()[-1]) == ["5", 1.0, {"p": "1"}, 6000, 1, "b", "m"]
 
 
+@pytest.mark.thorough("One condition of a query, beside the one that is tested every time.")
 def test_what_is_young_or_comes_from_a_wrong_clock_stays(case: Case) -> None:
     """Neither what was deleted 29 days ago goes, nor what has a time to come, nor what has none."""
     before = case.files()
@@ -241,6 +268,7 @@ def test_what_is_young_or_comes_from_a_wrong_clock_stays(case: Case) -> None:
     assert case.gc(retention_days={"demo": 28})["runs"] == 0, "a run without a time has no age"
 
 
+@pytest.mark.thorough("What goes with an experiment is tested every time.")
 def test_an_experiment_stays_as_long_as_a_run_does(case: Case) -> None:
     """A run that was deleted later, or restored, keeps its experiment; the default one always stays."""
     run_id = case.seed.ids["runs"]["goes along"]
@@ -255,6 +283,7 @@ def test_an_experiment_stays_as_long_as_a_run_does(case: Case) -> None:
     assert case.sql("SELECT COUNT(*) FROM experiments") == [(3,)]
 
 
+@pytest.mark.thorough("One orphan of each kind is tested every time.")
 def test_orphans_are_listed_and_go_when_asked(case: Case) -> None:
     """Orphans are of owners that are gone; what is young, or of nobody, or referred to, never is one."""
     ids = case.seed.ids
@@ -302,6 +331,7 @@ def test_orphans_are_listed_and_go_when_asked(case: Case) -> None:
     assert nothing(case.remove(remove_orphans=True))
 
 
+@pytest.mark.thorough("The list that a killed run leaves is tested every time.")
 def test_a_killed_run_is_ended_by_the_next_one(case: Case) -> None:
     """What lost its rows loses its artifacts too, without anybody asking for orphans."""
     many = [uuid.uuid4().hex for _number in range(1_500)]
@@ -338,6 +368,7 @@ def test_a_killed_run_is_ended_by_the_next_one(case: Case) -> None:
     assert nothing(case.remove())
 
 
+@pytest.mark.thorough("The same question to the database as every time.")
 def test_a_run_restored_meanwhile_keeps_its_artifacts(case: Case) -> None:
     """A list that a killed run left does not say more than the database."""
     run_id = case.seed.ids["runs"]["goes"]
@@ -352,36 +383,33 @@ def test_a_run_restored_meanwhile_keeps_its_artifacts(case: Case) -> None:
     assert any(run_id in path for path in case.files())
 
 
+@pytest.mark.thorough("Needs a mount.")
 def test_an_artifact_that_cannot_go_is_told_and_the_others_go(case: Case) -> None:
     """One sentence names it; the next run deletes it."""
     run_id = case.seed.ids["runs"]["goes"]
     (path,) = [path for path in case.files() if run_id in path]
     place = case.project.artifacts / path
-    place.unlink()
-    # A folder in the place of the file: deleting it as a file fails, even for root.
-    place.mkdir()
-    (place / "inside").write_text("x")
-    listed = case.gc()
-    failed = (place / "inside").parent
-    immutable = subprocess.run(["chattr", "+i", failed], capture_output=True, check=False)
-    if immutable.returncode:
-        pytest.skip("the file system knows no immutable folder")
+    content = place.read_bytes()
+    # Whoever writes to a file system that is mounted so is refused, even root.
+    run(["mount", "-t", "tmpfs", "tmpfs", place.parent])
     try:
+        place.write_bytes(content)
+        run(["mount", "-o", "remount,ro", place.parent])
         told = case.remove()
-        assert told["error"].startswith(
-            "1 artifacts of project 'demo' could not be deleted, the first is "
+        assert told["error"] == (
+            f"1 artifacts of project 'demo' could not be deleted, the first is {path}: Read-only file system; the "
+            "others are gone. Rerun to delete the rest."
         )
-        assert told["error"].endswith("; the others are gone. Rerun to delete the rest.")
-        assert [name for name in case.files() if any(i in name for i in goes(case))] == [
-            f"{path}/inside"
-        ]
+        assert [name for name in case.files() if any(i in name for i in goes(case))] == [path]
+        assert not case.mentions(run_id) - PROVENANCE
+        run(["mount", "-o", "remount,rw", place.parent])
+        assert case.remove()["error"] == ""
+        assert path not in case.files()
     finally:
-        subprocess.run(["chattr", "-i", failed], check=True)
-    assert listed["artifacts"]["objects"] == 4
-    assert case.remove()["error"] == ""
-    assert f"{path}/inside" not in case.files()
+        run(["umount", place.parent])
 
 
+@pytest.mark.thorough("The lock is that of all verbs.")
 def test_a_project_in_use_or_of_an_older_mlflow_is_refused(case: Case) -> None:
     """One sentence each, and nothing is removed."""
     import fcntl
@@ -413,3 +441,193 @@ def nothing(record: dict[str, Any]) -> bool:
     kinds = ("runs", "experiments", "logged_models", "traces", "model_versions")
     assert record["error"] == ""
     return not any(record[kind] for kind in kinds) and record["artifacts"]["objects"] == 0
+
+
+@dataclass(frozen=True)
+class Local:
+    """A host with the local backend, which has a copy of the seed as its project `demo`."""
+
+    seed: Seed
+    state: Path
+    folder: Path
+
+    @property
+    def project(self) -> seeds.Project:
+        """Return the project, as the host keeps it."""
+        return seeds.in_folder(self.state / "projects" / "demo")
+
+    def play(self, name: str, state: str, *options: str, **variables: Any) -> Done:
+        """Run a playbook with the project in a state."""
+        listed = {"mlflow_projects": [{"name": "demo", "state": state}]}
+        extra = self.folder / "extra.yml"
+        extra.write_text(yaml.safe_dump(listed | variables))
+        command = [Path(sys.executable).with_name("ansible-playbook"), "-i", self.folder / "i.yml"]
+        command += [CHECKOUT / "playbooks" / f"{name}.yml", "-e", f"@{extra}", *options]
+        env = clean_environment(self.folder / "home", Path(sys.executable).parent)
+        env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "false"}
+        return run(command, cwd=self.folder, env=env, timeout=400, check=False)
+
+    def changed(self, done: Done) -> int:
+        """Return how many tasks changed something, of a play that did not fail."""
+        assert done.code == 0, done.output
+        [number] = re.findall(r"^localhost +: .*changed=(\d+)", done.output, re.MULTILINE)
+        return int(number)
+
+    def backups(self) -> list[Path]:
+        """Return the complete backups of the project."""
+        return sorted((self.state / "backups" / "demo" / "backups").glob("*/manifest.json"))
+
+    def content(self) -> dict[str, Any]:
+        """Return all rows and artifacts of the project."""
+        found: dict[str, Any] = {}
+        with closing(sqlite3.connect(self.project.database)) as connection:
+            for table in seeds.tables(connection.cursor()):
+                found[table] = sorted(map(repr, connection.execute(f"SELECT * FROM {table}")))
+        for path in sorted(self.project.artifacts.rglob("*")):
+            if path.is_file():
+                found[str(path.relative_to(self.project.artifacts))] = path.read_bytes()
+        return found
+
+
+@pytest.fixture
+def local(
+    seed: Seed, installation: Installation, free_ports: Callable[[int], list[int]], tmp_path: Path
+) -> Iterator[Local]:
+    """Return such a host; MLflow is there, installed for all tests."""
+    (tmp_path / "home").mkdir()
+    with short_folder() as state:
+        (state / "runtimes").mkdir(mode=0o700)
+        (state / "runtimes" / installation.folder.name).symlink_to(installation.folder)
+        made = Local(seed, state, tmp_path)
+        made.project.database.parent.mkdir(parents=True)
+        seed.project.copy(made.project.database.parent)
+        host = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "mlflow_state_dir": str(state),
+            "mlflow_base_port": free_ports(1)[0],
+        }
+        inventory = {"mlflow_servers": {"hosts": {"localhost": host}}}
+        (tmp_path / "i.yml").write_text(yaml.safe_dump(inventory))
+        yield made
+        made.play("servers", "present", mlflow_server_state="absent")
+
+
+def test_a_removed_project_comes_back_from_its_backup(local: Local) -> None:
+    """It is removed whole once it is backed up, and a restore brings back each row and each artifact."""
+    before = local.content()
+    done = local.play("remove_project", "absent", project="demo", confirm="demo")
+    assert local.changed(done) == 2, "the backup, and the removal"
+    assert list((local.state / "projects").iterdir()) == []
+    assert len(local.backups()) == 1
+    done = local.play("restore", "present", project="demo", confirm="demo")
+    assert local.changed(done) > 0
+    assert seeds.differences(before, local.content()) == []
+
+
+@pytest.mark.thorough(
+    "A removal that is not confirmed is an assertion; the round trip is made every time."
+)
+def test_a_removal_is_listed_confirmed_and_not_repeated(local: Local) -> None:
+    """Nothing is touched without the name, in check mode, in another state, or if the backup fails."""
+    before = local.content()
+    refused = {
+        "confirm is '', and the project to remove with all of its data is 'demo' (folder ": (
+            "absent",
+            {},
+        ),
+        "confirm is 'dem', and the project": ("archived", {"confirm": "dem"}),
+        "Project 'demo' is present in mlflow_projects, so the next deploy": (
+            "present",
+            {"confirm": "demo"},
+        ),
+        "Project 'demo' is stopped in mlflow_projects, so the next deploy": (
+            "stopped",
+            {"confirm": "demo"},
+        ),
+        "is neither s3://BUCKET/PREFIX nor an absolute path": (
+            "absent",
+            {"confirm": "demo", "mlflow_backup_destination": "relative"},
+        ),
+    }
+    for sentence, (state, variables) in refused.items():
+        done = local.play("remove_project", state, project="demo", **variables)
+        assert done.code != 0, sentence
+        assert sentence in " ".join(done.output.split())
+    missing = local.play("remove_project", "absent", project="other", confirm="other")
+    assert "There is no project 'other' in mlflow_projects" in missing.output
+    assert local.changed(local.play("remove_project", "absent", "--check", project="demo")) == 1
+    assert local.content() == before
+    assert not local.backups()
+    local.play("remove_project", "archived", project="demo", confirm="demo")
+    assert not local.project.database.parent.exists()
+    done = local.play("remove_project", "absent", project="demo", confirm="demo")
+    assert local.changed(done) == 0
+    assert len(local.backups()) == 1
+
+
+@pytest.mark.thorough("What a killed removal leaves is a project without a database.")
+def test_a_killed_removal_is_continued(local: Local) -> None:
+    """Once the database is gone, no backup of the rest takes the place of the whole one."""
+    before = local.content()
+    local.play("backup", "present", project="demo")
+    assert len(local.backups()) == 1
+    kept = local.project.artifacts / "0" / "later.txt"
+    local.project.database.unlink()
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("in no backup")
+    done = local.play("remove_project", "absent", project="demo", confirm="demo")
+    assert done.code != 0
+    assert "its newest backup does not hold 0/later.txt" in " ".join(done.output.split())
+    kept.unlink()
+    done = local.play("remove_project", "absent", project="demo", confirm="demo")
+    assert local.changed(done) == 2
+    assert len(local.backups()) == 1
+    assert not local.project.database.parent.exists()
+    assert local.changed(local.play("restore", "present", project="demo", confirm="demo")) > 0
+    assert seeds.differences(before, local.content()) == []
+
+
+@pytest.mark.thorough("Takes several deploys.")
+def test_an_archived_project_is_saved_once_and_comes_back(local: Local) -> None:
+    """Its server goes, one backup is made, a rerun changes nothing, and with `present` it serves again."""
+    assert local.changed(local.play("deploy", "present")) > 0
+    before = local.content()
+    assert local.changed(local.play("deploy", "archived", "--check")) > 0
+    assert not local.backups()
+    assert local.changed(local.play("deploy", "archived")) > 0
+    assert len(local.backups()) == 1
+    assert not (local.state / "servers" / "demo").exists()
+    assert local.changed(local.play("deploy", "archived")) == 0
+    assert local.changed(local.play("servers", "archived")) == 0
+    assert len(local.backups()) == 1
+    assert seeds.differences(before, local.content()) == []
+    assert local.changed(local.play("gc", "archived", project="demo", confirm="demo")) == 0
+    assert local.changed(local.play("deploy", "present")) > 0
+    assert (local.state / "servers" / "demo").exists()
+    assert local.changed(local.play("deploy", "archived")) > 0
+    assert len(local.backups()) == 2
+
+
+@pytest.mark.thorough("The program is tested every time.")
+def test_gc_by_its_playbook(local: Local) -> None:
+    """It lists all projects, refuses another name, and removes what is confirmed, once."""
+    case = Case(local.seed, local.project, local.project.database.parent)
+    case.age()
+    before = local.content()
+    listed = local.play("gc", "present")
+    assert local.changed(listed) == 0
+    assert "demo: can be removed: 2 runs, 1 experiments, 2 logged models, 1 traces" in listed.output
+    wrong = local.play("gc", "present", project="demo", confirm="demos")
+    assert wrong.code != 0
+    assert (
+        "confirm is 'demos', and the project from which deleted data would be removed"
+        in wrong.output
+    )
+    assert (
+        local.changed(local.play("gc", "present", "--check", project="demo", confirm="demo")) == 1
+    )
+    assert local.content() == before
+    assert local.changed(local.play("gc", "present", project="demo", confirm="demo")) == 1
+    assert local.content() != before
+    assert local.changed(local.play("gc", "present", project="demo", confirm="demo")) == 0
