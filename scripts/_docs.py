@@ -49,6 +49,8 @@ TOPICS = {
     "Database tunnel": r"mlflow_database_tunnel",
     "Verification": r"mlflow_verify_",
     "Verification of an account": r"mlflow_account_check_|confirm\b",
+    "Backups, restores and upgrades": r"mlflow_(data|backup)_",
+    "Report of the projects": r"mlflow_status_",
     "Removal": r"mlflow_destroy_",
     "Rolling updates": r"mlflow_(serial|max_fail|fleet)",
 }
@@ -59,6 +61,7 @@ NOTES = {
     "CloudFormation stacks": "See the [templates](../cloudformation/README.md) for their parameters.",
     "EC2 hosts": "See [Hosts on EC2](aws.md#hosts-on-ec2).",
     "Database tunnel": "See [Database tunnel](hosts.md#database-tunnel).",
+    "Report of the projects": "See [Status](day-two.md#status).",
     "Verification of an account": "See [Verify an account](aws.md#verify-an-account).",
     "Rolling updates": "See [Rolling updates](hosts.md#rolling-updates), also for `mlflow_serial`.",
 }

@@ -102,7 +102,7 @@ projects:
       description: Their bytes.
       type: int
     removed:
-      description: IDs of backups that were removed, as O(keep) and O(days) say, or since they were broken off.
+      description: IDs of backups that were removed, as O(keep) and O(days) say, or since they were not complete.
       type: list
       elements: str
     seconds:

@@ -12,10 +12,13 @@ module: mlflow_project_info
 short_description: Tell what projects hold, and in which state they are
 version_added: 0.4.0
 description:
-  - Tells for each project the revision of its schema, how many experiments, runs, metric points, traces and models it
-    holds, number and bytes of its artifacts, who is connected to its database, its newest backup and when one was last
-    rehearsed.
-  - Changes nothing. Reads the numbers with one query for each project, and rows and artifacts only if asked to.
+  - Tells for each project the version of MLflow that serves it, the revision of its schema, how many experiments, runs,
+    metric points, traces and models it holds, number and bytes of its artifacts, its newest backup and when one was
+    last rehearsed.
+  - Changes nothing, but wakes a database that is paused. Reads several projects at once, the numbers of each with one
+    connection and three queries, and rows and artifacts only if asked to.
+  - What can be read of a project is returned even if its database or its backups cannot be read. The module fails
+    then, with all records.
   - The checksums cover the content that no release of MLflow changes, whatever the order of the rows, so that they
     are the
     same in SQLite and in MySQL, before and after an upgrade or a restore.
@@ -48,6 +51,14 @@ options:
     description: Whether to list the artifacts, for their number and size.
     type: bool
     default: true
+  database:
+    description: Whether to ask the databases. If V(false), a database that is paused sleeps on.
+    type: bool
+    default: true
+  patience:
+    description: Timeout in seconds for a database to wake up, and for each of its responses.
+    type: float
+    default: 90
 """
 
 EXAMPLES = r"""
@@ -76,8 +87,14 @@ projects:
     error:
       description: Why it failed for this project, else empty.
       type: str
+    mlflow:
+      description: Version of the MLflow that serves the projects.
+      type: str
     engine:
-      description: V(sqlite) or V(mysql).
+      description: V(sqlite) or V(mysql), empty if the database was not read.
+      type: str
+    schema:
+      description: V(current), V(older), V(foreign) if it is of a newer MLflow or incomplete, V(empty), or V(unread).
       type: str
     revision:
       description: Revision of the schema, empty if it is empty or missing.
@@ -93,6 +110,9 @@ projects:
     deleted:
       description: Number of deleted C(experiments) and C(runs), which can be restored until C(gc) removes them.
       type: dict
+    database_bytes:
+      description: About how many bytes the database takes.
+      type: int
     checksums:
       description: Checksum of each table with rows, over the columns that no release of MLflow changes.
       type: dict
@@ -100,7 +120,8 @@ projects:
       description: Number of C(objects), and C(bytes).
       type: dict
     connections:
-      description: Connections to the schema that its user sees, each with C(user), C(host), C(command) and C(seconds).
+      description: Connections to the schema that its user sees, in MySQL its own, each with
+        C(user), C(host), C(command) and C(seconds).
       type: list
       elements: dict
     backup:
@@ -128,6 +149,8 @@ def main() -> None:
             "destination": {"type": "str", "default": ""},
             "checksums": {"type": "bool", "default": False},
             "artifacts": {"type": "bool", "default": True},
+            "database": {"type": "bool", "default": True},
+            "patience": {"type": "float", "default": 90},
             **verbs.ARGUMENTS,
         },
         required_if=verbs.REQUIRED_IF,
@@ -144,6 +167,8 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         "destination": params["destination"],
         "sums": params["checksums"],
         "objects": params["artifacts"],
+        "database": params["database"],
+        "patience": params["patience"],
     }
     return verbs.result(verbs.run(module, "info", request), changed=False)
 

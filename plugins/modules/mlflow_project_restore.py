@@ -100,6 +100,13 @@ projects:
         one
         now.
       type: int
+    disabled_webhooks:
+      description: Number of webhooks that were disabled and lost their secret, since the project has another root key
+        than the backup, as after a move to AWS.
+      type: int
+    lost_secrets:
+      description: Number of the gateway's secrets that cannot be decrypted for the same reason.
+      type: int
     previous:
       description: Where the former database is, path or schema.
       type: str

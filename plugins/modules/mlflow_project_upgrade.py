@@ -71,6 +71,9 @@ projects:
     after:
       description: Revision after.
       type: str
+    counts:
+      description: What the project holds, as in M(mlops.mlflow_aws.mlflow_project_info), in check mode.
+      type: dict
     older:
       description: Whether the project was at an older revision.
       type: bool
@@ -113,6 +116,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
                 "error": record["error"],
                 "before": record.get("revision", ""),
                 "after": record.get("head", ""),
+                "counts": record.get("counts", {}),
             }
             for record in found
         ]

@@ -10,6 +10,8 @@ import typing as t
 Record = t.Mapping[str, t.Any]
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024
+# Of what is named, in one line.
+_SOME = 3
 
 
 def lines(records: t.Iterable[Record], verb: str) -> list[str]:
@@ -60,9 +62,16 @@ def _restore(record: Record) -> str:
     """Return what was restored."""
     former = f"; the former database is kept as {record['previous']}" if record["previous"] else ""
     moved = f", {record['relocated']} locations moved" if record["relocated"] else ""
+    webhooks, secrets = record["disabled_webhooks"], record["lost_secrets"]
+    lost = (
+        f"; the project has another root key, so {webhooks} webhooks were disabled and {secrets} secrets of the "
+        "gateway cannot be decrypted: enter their secrets again"
+        if webhooks or secrets
+        else ""
+    )
     return (
         f"restored from backup {record['backup']}, {record['rows']} rows, {record['written']} of "
-        f"{record['objects']} artifacts written{moved}, in {record['seconds']:.0f} s{former}"
+        f"{record['objects']} artifacts written{moved}, in {record['seconds']:.0f} s{former}{lost}"
     )
 
 
@@ -121,12 +130,85 @@ _LEFT = {
     "orphans": "orphans",
     "unknown": "nothing refers to these, and their path does not say whose they are, so they stay",
 }
+
+
+def _plan(record: Record) -> str:
+    """Return what is to be upgraded."""
+    if not record["older"]:
+        return f"at revision {record['after']}, nothing to upgrade"
+    counts = record["counts"]
+    held = ", ".join(
+        f"{counts[name]} {name.replace('_', ' ')}"
+        for name in ("runs", "metric_points", "traces", "spans")
+        if counts.get(name)
+    )
+    return (
+        f"from revision {record['before']} to {record['after']}, with {held or 'no run'}, in about "
+        f"{_seconds(counts)} s"
+    )
+
+
+def _seconds(counts: t.Mapping[str, int]) -> int:
+    """Return about how long an upgrade takes, by what was measured of its parts.
+
+    A copy and its checks take about 20 microseconds for each row; MLflow's revision 75868b020152 rewrites
+    each trace and span, in half a millisecond, and a5b4c3d2e1f0 indexes metrics, in 4 microseconds each.
+    """
+    rewritten = counts.get("traces", 0) + counts.get("spans", 0)
+    return 5 + round(
+        sum(counts.values()) * 2e-5 + rewritten * 5e-4 + counts.get("metric_points", 0) * 4e-6
+    )
+
+
+def _import(record: Record) -> str:
+    """Return what was imported, and what is not as in the source."""
+    artifacts = record["artifacts"]
+    added = ", ".join(f"{number} {_named(kind)}" for kind, number in record["added"].items())
+    what = (
+        f"{added or 'nothing new'}, {artifacts['written']} artifacts ({size(artifacts['bytes'])})"
+    )
+    parts = [f"imported from {record['source']}: {what} in {record['seconds']:.0f} s"]
+    there = sum(record["there"].values())
+    if there:
+        parts.append(f"{there} were there already")
+    for kind, number in record["different"].items():
+        parts.append(
+            f"{number} {_named(kind)} differ from the source and were not changed ({_some(record['differing'][kind])})"
+        )
+    for key, text in (
+        ("differing", "whose artifacts differ from the source and were not changed"),
+        ("missing", "whose artifacts were not found"),
+    ):
+        if artifacts[key]:
+            parts.append(f"runs and models {text}: {_some(artifacts[key])}")
+    if record["unreadable"]:
+        parts.append(f"not readable, so not imported: {_some(record['unreadable'])}")
+    if record["left_out"]:
+        parts.append(
+            "not imported: "
+            + ", ".join(f"{number} rows of {table}" for table, number in record["left_out"].items())
+        )
+    return "; ".join(parts)
+
+
+def _named(kind: str) -> str:
+    """Return a kind as people write it."""
+    return kind.replace("_", " ")
+
+
+def _some(texts: t.Sequence[str]) -> str:
+    """Return the first of many texts."""
+    return ", ".join(texts[:_SOME]) + (", ..." if len(texts) > _SOME else "")
+
+
 _VERBS: dict[str, t.Callable[[Record], str]] = {
     "backup": _backup,
     "restore": _restore,
     "rehearsal": _rehearsal,
+    "plan": _plan,
     "upgrade": _upgrade,
     "gc": _gc,
     "archive": _archive,
     "removal": _removal,
+    "import": _import,
 }

@@ -9,10 +9,12 @@ with the identity that migrates them. A request goes in, one record for each pro
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import program
 
 Spec = t.Dict[str, t.Any]
@@ -41,17 +43,27 @@ REQUIRED_IF = program.REQUIRED_IF
 _GRACE_SECONDS = 60
 
 
-def run(module: AnsibleModule, verb: str, request: t.Mapping[str, t.Any]) -> list[Record]:
-    """Have the program carry out a verb; returns its record of each project, in the order given."""
+def run(
+    module: AnsibleModule,
+    verb: str,
+    request: t.Mapping[str, t.Any],
+    folders: t.Sequence[str] = (),
+) -> list[Record]:
+    """Have the program carry out a verb; returns its record of each project, in the order given.
+
+    folders: what it reads on this host, which a container sees under the same paths.
+    """
     params = module.params
     _require_reachable(params, request)
+    _require_installed(params)
     projects = [_without_nothing(project) for project in params["projects"]]
     if not projects:
         return []
     timeout = float(params["timeout"])
     with program.lent(params, timeout) as access:
         whole = {**request, "projects": projects, "aws": access.of(params["aws"] or {})}
-        told = program.runner(params, access).run(whole, timeout + _GRACE_SECONDS, verb)
+        seen = access._replace(binds={**access.binds, **{path: path for path in folders}})
+        told = program.runner(params, seen).run(whole, timeout + _GRACE_SECONDS, verb)
     by_name = {str(record["name"]): record for record in told}
     return [by_name.get(project["name"], _silent(project["name"], verb)) for project in projects]
 
@@ -77,6 +89,18 @@ def _require_reachable(params: t.Mapping[str, t.Any], request: t.Mapping[str, t.
         raise MlflowError(
             f"mlflow_backup_destination is {place}, a folder of the host, which the container that makes "
             "backups does not see; name a bucket as s3://BUCKET/PREFIX, or set mlflow_server_runtime to process."
+        )
+
+
+def _require_installed(params: t.Mapping[str, t.Any]) -> None:
+    """Refuse an installation that is not there, such as one of a release that was not deployed yet."""
+    if params["runtime"] != "process":
+        return
+    python = paths.runtime_paths(params)[0]
+    if not os.path.exists(python):
+        raise MlflowError(
+            f"This release's MLflow is not installed on this host ({python}); run the deploy playbook, which "
+            "installs it."
         )
 
 

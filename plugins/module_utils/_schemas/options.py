@@ -48,8 +48,8 @@ _PROJECT = {
     "runtime": _IDENTITY,
     "migrator": _IDENTITY,
 }
-ARGUMENTS: dict[str, t.Any] = {
-    "projects": {"type": "list", "elements": "dict", "required": True, "options": _PROJECT},
+# How the database is reached as its administrator.
+TRANSPORT: dict[str, t.Any] = {
     "transport": {"type": "str", "choices": ["mysql", "data_api"], "default": "mysql"},
     "login_host": _TEXT,
     "login_port": {"type": "int", "default": 3306},
@@ -59,9 +59,13 @@ ARGUMENTS: dict[str, t.Any] = {
     "login_ca": _TEXT,
     "login_tls_name": _TEXT,
     "cluster_arn": _TEXT,
+    "timeout": {"type": "int", "default": 240},
+}
+ARGUMENTS: dict[str, t.Any] = {
+    "projects": {"type": "list", "elements": "dict", "required": True, "options": _PROJECT},
     "secret_tag_key": {"type": "str", "default": "mlflow-project", "no_log": False},
     "retain_old_password": {"type": "int", "default": 3600, "no_log": False},
-    "timeout": {"type": "int", "default": 240},
+    **TRANSPORT,
     **_aws.ARGUMENTS,
 }
 _USERS = {"migrator": _names.migrator_user, "runtime": _names.runtime_user}
@@ -83,7 +87,7 @@ def converge_projects(
     client = _aws.client(params, "secretsmanager")
     secrets = Secrets(client, params["secret_tag_key"], passwords)
     wanted = secrets.with_versions(wanted)
-    transport = _transport(params, secrets) if params[address] else None
+    transport = transport_of(params, secrets) if params[address] else None
     done = converge(
         transport,
         wanted,
@@ -130,7 +134,7 @@ def _require_secrets(wanted: t.Iterable[ProjectSpec]) -> None:
                 )
 
 
-def _transport(params: t.Mapping[str, t.Any], secrets: Secrets) -> Transport:
+def transport_of(params: t.Mapping[str, t.Any], secrets: Secrets) -> Transport:
     """Return the way to the database."""
     if params["transport"] == "data_api":
         client = _aws.client(params, "rds-data")

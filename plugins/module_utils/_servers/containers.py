@@ -208,6 +208,18 @@ class DockerRuntime:
         if failures:
             raise MlflowError(" ".join(map(str, failures.values())), {"changed": True})
 
+    def resume(self, names: t.Collection[str], deadline: float) -> list[str]:
+        """Start stopped containers as they are; returns the projects of which."""
+        del deadline
+        stopped = [
+            name
+            for name, container in self._own_containers().items()
+            if name in names and container["State"] == "exited"
+        ]
+        for name in stopped:
+            self._engine.start(self._name(name))
+        return sorted(stopped)
+
     def dead(self) -> dict[str, str]:
         """Return the servers that were ended, or that end again and again, in few calls."""
         ended = {}

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import probe
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import Step
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
+    FoundServer,
+    Step,
+)
 
 
 class EnvFiles(t.NamedTuple):
@@ -44,6 +47,19 @@ class EnvFiles(t.NamedTuple):
             else:
                 files.write_private(self.path(name), text)
 
+    def write_for(self, found: t.Mapping[str, FoundServer], names: t.Iterable[str]) -> None:
+        """Write the files of servers that run with the settings that were found."""
+        addresses = {
+            name: found[name].settings for name in names if name in found and found[name].settings
+        }
+        self.write(
+            {
+                name: _export(str(settings["host"]), int(settings["port"]))
+                for name, settings in addresses.items()
+                if settings
+            }
+        )
+
     def _found(self, name: str) -> str | None:
         """Return what a project's file holds, None where there is none."""
         try:
@@ -56,4 +72,9 @@ def _text(step: Step) -> str | None:
     """Return what the file of one server holds, None where it does not run."""
     if not step.runs or not step.wanted:
         return None
-    return f"export MLFLOW_TRACKING_URI={probe.server_url(step.wanted.host, step.wanted.port)}\n"
+    return _export(step.wanted.host, step.wanted.port)
+
+
+def _export(host: str, port: int) -> str:
+    """Return what the file of a server at an address holds."""
+    return f"export MLFLOW_TRACKING_URI={probe.server_url(host, port)}\n"

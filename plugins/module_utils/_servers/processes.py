@@ -35,6 +35,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan import (
     REMOVE,
     START,
+    STOP,
     FoundServer,
     Step,
     WantedServer,
@@ -50,6 +51,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.supervis
 
 _LOG_LINES = 20
 _LOG_TAIL_BYTES = 16384
+# How a stopped server ran last.
+_LAST = "last.json"
 _SETTINGS = re.compile(r"settings-([0-9a-f]{16})\.json")
 
 
@@ -101,6 +104,7 @@ class ProcessRuntime:
         """Write settings and Supervisor's configuration, then let it start and stop all at once."""
         commands = self._commands(steps)
         host_files.make_folder(self._folder)
+        self._remember(steps)
         for server in _running(steps):
             host_files.make_folder(self._folder / server.name)
             host_files.write_private(
@@ -122,6 +126,35 @@ class ProcessRuntime:
             environment = environ.clean(*self._passed_on)
             self._supervisor.launch(self.command, environment, deadline)
         self._tidy(steps)
+
+    def resume(self, names: t.Collection[str], deadline: float) -> list[str]:
+        """Start stopped servers as they ran last, by the MLflow of that time; returns which."""
+        found = {name: self._folder / name / _LAST for name in names}
+        last = {
+            name: json.loads(path.read_text(encoding="utf-8"))
+            for name, path in found.items()
+            if path.is_file()
+        }
+        up = {
+            name: process["command"]
+            for name, process in self._supervisor.processes().items()
+            if process["statename"] in UP
+        }
+        due = {name: kept for name, kept in last.items() if name not in up}
+        if not due:
+            return []
+        one = next(iter(due.values()))
+        then = ProcessRuntime(
+            self._folder, one["python"], self._entrypoint, one["identifier"], self._passed_on
+        )
+        commands = {**up, **{name: kept["command"] for name, kept in due.items()}}
+        then._supervisor.make_key()
+        host_files.write_private(then._configuration_path, then._configuration(commands))
+        if then._supervisor.alive():
+            then._supervisor.start(set(due) - then._supervisor.update(deadline))
+        else:
+            then._supervisor.launch(then.command, environ.clean(*self._passed_on), deadline)
+        return sorted(due)
 
     def dead(self) -> dict[str, str]:
         """Return the servers that Supervisor has given up, by name, and how they ended."""
@@ -187,6 +220,19 @@ class ProcessRuntime:
             pid=int(process["pid"]) if process and running else 0,
             settings=settings,
         )
+
+    def _remember(self, steps: t.Sequence[Step]) -> None:
+        """Keep how the servers that are stopped ran, for resume()."""
+        processes = self._supervisor.processes()
+        for step in steps:
+            if step.action == STOP and step.name in processes:
+                command = processes[step.name]["command"]
+                kept = {
+                    "command": command,
+                    "python": shlex.split(command)[0],
+                    "identifier": self._supervisor.identifier(),
+                }
+                host_files.write_private(self._folder / step.name / _LAST, json.dumps(kept))
 
     def _commands(self, steps: t.Sequence[Step]) -> dict[str, str]:
         """Return the command line of every server that is to run, by name."""

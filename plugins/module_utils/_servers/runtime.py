@@ -43,6 +43,9 @@ class Runtime(t.Protocol):
         deadline is a time.monotonic() value.
         """
 
+    def resume(self, names: t.Collection[str], deadline: float) -> list[str]:
+        """Start stopped servers as they ran last; returns which."""
+
     def dead(self) -> dict[str, str]:
         """Return the servers that ended and come up no more, by name, and how they ended."""
 

@@ -142,21 +142,26 @@ def read_parameter(name: str, aws: dict[str, Any]) -> str:
 
 
 def s3_client(aws: dict[str, Any]) -> Any:
-    """Return a client of S3 for many requests at once, which threads may share."""
+    """Return a client of S3 for many requests at once, the same for each call: threads may share it."""
     import boto3
     from botocore.config import Config
 
+    profile = profile_of(aws)
     region, endpoint = aws.get("region") or "", aws.get("endpoint_url") or ""
-    session = boto3.session.Session(profile_name=profile_of(aws) or None)
     limits = Config(
         connect_timeout=10,
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 6},
         max_pool_connections=32,
     )
-    return session.client(
-        "s3", region_name=region or None, endpoint_url=endpoint or None, config=limits
-    )
+    with _CLIENTS_LOCK:
+        key = ("s3", profile, region, endpoint)
+        if key not in _CLIENTS:
+            session = boto3.session.Session(profile_name=profile or None)
+            _CLIENTS[key] = session.client(
+                "s3", region_name=region or None, endpoint_url=endpoint or None, config=limits
+            )
+        return _CLIENTS[key]
 
 
 def _call(aws: dict[str, Any], service: str, method: str, what: str, **request: Any) -> Any:

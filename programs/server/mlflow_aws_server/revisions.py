@@ -34,6 +34,20 @@ def known_head() -> Head:
     return Head(str(scripts.get_current_head()), known)
 
 
+def recorded_head() -> Head:
+    """Return the same, from mlflow.json where it is that of the installed MLflow.
+
+    Reading it takes no time; the scripts import MLflow, which takes seconds.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        recorded = json.loads(KNOWN.read_text(encoding="utf-8"))
+        if recorded["version"] == version("mlflow"):
+            counts = recorded["tables"]
+            known = {revision: counts.get(revision) for revision in recorded["revisions"]}
+            return Head(str(recorded["head"]), known)
+    return known_head()
+
+
 def describe() -> dict[str, Any]:
     """Return version, head revision and all known revisions of the installed MLflow.
 

@@ -262,6 +262,8 @@ DOCUMENTED: dict[str, list[Call]] = {
             "logs:DescribeLogGroups",
         ),
         *documented("rds:DescribeDBClusters", at=CLUSTER),
+        # What the database uses, which the twin's does not report.
+        *documented("cloudwatch:GetMetricData"),
         *documented(
             "logs:CreateLogGroup",
             "logs:PutRetentionPolicy",

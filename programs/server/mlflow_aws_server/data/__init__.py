@@ -13,7 +13,14 @@
     repository.py         the backups of a project: the newest, and which are kept
     backup.py             make one
     restore.py            bring one back
+    other_key.py          what a restore does with secrets that it cannot decrypt
     upgrade.py            migrate a copy, and put it in place
+    importing.py          bring a folder `mlruns`, an SQLite file or a server's content in
+    filestore.py          read a folder into a database
+    remote.py             read a server into a database
+    kinds.py              what is brought, in units that are there as a whole or not at all
+    merging.py            bring a database into the project's own
+    arrival.py            artifacts on their way in
     deleted.py            what users deleted longer ago than a retention, and what is referred to
     owners.py             whose an artifact is, by its path
     gc.py                 remove for good what was deleted, and orphaned artifacts

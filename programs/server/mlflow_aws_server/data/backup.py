@@ -5,7 +5,8 @@
 
 The database is read first. What it refers to was stored before it was written down, so the artifacts
 that are there afterwards hold all of it; those that came later are part of the backup too, and
-nothing refers to them. An artifact that is as it was in the newest backup is not read again.
+nothing refers to them. One that is deleted meanwhile is left out. An artifact that is as it was in the
+newest backup is not read again. Of a newest backup that was altered nothing is taken.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..errors import EntryError, say
 from . import manifest as manifests
 from . import parallel
 from .manifest import Manifest, StoredObject, TableFile
-from .places import Entry, Folder, Hashing
+from .places import Entry, Folder, GoneError, Hashing
 from .projects import Project
 from .repository import Repository
 from .tables import BATCH_ROWS, Checksum, Snapshot, Table, encode
@@ -42,7 +43,7 @@ def make(project: Project, repository: Repository, mlflow: str) -> Made:
     """Make a backup; its manifest is written when all else is stored."""
     begun = time.monotonic()
     now = time.time()
-    identifier = manifests.new_id(repository.ids(), now)
+    identifier = manifests.new_id(repository.begun(), now)
     _require_room(project, repository)
     # Before it is read: what is written meanwhile makes the next backup read it again.
     written = project.database.version()
@@ -149,26 +150,39 @@ def _told(batches: Iterable[list[bytes]], name: str) -> Iterator[list[bytes]]:
 def _newest(repository: Repository) -> Manifest | None:
     """Return the newest backup, if what it consists of can be part of the next one."""
     newest = repository.newest()
-    found = repository.manifest(newest) if newest else None
+    try:
+        found = repository.manifest(newest) if newest else None
+    except EntryError as error:
+        say(f"{error} This one is made as a whole.")
+        return None
     return found if found and found.key_id == repository.codec.key_id else None
 
 
 def _has_tables(repository: Repository, last: Manifest) -> bool:
-    """Return whether the files of a backup's tables are there."""
-    sizes = {entry.path: entry.size for entry in repository.place.entries("tables/")}
-    return all(sizes.get(table.stored) == table.size for table in last.tables.values())
+    """Return whether the files of a backup's tables are as they were written."""
+    try:
+        for table in last.tables.values():
+            repository.check(table.stored, table.sha256)
+    except EntryError as error:
+        say(f"{error} The tables are read again.")
+        return False
+    return True
 
 
 def _known(repository: Repository, last: Manifest) -> dict[str, StoredObject]:
     """Return the artifacts of a backup whose contents are there, by path."""
     contents = repository.contents()
-    return {
-        item.path: item
-        for item in repository.objects(last)
-        if item.stored in contents
-        and (contents[item.stored].size, contents[item.stored].version)
-        == (item.stored_size, item.stored_version)
-    }
+    try:
+        return {
+            item.path: item
+            for item in repository.objects(last)
+            if item.stored in contents
+            and (contents[item.stored].size, contents[item.stored].version)
+            == (item.stored_size, item.stored_version)
+        }
+    except EntryError as error:
+        say(f"{error} All artifacts are copied.")
+        return {}
 
 
 class _Objects:
@@ -206,6 +220,8 @@ class _Objects:
         workers = max(place.workers, self._repository.place.workers)
         next_time = time.monotonic() + _PROGRESS_SECONDS
         for item, is_new in parallel.each(workers, self._store, place.entries()):
+            if item is None:
+                continue
             if is_new:
                 self.copied += 1
                 self.copied_bytes += item.size
@@ -214,23 +230,35 @@ class _Objects:
                 say(f"{self.copied} artifacts of {self._project.name} copied")
                 next_time = time.monotonic() + _PROGRESS_SECONDS
 
-    def _store(self, entry: Entry) -> tuple[StoredObject, bool]:
-        """Store the content of an artifact, unless it is; returns whether it was not."""
+    def _store(self, entry: Entry) -> tuple[StoredObject | None, bool]:
+        """Store the content of an artifact, unless it is or the artifact is gone; returns whether it was not."""
         known = self._known.get(entry.path)
         if known and (known.size, known.version) == (entry.size, entry.version):
             return known, False
-        return self._copy(entry), True
+        try:
+            return self._copy(entry), True
+        except GoneError:
+            return None, False
 
     def _copy(self, entry: Entry) -> StoredObject:
         """Store the content of an artifact."""
         repository = self._repository
         name = manifests.stored_name(entry.path, entry.version, entry.size, repository.codec.key_id)
-        plain = Hashing(self._project.artifacts.read(entry.path))
+        plain = Hashing(_first(self._project.artifacts.read(entry.path), entry.size))
         stored = Hashing(repository.codec.seal(plain))
         version = repository.place.write(name, stored)
         return StoredObject(
             entry.path, plain.size, entry.version, plain.digest(), name, stored.size, version
         )
+
+
+def _first(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Return so many bytes at most: a file that something appends to may have no end."""
+    for chunk in chunks:
+        yield chunk[:size]
+        size -= len(chunk)
+        if size <= 0:
+            break
 
 
 def _write_key(project: Project, repository: Repository, identifier: str) -> str:

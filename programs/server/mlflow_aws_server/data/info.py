@@ -1,86 +1,173 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state of a project: what it holds, in numbers and, if asked for, checksums."""
+"""The state of projects: what they hold, in numbers and, if asked for, checksums.
+
+Each project is read by itself, several at once, and each of its parts too: where the database does not
+answer, its artifacts and backups are told all the same.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from .. import mysql
+from ..aws import s3_client
 from ..errors import EntryError
-from ..revisions import known_head
+from ..revisions import Head, recorded_head
+from ..schema_state import VERSIONS
+from . import places, projects
 from .content import COUNTED, checksums
-from .mysql_database import MysqlDatabase
 from .places import Place
-from .projects import Project
 from .repository import Repository
-from .tables import Snapshot
+from .tables import Outline
 
+# Projects that are read at once: each has one connection to the database, for a moment.
+AT_ONCE = 16
 # Beside a project's backups; written by `rehearse`.
 REHEARSAL = "rehearsal.json"
+# What a schema is: at the revision that this MLflow needs, before it, of a newer MLflow or half made.
+CURRENT, OLDER, FOREIGN, EMPTY, UNREAD = "current", "older", "foreign", "empty", "unread"
+_COUNT, _DELETED, _REVISION = "count", "deleted", "revision"
+# What can be deleted and restored.
+_STAGED = ("experiments", "runs")
+
+Record = dict[str, Any]
 
 
-def info(
-    project: Project, repository: Repository | None, *, sums: bool, objects: bool
-) -> dict[str, Any]:
-    """Return the state of a project.
+class Question(NamedTuple):
+    """What is read of each project.
 
-    sums: whether to read all rows for checksums; objects: whether to list the artifacts.
+    sums: all rows, for checksums; objects: the list of artifacts; database: whether it is asked at all;
+    patience: the seconds that it has to wake up, and for each answer.
     """
-    database = project.database
-    found: dict[str, Any] = {
-        "engine": database.engine,
+
+    sums: bool
+    objects: bool
+    database: bool
+    patience: float | None
+
+
+def info(given: Record, request: Record, folder: Path) -> Record:
+    """Return the state of one project of a request; folder is private, for its credentials."""
+    question = Question(
+        bool(request.get("sums")),
+        bool(request.get("objects")),
+        bool(request.get("database", True)),
+        request.get("patience"),
+    )
+    aws, name = request.get("aws") or {}, str(given["name"])
+    found: Record = {
+        "engine": "",
+        "schema": UNREAD,
         "revision": "",
-        "head": known_head().revision,
+        "head": _head().revision,
         "counts": {},
+        "deleted": {},
         "checksums": {},
-        "connections": _connections(project),
+        "database_bytes": 0,
+        "connections": [],
+        "artifacts": None,
+        "backup": None,
+        "rehearsal": None,
     }
-    if database.exists():
-        # Without checksums a handful of queries are read, for which no copy is worth its time.
-        with database.snapshot() if sums else database.glance() as snapshot:
-            found["revision"] = snapshot.revision()
-            found["counts"] = counts(snapshot)
-            found["deleted"] = _deleted(snapshot)
-            if sums:
+    problems = []
+
+    def read(part: Callable[[], Record]) -> None:
+        try:
+            found.update(part())
+        except EntryError as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(
+                f"Project '{name}': {error.filename or 'a file'} cannot be read ({error.strerror}); correct "
+                "that, then rerun."
+            )
+
+    if given["backend_store_uri"] and question.database:
+        read(lambda: _database(given, aws, folder, question))
+    if question.objects:
+        place = functools.partial(places.at, given["artifacts_destination"], lambda: s3_client(aws))
+        read(lambda: {"artifacts": _artifacts(place())})
+    if request.get("destination"):
+        repository = projects.repository(request, name)
+        read(lambda: {"backup": _backup(repository)})
+        read(lambda: {"rehearsal": rehearsal(repository)})
+    return {**found, "error": " ".join(problems)}
+
+
+def _database(given: Record, aws: Record, folder: Path, question: Question) -> Record:
+    """Return what the database of a project tells; raises EntryError with a sentence of its own."""
+    import sqlite3
+
+    from pymysql.err import MySQLError
+
+    try:
+        project = projects.one(given, aws, folder, question.patience)
+        with project.database.outline() as outline:
+            found = {"engine": project.database.engine, **_outlined(outline)}
+        if question.sums and found["counts"]:
+            with project.database.snapshot() as snapshot:
                 found["checksums"] = checksums(snapshot)
-    found["artifacts"] = _artifacts(project.artifacts) if objects else None
-    found["backup"] = _backup(repository) if repository else None
-    found["rehearsal"] = rehearsal(repository) if repository else None
+    except MySQLError as error:
+        uri = str(given["backend_store_uri"])
+        reason = mysql.sentence(error, uri, given["database"])
+        raise EntryError(f"Project '{given['name']}': {reason}") from error
+    except sqlite3.Error as error:
+        raise EntryError(
+            f"The database of project '{given['name']}' failed ({error}); correct that, then rerun."
+        ) from error
     return found
 
 
-def counts(snapshot: Snapshot) -> dict[str, int]:
-    """Return how many rows each kind of object has, in one query."""
-    there = {table.name for table in snapshot.tables()}
-    chosen = {name: table for name, table in COUNTED.items() if table in there}
-    if not chosen:
-        return {}
-    parts = [f"SELECT '{name}', COUNT(*) FROM {table}" for name, table in chosen.items()]
-    return {name: int(number) for name, number in snapshot.fetch(" UNION ALL ".join(parts))}
+def _outlined(outline: Outline) -> Record:
+    """Return revision, numbers and connections of a database, by three queries."""
+    there, size = outline.tables()
+    connections = outline.connections()
+    queries = [
+        f"SELECT '{_COUNT}', '{name}', COUNT(*) FROM {outline.table(table)}"
+        for name, table in COUNTED.items()
+        if table in there
+    ]
+    queries += [
+        f"SELECT '{_DELETED}', '{name}', COUNT(*) FROM {outline.table(name)} "
+        "WHERE lifecycle_stage = 'deleted'"
+        for name in _STAGED
+        if name in there
+    ]
+    if VERSIONS in there:
+        queries.append(f"SELECT '{_REVISION}', version_num, 0 FROM {outline.table(VERSIONS)}")
+    rows = outline.fetch(" UNION ALL ".join(queries)) if queries else []
+    revisions = [str(value) for kind, value, _number in rows if kind == _REVISION]
+    return {
+        "schema": _state(there, max(revisions, default="")),
+        "revision": max(revisions, default=""),
+        "counts": {name: int(number) for kind, name, number in rows if kind == _COUNT},
+        "deleted": {name: int(number) for kind, name, number in rows if kind == _DELETED},
+        "database_bytes": size,
+        "connections": connections,
+    }
 
 
-def _deleted(snapshot: Snapshot) -> dict[str, int]:
-    """Return how many experiments and runs are deleted, and could be restored."""
-    if "runs" not in {table.name for table in snapshot.tables()}:
-        return {}
-    where = "WHERE lifecycle_stage = 'deleted'"
-    query = (
-        f"SELECT 'experiments', COUNT(*) FROM experiments {where} "
-        f"UNION ALL SELECT 'runs', COUNT(*) FROM runs {where}"
-    )
-    return {name: int(number) for name, number in snapshot.fetch(query)}
+def _state(there: set[str], revision: str) -> str:
+    """Return what a schema is for this MLflow."""
+    if not there:
+        return EMPTY
+    if revision == _head().revision:
+        return CURRENT
+    return OLDER if revision in _head().known else FOREIGN
 
 
-def _connections(project: Project) -> list[dict[str, Any]]:
-    """Return who is connected to the project's schema, as far as its user sees them."""
-    database = project.database
-    if not isinstance(database, MysqlDatabase):
-        return []
-    return database.connections()
+@functools.cache
+def _head() -> Head:
+    """Return what this MLflow knows of revisions."""
+    return recorded_head()
 
 
 def _artifacts(place: Place) -> dict[str, int]:
@@ -92,7 +179,7 @@ def _artifacts(place: Place) -> dict[str, int]:
     return {"objects": number, "bytes": size}
 
 
-def _backup(repository: Repository) -> dict[str, Any] | None:
+def _backup(repository: Repository) -> Record | None:
     """Return what is known of the newest backup."""
     newest = repository.newest()
     if not newest:
@@ -109,11 +196,11 @@ def _backup(repository: Repository) -> dict[str, Any] | None:
     }
 
 
-def rehearsal(repository: Repository) -> dict[str, Any] | None:
+def rehearsal(repository: Repository) -> Record | None:
     """Return when a backup was last tried out, and how that went."""
     if not repository.place.exists(REHEARSAL):
         return None
     with contextlib.suppress(ValueError, EntryError):
-        found: dict[str, Any] = json.loads(b"".join(repository.place.read(REHEARSAL)))
+        found: Record = json.loads(b"".join(repository.place.read(REHEARSAL)))
         return found
     return None

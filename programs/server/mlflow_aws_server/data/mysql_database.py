@@ -6,8 +6,8 @@
 What is to take a schema's place is made in another one beside it, whose name ends in `__next`. All
 tables change places in one statement, RENAME TABLE, which MySQL carries out whole or not at all; the
 former ones are then in a third schema, `__prev`, until the next exchange. Foreign keys and indexes go with their
-tables. A trigger cannot, so triggers are dropped before and made again after; a table in `__next`
-keeps their definitions, so that an exchange that was killed at any moment can be ended.
+tables. A trigger cannot, so triggers are dropped before and made again after; a table in the schema that takes the
+place keeps their definitions, so that an exchange that was killed at any moment can be ended.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ _EXCHANGE = "mlflow_aws_exchange"
 _LOCK_SECONDS = 60
 # Characters of one INSERT: below the least max_allowed_packet that MySQL 8 comes with.
 _STATEMENT_SIZE = 4_000_000
+
+
+# Gives a digest of each of some tables, empty for one without rows.
+Digests = Callable[[Sequence[Table]], dict[str, str]]
 
 
 class _Trigger(NamedTuple):
@@ -77,15 +81,11 @@ class MysqlDatabase:
         """Yield the schema for a few queries that belong together."""
         return self.snapshot()
 
-    def connections(self) -> list[dict[str, Any]]:
-        """Return the connections to the schema that the user sees."""
-        with self._session("") as cursor:
-            cursor.execute(
-                "SELECT user, host, command, time FROM information_schema.processlist WHERE db = %s",
-                (self.schema,),
-            )
-            names = ("user", "host", "command", "seconds")
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    @contextlib.contextmanager
+    def outline(self) -> Iterator[MysqlOutline]:
+        """Yield what it holds, whether it exists or not, by one connection and few statements."""
+        with contextlib.closing(self._connect("")) as connection:
+            yield MysqlOutline(connection, self.schema)
 
     @contextlib.contextmanager
     def unchanged(self) -> Iterator[Callable[[], None]]:
@@ -187,15 +187,10 @@ class MysqlDatabase:
         """
 
         def digest(table: Table) -> tuple[str, str]:
-            values = [f"COALESCE(HEX({quoted(name)}), 'NULL')" for name in table.columns]
-            row = f"SHA2(CONCAT_WS(',', {', '.join(values)}), 256)"
-            number = f"CAST(CONV(LEFT({row}, 16), 16, 10) AS DECIMAL(20))"
-            with self._session(self.schema) as cursor:
-                cursor.execute(f"SELECT COUNT(*), SUM({number}) FROM {quoted(table.name)}")
-                return table.name, "-".join(map(str, cursor.fetchone()))
+            with self._session("") as cursor:
+                return _digest(cursor, self.schema, table)
 
-        found = dict(parallel.each(_CONNECTIONS, digest, tables))
-        return {name: text for name, text in found.items() if not text.startswith("0-")}
+        return dict(parallel.each(_CONNECTIONS, digest, tables))
 
     def sizes(self) -> dict[str, int]:
         """Return about how many bytes the rows of each table take."""
@@ -212,52 +207,114 @@ class MysqlDatabase:
             return MysqlSnapshot(connection, self.schema).tables()
 
     def take_place_of(
-        self, current: MysqlDatabase, previous: MysqlDatabase, release: Callable[[], object]
+        self,
+        current: MysqlDatabase,
+        previous: MysqlDatabase,
+        release: Callable[[], object] = lambda: None,
+        check: Callable[[Digests], None] = lambda _digests: None,
     ) -> None:
         """Let its tables become those of `current`, whose own move to the empty schema `previous`.
 
-        release lets go of locks on the tables of `current`: a trigger cannot be dropped under them. What is
-        written in between is in `previous` then, where the caller finds it.
+        release lets go of locks on the tables of `current`, which are then locked here, for nothing to be
+        written until they have moved. check gets what gives digests of them, under these locks; if it raises
+        an error, all is as it was.
         """
         with self._session("") as cursor:
             mine, theirs = _names(cursor, self.schema), _names(cursor, current.schema)
             kept = {
-                "whole": _triggers(cursor, self.schema),
-                "broken_off": _triggers(cursor, current.schema),
+                "previous": previous.schema,
+                "mine": _triggers(cursor, self.schema),
+                "theirs": _triggers(cursor, current.schema),
             }
             table = f"{quoted(self.schema)}.{_EXCHANGE}"
-            cursor.execute(f"CREATE TABLE {table} (id INT PRIMARY KEY, triggers LONGTEXT)")
+            cursor.execute(f"CREATE TABLE {table} (id INT PRIMARY KEY, content LONGTEXT)")
             cursor.execute(f"INSERT INTO {table} VALUES (1, %s)", (json.dumps(kept),))
-            cursor.execute(f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}")
             moves = [(current.schema, name, previous.schema) for name in theirs]
             moves += [(self.schema, name, current.schema) for name in mine]
-            _drop_triggers(cursor, self.schema)
+            cursor.execute(f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}")
             release()
+            names = [f"{quoted(schema)}.{quoted(name)}" for schema, name, _target in moves]
+            cursor.execute("LOCK TABLES " + ", ".join(f"{name} WRITE" for name in names))
+            check(lambda tables: dict(_digest(cursor, current.schema, table) for table in tables))
+            _drop_triggers(cursor, self.schema)
             _drop_triggers(cursor, current.schema)
+            # Under locks since MySQL 8.0.13.
             cursor.execute("RENAME TABLE " + ", ".join(_move(*move) for move in moves))
         self.end_exchange(current)
 
     def end_exchange(self, current: MysqlDatabase) -> None:
-        """Make the triggers of `current` that an exchange dropped, in whatever state it ended."""
+        """Make the triggers again that an exchange with `current` dropped, in whatever state it ended."""
         with self._session("") as cursor:
             names = _names(cursor, self.schema)
             if _EXCHANGE not in names:
                 return
-            cursor.execute(f"SELECT triggers FROM {quoted(self.schema)}.{_EXCHANGE}")
+            table = f"{quoted(self.schema)}.{_EXCHANGE}"
+            cursor.execute(f"SELECT content FROM {table}")
             row = cursor.fetchone()
-        kept = json.loads(row[0]) if row else {}
-        triggers = kept.get("whole" if len(names) == 1 else "broken_off", [])
-        with current._session(current.schema) as cursor:
+        moved = len(names) == 1
+        if row:
+            kept = json.loads(row[0])
+            self._make_triggers(current.schema if moved else self.schema, kept["mine"])
+            self._make_triggers(kept["previous"] if moved else current.schema, kept["theirs"])
+        if moved:
+            self.drop()
+            return
+        with self._session("") as cursor:
+            cursor.execute(f"DROP TABLE {table}")
+
+    def _make_triggers(self, schema: str, triggers: Sequence[Sequence[str]]) -> None:
+        """Make triggers in a schema, also those of them that there are."""
+        if not triggers:
+            return
+        with self._session(schema) as cursor:
             for trigger in map(_Trigger._make, triggers):
                 cursor.execute(f"DROP TRIGGER IF EXISTS {quoted(trigger.name)}")
                 cursor.execute(trigger.statement())
-        self.drop()
 
     @contextlib.contextmanager
     def _session(self, schema: str) -> Iterator[Any]:
         """Yield a cursor of a connection of its own."""
         with contextlib.closing(self._connect(schema)) as connection, connection.cursor() as cursor:
             yield cursor
+
+
+class MysqlOutline:
+    """What a schema holds, by a connection that is in none."""
+
+    def __init__(self, connection: Any, schema: str) -> None:
+        """Take the connection."""
+        self._connection = connection
+        self._schema = schema
+
+    def tables(self) -> tuple[set[str], int]:
+        """Return the names of its tables, and about how many bytes they take; none without a schema."""
+        query = (
+            "SELECT table_name, data_length + index_length FROM information_schema.tables "
+            "WHERE table_schema = %s AND table_type = 'BASE TABLE'"
+        )
+        sizes = {str(name): int(size or 0) for name, size in self._rows(query, self._schema)}
+        return set(sizes), sum(sizes.values())
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Return the connections to the schema that the user sees: its own, with the right PROCESS all."""
+        query = "SELECT user, host, command, time FROM information_schema.processlist WHERE db = %s"
+        names = ("user", "host", "command", "seconds")
+        return [dict(zip(names, row, strict=True)) for row in self._rows(query, self._schema)]
+
+    def table(self, name: str) -> str:
+        """Return a table as a query names it."""
+        return f"{quoted(self._schema)}.{quoted(name)}"
+
+    def fetch(self, query: str) -> Sequence[Row]:
+        """Return all rows of a query."""
+        return self._rows(query)
+
+    def _rows(self, query: str, *values: str) -> Sequence[Row]:
+        """Return all rows of a query."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, values or None)
+            rows: Sequence[Row] = cursor.fetchall()
+        return rows
 
 
 class MysqlSnapshot:
@@ -319,10 +376,11 @@ class MysqlSnapshot:
             yield batch
         cursor.close()
 
-    def fetch(self, query: str) -> Sequence[Row]:
-        """Return all rows of a query."""
+    def fetch(self, query: str, values: Sequence[Any] = ()) -> Sequence[Row]:
+        """Return all rows of a query, whose values are marked by `?`."""
         with self._connection.cursor() as cursor:
-            cursor.execute(query)
+            # Without values nothing is replaced, so that a percent sign stands for itself.
+            cursor.execute(query.replace("?", "%s") if values else query, values or None)
             rows: Sequence[Row] = cursor.fetchall()
         return rows
 
@@ -350,6 +408,10 @@ class MysqlWriter:
             cursor.execute(query, values)
             rows: Sequence[Row] = cursor.fetchall()
         return rows
+
+    def clear(self, table: Table) -> None:
+        """Remove all rows of a table."""
+        self.execute(f"DELETE FROM {quoted(table.name)}")
 
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         """Add rows to a table."""
@@ -383,6 +445,17 @@ def beside(schema: str, suffix: str) -> str:
 def quoted(name: str) -> str:
     """Return a name as MySQL takes it."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def _digest(cursor: Any, schema: str, table: Table) -> tuple[str, str]:
+    """Return a table's name, and a digest of these columns, empty if it has no row."""
+    # HEX() alone would round numbers to whole ones.
+    values = [f"COALESCE(HEX(CAST({quoted(name)} AS BINARY)), 'NULL')" for name in table.columns]
+    row = f"SHA2(CONCAT_WS(',', {', '.join(values)}), 256)"
+    number = f"CAST(CONV(LEFT({row}, 16), 16, 10) AS DECIMAL(20))"
+    cursor.execute(f"SELECT COUNT(*), SUM({number}) FROM {quoted(schema)}.{quoted(table.name)}")
+    count, total = cursor.fetchone()
+    return table.name, f"{count}-{total}" if count else ""
 
 
 def _names(cursor: Any, schema: str) -> list[str]:

@@ -28,7 +28,8 @@ from ..errors import EntryError
 CHUNK_BYTES = 1 << 20
 # Up to this size an object is sent in one request, from memory.
 _WHOLE_BYTES = 4 << 20
-_NEW = ".new-"
+# Names of files that are being written begin so.
+_NEW = ".mlflow-aws-new-"
 _ABSENT = ("404", "NoSuchKey", "NotFound")
 
 
@@ -38,6 +39,10 @@ class Entry(NamedTuple):
     path: str
     size: int
     version: str
+
+
+class GoneError(EntryError):
+    """A file that was listed is not there any more."""
 
 
 class Place(Protocol):
@@ -65,6 +70,12 @@ class Place(Protocol):
 
     def exists(self, path: str) -> bool:
         """Return whether there is such a file."""
+
+    def require_inside(self, path: str) -> None:
+        """Refuse a path that cannot be that of a file of this place."""
+
+    def tidy(self) -> None:
+        """Remove what killed runs left half written."""
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete files; one that is not there is none the worse."""
@@ -105,12 +116,17 @@ class Folder:
 
     def read(self, path: str) -> Iterator[bytes]:
         """Return a file's content in chunks."""
-        with (self.root / path).open("rb", buffering=0) as stream:
+        try:
+            stream = (self.root / path).open("rb", buffering=0)
+        except FileNotFoundError as error:
+            raise GoneError(f"{self.root / path} is not there any more; rerun.") from error
+        with stream:
             while chunk := stream.read(CHUNK_BYTES):
                 yield chunk
 
     def write(self, path: str, chunks: Iterable[bytes]) -> str:
         """Write a file, which appears whole or not at all; returns its version."""
+        self.require_inside(path)
         target = self.root / path
         if target.parent not in self._made:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -157,6 +173,21 @@ class Folder:
                     break
                 self._made.discard(folder)
 
+    def require_inside(self, path: str) -> None:
+        """Refuse a path that leads elsewhere, which the keys of a bucket may."""
+        if any(part in ("", ".", "..") for part in path.split("/")):
+            raise EntryError(
+                f"The artifact {path!r} cannot be a file below {self.root}; restore into a bucket, or remove it "
+                "from the source and back up again."
+            )
+
+    def tidy(self) -> None:
+        """Remove what killed runs left half written; nothing else may be writing."""
+        for folder, _folders, names in os.walk(self.root):
+            for name in names:
+                if name.startswith(_NEW):
+                    Path(folder, name).unlink(missing_ok=True)
+
     def settle(self) -> None:
         """Wait until everything that was written would survive a power cut."""
         os.sync()
@@ -172,18 +203,30 @@ class Folder:
         """Return the place as people write it."""
         return str(self.root)
 
-    def _walk(self, folder: Path, below: str) -> Iterator[tuple[Entry, float]]:
-        """Return the files below a folder and their times, without what is being written."""
+    def _walk(
+        self, folder: Path, below: str, above: frozenset[tuple[int, int]] = frozenset()
+    ) -> Iterator[tuple[Entry, float]]:
+        """Return the files below a folder and their times, without what is being written.
+
+        Links are followed, as MLflow does, but for those that lead to a folder above.
+        """
         try:
+            state = folder.stat()
             with os.scandir(folder) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except FileNotFoundError:
             return
+        own = (state.st_dev, state.st_ino)
+        if own in above:
+            return
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._walk(Path(entry.path), f"{below}{entry.name}/")
+            if entry.is_dir():
+                yield from self._walk(Path(entry.path), f"{below}{entry.name}/", above | {own})
             elif entry.is_file() and not entry.name.startswith(_NEW):
-                state = entry.stat()
+                try:
+                    state = entry.stat()
+                except FileNotFoundError:
+                    continue
                 yield Entry(f"{below}{entry.name}", state.st_size, _version(state)), state.st_mtime
 
 
@@ -201,15 +244,14 @@ class Bucket:
     def entries(self, below: str = "") -> Iterator[Entry]:
         """Return the objects below a path."""
         for page in self._pages(self._prefix + below):
-            for found in page.get("Contents", []):
-                yield self._entry(found)
+            yield from map(self._entry, _objects(page))
 
     def aged(self) -> Iterator[tuple[Entry, float]]:
         """Return all objects, each with its age in seconds."""
         for page in self._pages(self._prefix):
             # This host's clock may be wrong.
             now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
-            for found in page.get("Contents", []):
+            for found in _objects(page):
                 age = (now - found["LastModified"]).total_seconds()
                 yield self._entry(found), max(0.0, age)
 
@@ -276,6 +318,12 @@ class Bucket:
                         f"({error['Message']}); allow s3:DeleteObject there, then rerun."
                     )
 
+    def require_inside(self, path: str) -> None:
+        """Any text names an object."""
+
+    def tidy(self) -> None:
+        """Find nothing: an object appears whole, or not at all."""
+
     def settle(self) -> None:
         """S3 has stored what it has acknowledged."""
 
@@ -307,12 +355,19 @@ class Bucket:
         except ClientError as error:
             found = error.response["Error"]
             code, message = found.get("Code", ""), " ".join(found.get("Message", "").split())
-            raise EntryError(
+            kind = GoneError if code in _ABSENT else EntryError
+            raise kind(
                 f"S3 refuses to {what} ({code}: {message.rstrip('.')}); correct that, then rerun."
             ) from error
         except (BotoCoreError, Boto3Error) as error:
             text = " ".join(str(error).split()).rstrip(".")
             raise EntryError(f"S3 does not let this host {what} ({text}); rerun.") from error
+
+
+def _objects(page: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects of a page, without those by which consoles show a folder."""
+    listed: list[dict[str, Any]] = page.get("Contents", [])
+    return [found for found in listed if found["Size"] or not found["Key"].endswith("/")]
 
 
 class _Stream(io.RawIOBase):

@@ -64,8 +64,7 @@ def of(request: dict[str, Any], folder: Path) -> list[Project]:
     """Return the projects of a request; folder is private, for their credentials."""
     aws = request.get("aws") or {}
     return [
-        _project(given, aws, folder / str(number))
-        for number, given in enumerate(request["projects"])
+        one(given, aws, folder / str(number)) for number, given in enumerate(request["projects"])
     ]
 
 
@@ -82,8 +81,14 @@ def below_destination(request: dict[str, Any], path: str) -> Place:
     return places.at(f"{root}/{path}", functools.partial(s3_client, request.get("aws") or {}))
 
 
-def _project(given: dict[str, Any], aws: dict[str, Any], folder: Path) -> Project:
-    """Return one project."""
+def one(
+    given: dict[str, Any], aws: dict[str, Any], folder: Path, patience: float | None = None
+) -> Project:
+    """Return one project; folder is its own, and is made for a project that needs one.
+
+    patience: the seconds that its database has to wake up, and to answer each statement; None for as
+    long as a server waits, and for statements without a limit.
+    """
     artifacts = places.at(given["artifacts_destination"], functools.partial(s3_client, aws))
     key = given.get("key_file") or ""
     key_file = Path(key) if key else None
@@ -97,19 +102,24 @@ def _project(given: dict[str, Any], aws: dict[str, Any], folder: Path) -> Projec
     folder.mkdir(0o700)
     option_file = OptionFile(given["database"], aws, folder)
     option_file.refresh()
-    return in_mysql(name, uri, option_file, artifacts, key_file)
+    return in_mysql(name, uri, option_file, artifacts, key_file, patience)
 
 
 def in_mysql(
-    name: str, uri: str, option_file: OptionFile, artifacts: Place, key_file: Path | None = None
+    name: str,
+    uri: str,
+    option_file: OptionFile,
+    artifacts: Place,
+    key_file: Path | None = None,
+    patience: float | None = None,
 ) -> Project:
-    """Return a project whose schema is in MySQL."""
+    """Return a project whose schema is in MySQL; patience is that of one()."""
     schema = urlsplit(uri).path.strip("/")
 
     def connect(wanted: str) -> Any:
         place = in_schema(uri, wanted)
-        seconds = mysql.limit(mysql.WAIT)
-        connection = mysql.wait_awake(lambda: option_file.connect(place), place, seconds)
+        seconds = mysql.limit(mysql.WAIT) if patience is None else patience
+        connection = mysql.wait_awake(lambda: option_file.connect(place, patience), place, seconds)
         connection.decoders = {
             kind: decoder for kind, decoder in connection.decoders.items() if kind not in _DATES
         }

@@ -42,10 +42,11 @@ def rehearse(
     found = repository.choose(identifier)
     # What a killed run left.
     _clear(scratch)
-    problem = ""
+    problem = "It did not end."
     try:
-        with replacement(project, found.revision) as made:
-            restore.check(repository, found)
+        restore.check(repository, found, scratch)
+        with replacement(project) as made:
+            made.create(found.revision)
             restore.fill(made, repository, found, scratch)
             tables = core(made.database.tables())
             expected = made.database.digests(tables)
@@ -61,7 +62,8 @@ def rehearse(
             raise EntryError(
                 f"Of the {found.objects} artifacts of the backup {found.id} {objects.written} could be written."
             )
-    except EntryError as error:
+        problem = ""
+    except Exception as error:
         problem = str(error)
         raise
     finally:

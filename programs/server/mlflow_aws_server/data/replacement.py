@@ -15,8 +15,9 @@ from pathlib import Path
 
 from ..errors import EntryError
 from ..revisions import create_at, known_head, migrate
+from ..schema_state import VERSIONS
 from .content import differing
-from .mysql_database import NEXT, PREVIOUS, MysqlDatabase
+from .mysql_database import NEXT, PREVIOUS, Digests, MysqlDatabase
 from .projects import Project, file_beside
 from .sqlite_database import SqliteDatabase
 from .tables import Table
@@ -27,56 +28,91 @@ _PRIVATE = 0o600
 class Replacement:
     """What takes the place of a project's database."""
 
-    def __init__(self, project: Project, revision: str) -> None:
-        """Make it, empty, at a revision that this MLflow knows."""
+    def __init__(self, project: Project) -> None:
+        """Remove what a run that was killed left of another one."""
         self._project = project
-        self._require_known(revision)
         own = project.database
         self.database: SqliteDatabase | MysqlDatabase
         if isinstance(own, MysqlDatabase):
             self.database = own.sibling(NEXT)
             self.database.recreate()
         else:
-            path = file_beside(own.path)
-            path.unlink(missing_ok=True)
-            self.database = SqliteDatabase(path)
-        create_at(project.uri(NEXT), revision)
+            self.database = SqliteDatabase(file_beside(own.path))
+            self.database.remove()
 
-    def migrate(self) -> None:
-        """Bring it to the head revision."""
-        migrate(self._project.uri(NEXT))
-
-    def empty(self) -> None:
-        """Remove the rows that MLflow's migrations wrote themselves."""
+    def create(self, revision: str) -> None:
+        """Make it without a row, at a revision; raises EntryError if this MLflow does not know that."""
+        self._require_known(revision)
+        create_at(self._project.uri(NEXT), revision)
+        # Some migrations write rows.
         with self.database.writing() as writer:
             for table in self.tables():
-                writer.execute(f"DELETE FROM {table.name}")
+                writer.clear(table)
+
+    def copy(self, revision: str) -> None:
+        """Make it a copy of the project's own database, which is at this revision.
+
+        In MySQL it is created anew, so that it has all indexes that belong there, and filled by the database.
+        """
+        own = self._project.database
+        if isinstance(self.database, SqliteDatabase) and isinstance(own, SqliteDatabase):
+            self._require_known(revision)
+            self.database.copy_file(own)
+        elif isinstance(self.database, MysqlDatabase) and isinstance(own, MysqlDatabase):
+            self.create(revision)
+            tables = self.tables()
+            foreign = {table.name for table in own.tables()} - {table.name for table in tables}
+            if foreign - {VERSIONS}:
+                raise EntryError(
+                    f"The schema of project '{self._project.name}' has tables that are not MLflow's, such as "
+                    f"{min(foreign - {VERSIONS})}; move them elsewhere, then rerun. The project is as it was."
+                )
+            self.database.copy_from(own, tables)
+
+    def migrate(self) -> None:
+        """Bring it to the head revision; whatever its content does to a migration is one sentence."""
+        try:
+            migrate(self._project.uri(NEXT))
+        except Exception as error:
+            reason = " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".")
+            raise EntryError(
+                f"The migration of a copy of project '{self._project.name}' failed "
+                f"({reason or type(error).__name__}), so the project is as it was; correct that, then rerun."
+            ) from error
 
     def tables(self) -> list[Table]:
         """Return its tables but that of the revision."""
-        return [table for table in self.database.tables() if table.name != "alembic_version"]
-
-    def copy(self) -> None:
-        """Fill it with the rows of the project's own database, whose schema is the same."""
-        self.database.copy_from(self._project.database, self.tables())  # type: ignore[arg-type]
+        return [table for table in self.database.tables() if table.name != VERSIONS]
 
     def differences(self, tables: list[Table], expected: dict[str, str]) -> list[str]:
         """Return the tables of which these columns do not hold what they are expected to hold."""
         return differing(expected, self.database.digests(tables))
 
     def put_in_place(
-        self, keep: Callable[[Path], Path], release: Callable[[], object] = lambda: None
+        self,
+        keep: Callable[[Path], Path],
+        release: Callable[[], object] = lambda: None,
+        expected: tuple[list[Table], dict[str, str]] = ([], {}),
     ) -> str:
         """Let it take the project's place; returns where the former one is, empty if there was none.
 
         keep returns the path of the copy that is kept of an SQLite file; release lets go of the locks of
-        unchanged().
+        unchanged(); expected are tables of the project and their digests, which they must still have then.
         """
         own = self._project.database
         if isinstance(own, MysqlDatabase) and isinstance(self.database, MysqlDatabase):
             previous = own.sibling(PREVIOUS)
             previous.recreate()
-            self.database.take_place_of(own, previous, release)
+
+            def check(digests: Digests) -> None:
+                tables, before = expected
+                if differing(before, digests(tables)):
+                    raise EntryError(
+                        f"Something wrote to project '{self._project.name}' at the last moment, so it was not "
+                        "exchanged; stop the servers of other hosts that are not in the inventory, then rerun."
+                    )
+
+            self.database.take_place_of(own, previous, release, check)
             return previous.schema
         assert isinstance(own, SqliteDatabase)
         assert isinstance(self.database, SqliteDatabase)
@@ -85,35 +121,16 @@ class Replacement:
             os.fsync(stream.fileno())
         kept = ""
         if own.path.exists():
-            backup = keep(own.path)
-            with contextlib.suppress(FileExistsError):
-                os.link(own.path, backup)
-            kept = str(backup)
+            kept = str(own.keep(keep(own.path)))
         os.replace(self.database.path, own.path)
         return kept
-
-    def require_nothing_lost(self, tables: list[Table], expected: dict[str, str]) -> None:
-        """Take an exchange back if something wrote to the former database until its last moment."""
-        own = self._project.database
-        if not isinstance(own, MysqlDatabase):
-            return
-        previous = own.sibling(PREVIOUS)
-        if not differing(expected, previous.digests(tables)):
-            return
-        following = own.sibling(NEXT)
-        following.recreate()
-        previous.take_place_of(own, following, lambda: None)
-        raise EntryError(
-            f"Something wrote to project '{self._project.name}' at the last moment, so it is as it was; stop "
-            "the servers of other hosts that are not in the inventory, then rerun."
-        )
 
     def discard(self) -> None:
         """Remove it."""
         if isinstance(self.database, MysqlDatabase):
             self.database.drop()
         else:
-            self.database.path.unlink(missing_ok=True)
+            self.database.remove()
 
     def _require_known(self, revision: str) -> None:
         """Refuse a revision of a newer MLflow."""
@@ -125,14 +142,16 @@ class Replacement:
 
 
 @contextlib.contextmanager
-def replacement(project: Project, revision: str) -> Iterator[Replacement]:
+def replacement(project: Project) -> Iterator[Replacement]:
     """Yield what is to take the place of a project's database; an error removes it."""
     end_exchange(project)
-    made = Replacement(project, revision)
+    made = Replacement(project)
     try:
         yield made
     except BaseException:
         with contextlib.suppress(Exception):
+            # What it dropped is written down in what is removed then.
+            end_exchange(project)
             made.discard()
         raise
 
@@ -141,4 +160,5 @@ def end_exchange(project: Project) -> None:
     """End what an exchange that was killed left half done."""
     own = project.database
     if isinstance(own, MysqlDatabase):
-        own.sibling(NEXT).end_exchange(own)
+        for suffix in (NEXT, PREVIOUS):
+            own.sibling(suffix).end_exchange(own)

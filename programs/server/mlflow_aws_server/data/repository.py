@@ -44,6 +44,11 @@ class Repository:
         found = filter(manifests.is_id, self.place.folders("backups/"))
         return sorted(found, key=manifests.sequence)
 
+    def begun(self) -> list[str]:
+        """Return the IDs of all backups of which anything is there, a table of one that was broken off too."""
+        found = (*self.place.folders("backups/"), *self.place.folders("tables/"))
+        return sorted({name for name in found if manifests.is_id(name)}, key=manifests.sequence)
+
     def complete(self) -> list[str]:
         """Return the IDs of backups that have a manifest, the oldest first."""
         return [
@@ -108,6 +113,13 @@ class Repository:
         if stored.digest() != sha256:
             raise self.altered(path)
 
+    def check(self, path: str, sha256: str) -> None:
+        """Read a file to its end; raises EntryError if it is missing or was altered."""
+        if not self.place.exists(path):
+            raise self.altered(path)
+        for _chunk in self.read(path, sha256):
+            pass
+
     def altered(self, path: str) -> EntryError:
         """Return the error about a file that is not as it was written."""
         return EntryError(
@@ -124,7 +136,7 @@ class Repository:
         chunks = self.read(path, sha256)
         try:
             # It reads from the chunks as it goes.
-            with gzip.GzipFile(fileobj=_Chunks(chunks)) as stream:  # type: ignore[arg-type]
+            with gzip.GzipFile(fileobj=_Chunks(chunks)) as stream:
                 for line in stream:
                     yield line.rstrip(b"\n")
             # What follows the last member, such as the check of the whole.
@@ -137,7 +149,11 @@ class Repository:
         """Return the artifacts of a backup."""
         path = f"{manifests.folder(found.id)}/{manifests.OBJECTS}"
         for line in self.read_lines(path, found.objects_sha256):
-            yield StoredObject(*json.loads(line))
+            try:
+                # Names of files need not be UTF-8.
+                yield StoredObject(*json.loads(line.decode("utf-8", "surrogateescape")))
+            except (TypeError, ValueError):
+                raise self.altered(path) from None
 
     def contents(self) -> dict[str, Entry]:
         """Return the contents of artifacts that are stored, by name."""
@@ -146,26 +162,29 @@ class Repository:
     def prune(self, keep: int, days: int, now: float) -> Pruned:
         """Remove backups beyond the newest `keep` that are older than so many days, and broken ones.
 
-        Without days, age does not matter. Contents that no backup needs any more go too.
+        Without days, age does not matter. Contents that no backup needs any more go too, unless one that
+        stays is encrypted with another key, so that what it needs is not known.
         """
         complete = self.complete()
-        newest = complete[-1] if complete else ""
-        gone = [name for name in self.ids() if name not in complete and name != newest]
+        found = {name: self.manifest(name) for name in complete}
+        gone = [name for name in self.ids() if name not in found]
         if keep > 0:
-            for name in complete[:-keep]:
-                age = now - self.manifest(name).created
-                if not days or age > days * _DAY_SECONDS:
-                    gone.append(name)
-        if not gone:
+            oldest = now - days * _DAY_SECONDS if days else float("inf")
+            gone += [name for name in complete[:-keep] if found[name].created < oldest]
+        kept = [found[name] for name in complete if name not in gone]
+        tables = {table.stored for one in kept for table in one.tables.values()}
+        broken = {path.split("/")[1] for path in tables}.symmetric_difference(
+            self.place.folders("tables/")
+        )
+        if not gone and not broken:
             return Pruned([], 0)
-        needed: set[str] = set()
-        for name in complete:
-            if name not in gone:
-                found = self.manifest(name)
-                needed.update(item.stored for item in self.objects(found))
-                needed.update(table.stored for table in found.tables.values())
-        stored = [*self.place.entries("tables/"), *self.place.entries("objects/")]
-        unused = [entry.path for entry in stored if entry.path not in needed]
+        self.place.tidy()
+        unused = [entry.path for entry in self.place.entries("tables/") if entry.path not in tables]
+        if all(one.key_id == self.codec.key_id for one in kept):
+            objects = {item.stored for one in kept for item in self.objects(one)}
+            unused += [
+                entry.path for entry in self.place.entries("objects/") if entry.path not in objects
+            ]
         for name in gone:
             # The manifest first: what is left is then no backup.
             self.place.delete([f"{manifests.folder(name)}/{manifests.MANIFEST}"])

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import EntryError, say
+from ..schema_state import VERSIONS
 from . import manifest as manifests
 from . import parallel
 from .manifest import Manifest, StoredObject
+from .other_key import Lost, has_other_key
 from .places import Entry, Folder, Hashing, Place
 from .projects import Project
 from .relocation import relocated
@@ -37,6 +39,7 @@ class Restored(NamedTuple):
     written: int
     written_bytes: int
     relocated: int
+    lost: Lost
     previous: str
     seconds: float
 
@@ -46,7 +49,7 @@ def runs_of(project: Project) -> int:
     database = project.database
     if not database.exists():
         return 0
-    with database.snapshot() as snapshot:
+    with database.glance() as snapshot:
         if "runs" not in {table.name for table in snapshot.tables()}:
             return 0
         return int(snapshot.value("SELECT COUNT(*) FROM runs"))
@@ -56,35 +59,42 @@ def restore(project: Project, repository: Repository, identifier: str) -> Restor
     """Bring a backup back; the project's servers must have been stopped."""
     begun = time.monotonic()
     found = repository.choose(identifier)
-    check(repository, found)
-    _require_key(project, repository, found)
-    with replacement(project, found.revision) as made:
-        changed = fill(made, repository, found, project.artifacts)
+    check(repository, found, project.artifacts)
+    stored_key = _require_key(project, repository, found)
+    lost = Lost(has_other_key(project, found, stored_key))
+    with replacement(project) as made:
+        made.create(found.revision)
+        changed = fill(made, repository, found, project.artifacts, lost)
         made.migrate()
         objects = write_objects(project.artifacts, repository, found)
         _write_key(project, repository, found)
         previous = made.put_in_place(lambda path: _kept(path, found))
-    return Restored(
-        found, objects.written, objects.written_bytes, changed, previous, time.monotonic() - begun
-    )
+    lost.tell(project)
+    seconds = time.monotonic() - begun
+    return Restored(found, objects.written, objects.written_bytes, changed, lost, previous, seconds)
 
 
-def check(repository: Repository, found: Manifest) -> None:
-    """Refuse a backup of which anything is missing or not as it was written.
+def check(repository: Repository, found: Manifest, place: Place) -> None:
+    """Refuse a backup of which anything is missing, not as it was written, or not for this place.
 
-    Contents in a folder are read; of those in a bucket, which checks what it stores, size and version
-    must be the recorded ones.
+    Contents in a folder are read. So are those in a bucket, which checks what it stores, unless they have
+    the recorded version.
     """
     for table in found.tables.values():
-        _read_whole(repository, table.stored, table.sha256)
+        repository.check(table.stored, table.sha256)
+    folder = manifests.folder(found.id)
+    repository.check(f"{folder}/{manifests.OBJECTS}", found.objects_sha256)
+    if found.root_key_sha256:
+        repository.check(f"{folder}/{manifests.KEY}", found.root_key_sha256)
     contents = repository.contents()
     reads = isinstance(repository.place, Folder)
 
     def check_object(item: StoredObject) -> None:
         entry = contents.get(item.stored)
-        if entry is None or not _as_stored(item, entry):
+        if entry is None or entry.size != item.stored_size:
             raise repository.altered(item.stored)
-        if reads:
+        place.require_inside(item.path)
+        if reads or entry.version != item.stored_version:
             for _chunk in _content(repository, item):
                 pass
 
@@ -92,15 +102,6 @@ def check(repository: Repository, found: Manifest) -> None:
     checked = sum(1 for _done in parallel.each(repository.place.workers, check_object, objects))
     if checked != found.objects:
         raise repository.altered(manifests.OBJECTS)
-
-
-def _as_stored(item: StoredObject, entry: Entry) -> bool:
-    """Return whether a content has the size and version that were recorded.
-
-    A folder that was copied elsewhere has other versions, and is read instead.
-    """
-    same_version = entry.version == item.stored_version or "-" in item.stored_version
-    return entry.size == item.stored_size and same_version
 
 
 def _content(repository: Repository, item: StoredObject) -> Iterator[bytes]:
@@ -113,22 +114,22 @@ def _content(repository: Repository, item: StoredObject) -> Iterator[bytes]:
         raise repository.altered(item.stored)
 
 
-def _read_whole(repository: Repository, path: str, sha256: str) -> None:
-    """Read a file of a backup to its end."""
-    if not repository.place.exists(path):
-        raise repository.altered(path)
-    for _chunk in repository.read(path, sha256):
-        pass
+def fill(
+    made: Replacement,
+    repository: Repository,
+    found: Manifest,
+    artifacts: Place,
+    lost: Lost | None = None,
+) -> int:
+    """Write the backup's rows, and compare them; returns how many values name another place.
 
-
-def fill(made: Replacement, repository: Repository, found: Manifest, artifacts: Place) -> int:
-    """Write the backup's rows, and compare them; returns how many values name another place."""
+    lost: forgets secrets that cannot be decrypted.
+    """
     tables = {table.name: table for table in made.tables()}
     changed = 0
-    made.empty()
     expected = {}
     for name, stored in found.tables.items():
-        if name == "alembic_version":
+        if name == VERSIONS:
             continue
         if name not in tables:
             raise EntryError(
@@ -147,6 +148,8 @@ def fill(made: Replacement, repository: Repository, found: Manifest, artifacts: 
             for batch in _batches(lines):
                 rows = decode(table, batch)
                 changed += relocated(table, rows, found.artifacts, artifacts.text())
+                if lost:
+                    lost.forget(table, rows)
                 checksum.add(encode(table, rows))
                 writer.insert(table, rows)
         expected[name] = (table, checksum.rows, checksum.text())
@@ -223,18 +226,21 @@ class Objects:
         return found.digest() == item.sha256
 
 
-def _require_key(project: Project, repository: Repository, found: Manifest) -> None:
-    """Refuse a project whose root key cannot decrypt the backup's secrets of webhooks and gateway."""
-    if not found.root_key_sha256 or project.key_file is None or not project.key_file.is_file():
-        return
+def _require_key(project: Project, repository: Repository, found: Manifest) -> bytes | None:
+    """Refuse a file of a root key that cannot decrypt the backup's secrets; returns the backup's, if it has one."""
+    if not found.root_key_sha256:
+        return None
     path = f"{manifests.folder(found.id)}/{manifests.KEY}"
     stored = b"".join(repository.read(path, found.root_key_sha256))
+    if project.key_file is None or not project.key_file.is_file():
+        return stored
     secrets = found.tables.get("secrets")
     if stored != project.key_file.read_bytes() and secrets and secrets.rows:
         raise EntryError(
             f"Project '{project.name}' has another root key than the backup {found.id}, whose secrets it "
             f"could not decrypt; move {project.key_file} away, then rerun: the backup's takes its place."
         )
+    return stored
 
 
 def _write_key(project: Project, repository: Repository, found: Manifest) -> None:

@@ -12,7 +12,6 @@ cut off without notice.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -62,7 +61,7 @@ class Sealed:
         """Take the key: 32 bytes in base64, as `openssl rand -base64 32` prints them."""
         try:
             self._key = base64.b64decode(text.strip(), validate=True)
-        except binascii.Error:
+        except ValueError:
             self._key = b""
         if len(self._key) != KEY_BYTES:
             raise EntryError(

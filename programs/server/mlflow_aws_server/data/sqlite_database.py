@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -20,8 +22,11 @@ from .tables import BATCH_ROWS, BINARY, JSON, PLAIN, Checksum, Row, Table, encod
 
 # What a killed run left has this in its name.
 COPY = ".copy-"
+# What SQLite keeps next to a file while it is in use; it takes any of that name for the file's own.
+JOURNALS = ("-journal", "-wal", "-shm")
 _KINDS = {"JSON": JSON, "BLOB": BINARY}
 _BUSY_SECONDS = 60
+_PRIVATE = 0o600
 
 
 class SqliteDatabase:
@@ -40,24 +45,45 @@ class SqliteDatabase:
         It is a copy by SQLite's own backup, next to the file: a transaction that reads for minutes
         would keep the server from writing, and that fails requests.
         """
-        for left in self.path.parent.glob(f".{self.path.name}{COPY}*"):
-            left.unlink(missing_ok=True)
-        number, name = tempfile.mkstemp(prefix=f".{self.path.name}{COPY}", dir=self.path.parent)
-        os.close(number)
-        copy = Path(name)
-        try:
-            with _opened(self.path) as source, _opened(copy) as target:
-                source.backup(target)
+        with self._folder() as folder:
+            copy = folder / self.path.name
+            SqliteDatabase(copy).copy_file(self)
             with _opened(copy) as connection:
                 yield SqliteSnapshot(connection)
-        finally:
-            copy.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """Yield a folder for a copy, and remove those that killed runs left.
+
+        A lock on it tells that it is in use: two verbs may read at once.
+        """
+        prefix, parent = f".{self.path.name}{COPY}", self.path.parent
+        with contextlib.ExitStack() as stack:
+            with _locked(parent):
+                for left in parent.glob(f"{prefix}*"):
+                    with contextlib.suppress(OSError), _locked(left, fcntl.LOCK_NB):
+                        shutil.rmtree(left)
+                folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+                stack.enter_context(_locked(folder))
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def glance(self) -> Iterator[SqliteSnapshot]:
         """Yield the database for a few queries, which read the file itself."""
         with _opened(self.path) as connection:
             yield SqliteSnapshot(connection)
+
+    @contextlib.contextmanager
+    def outline(self) -> Iterator[SqliteOutline]:
+        """Yield what it holds, whether it exists or not."""
+        if not self.exists():
+            yield SqliteOutline(None, 0)
+            return
+        with _opened(self.path) as connection:
+            yield SqliteOutline(connection, self.size())
 
     def exists(self) -> bool:
         """Return whether there is such a file."""
@@ -84,13 +110,35 @@ class SqliteDatabase:
                     found[table.name] = checksum.text()
         return found
 
-    def copy_from(self, source: SqliteDatabase, tables: Sequence[Table]) -> None:
-        """Fill its tables with the rows of another file's."""
-        with _opened(source.path) as connection, self.writing() as writer:
-            snapshot = SqliteSnapshot(connection)
-            for table in tables:
-                for rows in snapshot.rows(table):
-                    writer.insert(table, rows)
+    def copy_file(self, source: SqliteDatabase) -> None:
+        """Become a copy of another file."""
+        with _opened(source.path) as opened:
+            self.path.touch(_PRIVATE)
+            with _opened(self.path) as target:
+                opened.backup(target)
+
+    def remove(self) -> None:
+        """Remove the file, and what a killed process left with it."""
+        for ending in ("", *JOURNALS):
+            self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+
+    def keep(self, path: Path) -> Path:
+        """Let the file have a second name, this one or one like it; returns that.
+
+        Its journals get that name alone: SQLite would apply them to what takes the file's place. They
+        matter only where the file is damaged, since what they hold is written to it first.
+        """
+        with contextlib.suppress(sqlite3.Error), _opened(self.path) as connection:
+            connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        number, kept = 1, path
+        while kept.exists():
+            number, kept = number + 1, path.with_stem(f"{path.stem}-{number}")
+        os.link(self.path, kept)
+        for ending in JOURNALS:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{self.path}{ending}", f"{kept}{ending}")
+        return kept
 
     def version(self) -> str:
         """Return what changes whenever the file is written, by SQLite or by putting another in place."""
@@ -138,6 +186,32 @@ class SqliteDatabase:
             return SqliteSnapshot(connection).tables()
 
 
+class SqliteOutline:
+    """What a file holds."""
+
+    def __init__(self, connection: sqlite3.Connection | None, size: int) -> None:
+        """Take a connection, None if there is no file, and the size of the file in bytes."""
+        self._connection = connection
+        self._size = size
+
+    def tables(self) -> tuple[set[str], int]:
+        """Return the names of its tables, and the file's size in bytes."""
+        found = self.fetch("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {str(name) for (name,) in found}, self._size
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Return nothing: SQLite does not tell who has a file open."""
+        return []
+
+    def table(self, name: str) -> str:
+        """Return a table as a query names it."""
+        return quoted(name)
+
+    def fetch(self, query: str) -> Sequence[Row]:
+        """Return all rows of a query."""
+        return self._connection.execute(query).fetchall() if self._connection else []
+
+
 class SqliteSnapshot:
     """A database that nothing else changes."""
 
@@ -167,9 +241,15 @@ class SqliteSnapshot:
         while batch := cursor.fetchmany(BATCH_ROWS):
             yield batch
 
-    def fetch(self, query: str) -> Sequence[Row]:
-        """Return all rows of a query."""
-        return self._connection.execute(query).fetchall()
+    def fetch(self, query: str, values: Sequence[Any] = ()) -> Sequence[Row]:
+        """Return all rows of a query, whose values are marked by `?`."""
+        return self._connection.execute(query, values).fetchall()
+
+    def batches(self, query: str, values: Sequence[Any] = ()) -> Iterator[Sequence[Row]]:
+        """Return the rows of a query in batches."""
+        cursor = self._connection.execute(query, values)
+        while batch := cursor.fetchmany(BATCH_ROWS):
+            yield batch
 
     def value(self, query: str) -> Any:
         """Return the first value of the first row of a query."""
@@ -205,6 +285,10 @@ class SqliteWriter:
         """Return all rows of a query."""
         return self._connection.execute(query, values).fetchall()
 
+    def clear(self, table: Table) -> None:
+        """Remove all rows of a table."""
+        self.execute(f"DELETE FROM {quoted(table.name)}")
+
     def insert(self, table: Table, rows: Sequence[Row]) -> None:
         """Add rows to a table."""
         columns = ", ".join(map(quoted, table.columns))
@@ -220,10 +304,22 @@ def quoted(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Yield a connection to a file, and close it."""
+def _locked(folder: Path, how: int = 0) -> Iterator[None]:
+    """Hold a folder's lock, which ends with the process at the latest."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        connection = sqlite3.connect(str(path), timeout=_BUSY_SECONDS)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Yield a connection to a file that exists, and close it."""
+    try:
+        # Without this mode SQLite would make an empty one.
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", timeout=_BUSY_SECONDS, uri=True)
     except sqlite3.OperationalError as error:
         raise EntryError(f"{path} cannot be opened ({error}); check its owner and mode.") from error
     with contextlib.closing(connection):

@@ -30,7 +30,8 @@ _BYTES = _BITS // 8
 # In JSON a line feed and other control characters never stand for themselves inside of a text.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",\n", ":"))
 _BETWEEN_ROWS, _BETWEEN_VALUES, _MARK = b"],\n[", b",\n", b"]\x1e["
-_SORTING = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+# As MLflow writes JSON: half a surrogate pair, which no database takes as a text, stays an escape.
+_SORTING = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 Row = Sequence[Any]
 
@@ -62,11 +63,27 @@ class Snapshot(Protocol):
     def rows(self, table: Table) -> Iterator[Sequence[Row]]:
         """Return a table's rows in batches, sorted by its primary key as the database sorts."""
 
-    def fetch(self, query: str) -> Sequence[Row]:
-        """Return all rows of a query."""
+    def fetch(self, query: str, values: Sequence[Any] = ()) -> Sequence[Row]:
+        """Return all rows of a query, whose values are marked by `?`."""
 
     def value(self, query: str) -> Any:
         """Return the first value of the first row of a query."""
+
+
+class Outline(Protocol):
+    """What a database holds, at a glance: few queries, of which none reads a table's rows."""
+
+    def tables(self) -> tuple[set[str], int]:
+        """Return the names of its tables, and about how many bytes it takes; none if it is missing."""
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Return who is connected to it, as far as that can be seen."""
+
+    def table(self, name: str) -> str:
+        """Return a table as a query names it."""
+
+    def fetch(self, query: str) -> Sequence[Row]:
+        """Return all rows of a query."""
 
 
 class Checksum:
@@ -92,12 +109,12 @@ class Checksum:
 def encode(table: Table, rows: Sequence[Row]) -> list[bytes]:
     """Return rows as lines, without line ends."""
     special = [(place, kind) for place, kind in enumerate(table.kinds) if kind in (JSON, BINARY)]
-    if special:
-        rows = [_converted(row, special) for row in rows]
     try:
+        if special:
+            rows = [_converted(row, special) for row in rows]
         # One call for all rows, which is several times as fast as one for each.
         text = _ENCODER.encode(rows).encode("utf-8", "surrogatepass")
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise EntryError(
             f"The table {table.name} holds a value that cannot be written ({error}); report this with "
             "the types of its columns."
@@ -128,5 +145,7 @@ def _converted(row: Row, special: Sequence[tuple[int, str]]) -> list[Any]:
             data = value.encode() if isinstance(value, str) else bytes(value)
             values[place] = base64.b64encode(data).decode("ascii")
         else:
-            values[place] = _SORTING.encode(json.loads(value))
+            # SQLite keeps a JSON number as a number.
+            content = json.loads(value) if isinstance(value, str | bytes) else value
+            values[place] = _SORTING.encode(content)
     return values

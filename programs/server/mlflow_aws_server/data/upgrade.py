@@ -18,8 +18,10 @@ from typing import NamedTuple
 from ..errors import EntryError, say
 from ..revisions import known_head
 from .content import core
+from .mysql_database import NEXT, PREVIOUS, MysqlDatabase
 from .projects import Project
 from .replacement import end_exchange, replacement
+from .trial import try_out
 
 
 class Upgraded(NamedTuple):
@@ -45,31 +47,41 @@ def upgrade(project: Project) -> Upgraded:
     if before == head:
         return Upgraded(before, head, "", {})
     clock = _Clock()
-    with replacement(project, before) as made:
-        clock.lap("create")
-        made.empty()
-        with database.unchanged() as release:
-            made.copy()
-            clock.lap("copy")
-            tables = core(database.tables())
-            expected = database.digests(tables)
-            clock.lap("read")
-            say(f"Migrating the copy of {project.name} from {before} to {head}")
-            made.migrate()
-            clock.lap("migrate")
-            different = made.differences(tables, expected)
-            if different:
-                raise EntryError(
-                    f"After its migration the copy of project '{project.name}' differs in "
-                    f"{', '.join(different)}, so it was not put in place, and the project is as it was; "
-                    "report this."
-                )
-            clock.lap("compare")
-            previous = made.put_in_place(lambda path: _kept(path, before), release)
-            clock.lap("exchange")
-            made.require_nothing_lost(tables, expected)
-    clock.lap("look back")
+    with replacement(project) as made, database.unchanged() as release:
+        made.copy(before)
+        clock.lap("copy")
+        tables = core(database.tables())
+        expected = database.digests(tables)
+        clock.lap("read")
+        say(f"Migrating the copy of {project.name} from {before} to {head}")
+        made.migrate()
+        clock.lap("migrate")
+        different = made.differences(tables, expected)
+        if different:
+            raise EntryError(
+                f"After its migration the copy of project '{project.name}' differs in "
+                f"{', '.join(different)}, so it was not put in place, and the project is as it was; "
+                "report this."
+            )
+        clock.lap("compare")
+        # Afterwards, as MLflow makes the experiment Default where there is none.
+        try_out(project.uri(NEXT), project.name)
+        clock.lap("try out")
+        previous = made.put_in_place(lambda path: _kept(path, before), release, (tables, expected))
+        clock.lap("exchange")
     return Upgraded(before, head, previous, clock.laps)
+
+
+def revert(project: Project, done: Upgraded) -> None:
+    """Take an upgrade back, of a project to which nothing was written since."""
+    own = project.database
+    if isinstance(own, MysqlDatabase):
+        following = own.sibling(NEXT)
+        following.recreate()
+        own.sibling(PREVIOUS).take_place_of(own, following)
+        following.drop()
+    elif done.previous:
+        Path(done.previous).replace(own.path)
 
 
 class _Clock:

@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from .. import aws, private, settings
 from ..errors import EntryError
-from . import backup, gc, info, projects, rehearse, restore, upgrade
+from . import backup, gc, importing, info, parallel, projects, rehearse, restore, upgrade
 from .projects import Project
 from .repository import Repository
 
@@ -24,14 +26,19 @@ Request = dict[str, Any]
 
 
 def project_info(path: Path) -> None:
-    """Print the state of each project: `sums` and `objects` say how much is read."""
+    """Print the state of each project, several at once: `sums` and `objects` say how much is read."""
+    with private.private_folder(path) as folder:
+        request = settings.read(path)
+        aws.use_identity(request.get("aws") or {}, path, folder)
+        mlflow = version("mlflow")
 
-    def work(project: Project, request: Request) -> Record:
-        found = projects.repository(request, project.name) if request.get("destination") else None
-        sums, objects = bool(request.get("sums")), bool(request.get("objects"))
-        return info.info(project, found, sums=sums, objects=objects)
+        def work(numbered: tuple[int, Record]) -> Record:
+            number, given = numbered
+            found = info.info(given, request, folder / str(number))
+            return {"name": given["name"], "mlflow": mlflow, **found}
 
-    _each(path, work)
+        for record in parallel.each(info.AT_ONCE, work, enumerate(request["projects"])):
+            print(json.dumps(record), flush=True)
 
 
 def make_backup(path: Path) -> None:
@@ -47,10 +54,10 @@ def make_backup(path: Path) -> None:
             if final and not _has_schema(project):
                 return _saved(backup.require_saved(project, repository), repository)
             made = backup.make(project, repository, version("mlflow"))
+            found = made.manifest
             if final:
-                restore.check(repository, made.manifest)
-            pruned = _prune(repository, request)
-        found = made.manifest
+                restore.check(repository, found, project.artifacts)
+            pruned = _prune(repository, request, found.id)
         return {
             "backup": found.id,
             "place": repository.place.text(),
@@ -75,8 +82,9 @@ def restore_backup(path: Path) -> None:
     def work(project: Project, request: Request) -> Record:
         repository = projects.repository(request, request.get("source") or project.name)
         with project.exclusive("restore"):
-            runs = restore.runs_of(project)
-            if runs and request.get("only_empty"):
+            # A database that cannot be read any more is one that a restore is for.
+            runs = restore.runs_of(project) if request.get("only_empty") else 0
+            if runs:
                 raise EntryError(
                     f"Project '{project.name}' holds {runs} runs, which a restore replaces; to do so, pass "
                     f"confirm={project.name}, or restore into another project with into=NAME."
@@ -89,6 +97,8 @@ def restore_backup(path: Path) -> None:
             "written": done.written,
             "written_bytes": done.written_bytes,
             "relocated": done.relocated,
+            "disabled_webhooks": done.lost.webhooks,
+            "lost_secrets": done.lost.secrets,
             "previous": done.previous,
             "seconds": round(done.seconds, 3),
         }
@@ -116,17 +126,45 @@ def rehearse_backup(path: Path) -> None:
 
 
 def upgrade_schemas(path: Path) -> None:
-    """Bring each project's schema to the head revision, by a copy."""
+    """Bring all projects' schemas to the head revision, by copies; if one fails, none is upgraded."""
+    done: list[tuple[Project, upgrade.Upgraded]] = []
+    failed: list[str] = []
 
     def work(project: Project, _request: Request) -> Record:
+        if failed:
+            raise EntryError(
+                f"Project '{project.name}' was not upgraded, since {failed[0]} failed."
+            )
         with project.exclusive("upgrade"):
-            done = upgrade.upgrade(project)
+            upgraded = upgrade.upgrade(project)
+        if upgraded.before != upgraded.after:
+            done.append((project, upgraded))
         return {
-            "before": done.before,
-            "after": done.after,
-            "previous": done.previous,
-            "seconds": done.seconds,
+            "before": upgraded.before,
+            "after": upgraded.after,
+            "previous": upgraded.previous,
+            "seconds": upgraded.seconds,
         }
+
+    with _requested(path) as (request, found):
+        records = {}
+        for project in found:
+            records[project.name] = record = _record(project, request, work)
+            if record["error"] and not failed:
+                failed.append(project.name)
+        for project, upgraded in reversed(done if failed else []):
+            take_back = functools.partial(_reverted, upgraded, failed[0])
+            records[project.name] = _record(project, request, take_back)
+        for record in records.values():
+            print(json.dumps(record), flush=True)
+
+
+def import_source(path: Path) -> None:
+    """Bring the source `from` into each project; with `dry`, say what that would do."""
+
+    def work(project: Project, request: Request) -> Record:
+        with project.exclusive("import"):
+            return importing.bring_in(project, request)
 
     _each(path, work)
 
@@ -167,19 +205,46 @@ def _saved(backup_id: str, repository: Repository) -> Record:
     return {**made, "backup": backup_id, "place": repository.place.text(), "removed": []}
 
 
-def _prune(repository: Repository, request: Request) -> list[str]:
-    """Remove backups that need not be kept; returns their IDs."""
+def _reverted(
+    upgraded: upgrade.Upgraded, failed: str, project: Project, _request: Request
+) -> Record:
+    """Take the upgrade of a project back, since that of another one failed."""
+    with project.exclusive("upgrade"):
+        upgrade.revert(project, upgraded)
+    return {
+        "error": f"Project '{project.name}' is as it was before, since {failed} failed.",
+        "before": upgraded.before,
+        "after": upgraded.before,
+        "previous": "",
+        "seconds": {},
+    }
+
+
+def _prune(repository: Repository, request: Request, made: str) -> list[str]:
+    """Remove backups that need not be kept, once a backup was made; returns their IDs."""
     keep, days = int(request.get("keep") or 0), int(request.get("days") or 0)
-    return repository.prune(keep, days, time.time()).backups
+    try:
+        return repository.prune(keep, days, time.time()).backups
+    except EntryError as error:
+        raise EntryError(
+            f"The backup {made} was made, but no older one was removed: {error}"
+        ) from error
 
 
 def _each(path: Path, work: Callable[[Project, Request], Record]) -> None:
     """Do something with each project of the request in a file, and print what became of it."""
+    with _requested(path) as (request, found):
+        for project in found:
+            print(json.dumps(_record(project, request, work)), flush=True)
+
+
+@contextlib.contextmanager
+def _requested(path: Path) -> Iterator[tuple[Request, list[Project]]]:
+    """Yield the request in a file and its projects, with this process's AWS identity that of the request."""
     with private.private_folder(path) as folder:
         request = settings.read(path)
         aws.use_identity(request.get("aws") or {}, path, folder)
-        for project in projects.of(request, folder):
-            print(json.dumps(_record(project, request, work)), flush=True)
+        yield request, projects.of(request, folder)
 
 
 def _record(
@@ -211,5 +276,6 @@ VERBS: dict[str, Callable[[Path], None]] = {
     "restore": restore_backup,
     "rehearse": rehearse_backup,
     "upgrade": upgrade_schemas,
+    "import": import_source,
     "gc": collect_garbage,
 }

@@ -131,8 +131,11 @@ class Recorder:
         self.names = names
         self.requests: list[Mapping[str, Any]] = []
 
-    def run(self, request: Mapping[str, Any], timeout: float) -> list[dict[str, Any]]:
+    def run(
+        self, request: Mapping[str, Any], timeout: float, verb: str = VERB
+    ) -> list[dict[str, Any]]:
         """Keep the request."""
+        assert verb == VERB
         assert timeout > request["timeout"]
         self.requests.append(request)
         told = {"before": "", "after": "head", "repaired": False, "error": ""}
