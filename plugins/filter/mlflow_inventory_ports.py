@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
-_KEYS = ("name", "port", "port_fixed", "state")
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects.records import server_state
+
+_KEYS = ("name", "port", "port_fixed")
 
 
 def mlflow_inventory_ports(
@@ -17,7 +19,10 @@ def mlflow_inventory_ports(
     """Return the option `inventory` of mlflow_server; it holds no setting of a server."""
     return {
         "backend": backend,
-        "projects": [{key: record[key] for key in _KEYS} for record in records],
+        "projects": [
+            {**{key: record[key] for key in _KEYS}, "state": server_state(record["state"])}
+            for record in records
+        ],
     }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible.utils.display import Display
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects.records import (
     DEFAULT_BASE_PORT,
@@ -22,17 +21,9 @@ def mlflow_project_records(
 ) -> list[dict[str, t.Any]]:
     """Return the project records of an inventory's list, or fail with one sentence."""
     try:
-        records = project_records(projects, base_port)
+        return project_records(projects, base_port)
     except MlflowError as error:
         raise AnsibleFilterError(str(error)) from None
-    limited = [record["name"] for record in records if record["artifact_retention_days"]]
-    if limited:
-        # Ansible shows the same warning once in a run.
-        Display().warning(
-            "mlflow_projects: artifact_retention_days has no effect yet, as nothing deletes artifacts: those of "
-            f"{', '.join(limited)} are kept for ever. Remove the key, or leave it for a later release."
-        )
-    return records
 
 
 class FilterModule:

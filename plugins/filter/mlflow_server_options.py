@@ -14,6 +14,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import local
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects.records import server_state
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import addresses
 
 # A project that is to go needs no place for data.
@@ -52,7 +53,7 @@ def mlflow_server_options(
     return [
         {
             "name": record["name"],
-            "state": record["state"],
+            "state": server_state(record["state"]),
             "host": host,
             "port": record["port"],
             **_place(places.get(record["name"], _NOWHERE), aws_profile),

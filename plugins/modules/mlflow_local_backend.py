@@ -30,6 +30,12 @@ options:
     type: list
     elements: str
     required: true
+  archived:
+    description: Names of those projects that are archived. A last backup of any other one is no longer its last.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.4.0
   create:
     description:
       - Whether to create missing folders.
@@ -88,6 +94,7 @@ def main() -> None:
         argument_spec={
             "state_dir": {"type": "path"},
             "projects": {"type": "list", "elements": "str", "required": True},
+            "archived": {"type": "list", "elements": "str", "default": []},
             "create": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
@@ -103,9 +110,16 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     if missing and not module.params["create"]:
         raise local.not_deployed(missing)
     files.require_writable(state, "choose another mlflow_state_dir or change its owner")
+    marks = [
+        local.archive_mark(project)
+        for name, project in backend["projects"].items()
+        if name not in module.params["archived"]
+    ]
     if not module.check_mode:
         for folder in missing:
             files.make_folder(folder)
+        for mark in marks:
+            mark.unlink(missing_ok=True)
     diff = {"before": {"folders": []}, "after": {"folders": [str(folder) for folder in missing]}}
     return {"changed": bool(missing), "backend": backend, "diff": diff}
 

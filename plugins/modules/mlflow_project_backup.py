@@ -44,6 +44,13 @@ options:
     description: Age in days up to which backups beyond O(keep) are kept too. V(0) does not regard their age.
     type: int
     default: 0
+  final:
+    description:
+      - Whether the projects are about to be removed. The backup is then read whole, as it will be all that is left.
+      - A project without a schema is accepted if its newest backup holds all of its artifacts, which is how a removal
+        that was killed leaves one.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -117,6 +124,7 @@ def main() -> None:
         argument_spec={
             "keep": {"type": "int", "default": 0},
             "days": {"type": "int", "default": 0},
+            "final": {"type": "bool", "default": False},
             **verbs.DESTINATION,
             **verbs.ARGUMENTS,
         },
@@ -132,7 +140,7 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     params = module.params
     if module.check_mode:
         return verbs.result(verbs.planned(params["projects"], backup=""), changed=True)
-    request = {key: params[key] for key in ("destination", "backup_key", "keep", "days")}
+    request = {key: params[key] for key in ("destination", "backup_key", "keep", "days", "final")}
     return verbs.result(verbs.run(module, "backup", request), changed=True)
 
 

@@ -48,16 +48,19 @@ options:
       state:
         description:
           - V(present) creates the schema and the users.
+          - V(archived) drops the server user, and keeps the schema and the migrator, which backs it up and restores it.
+            Without a schema, none is created.
           - V(absent) drops the users and keeps the schema with its data.
         type: str
-        choices: [present, absent]
+        choices: [present, archived, absent]
         default: present
       schema:
         description: Name of the schema. If unset, C(mlflow_) and the project's name with underscores for dashes.
         type: str
       force_drop:
         description:
-          - Name of the schema to delete with its data, for O(projects[].state=absent).
+          - Name of the schema to delete with its data, for O(projects[].state=absent). Those beside it go too,
+            C(SCHEMA__next) and C(SCHEMA__prev).
           - Any name but the schema's is refused.
         type: str
         default: ""
@@ -207,7 +210,7 @@ projects:
       description: Name of the schema.
       type: str
     state:
-      description: The requested state, V(present) or V(absent).
+      description: The requested state, V(present), V(archived) or V(absent).
       type: str
     actions:
       description: What was done, or would be in check mode, one item for each statement.

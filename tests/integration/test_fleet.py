@@ -382,17 +382,6 @@ def test_the_old_name_of_the_report_works(fleet: Fleet) -> None:
         assert warned is (name == "verify")
 
 
-@pytest.mark.thorough("The warning is a unit test of its filter.")
-def test_retention_is_warned_of_once(fleet: Fleet) -> None:
-    """However many hosts and tasks read the list."""
-    limited = [{"name": name, "artifact_retention_days": 30} for name in PROJECTS]
-    done = fleet.play("servers", "--limit", "!dan", mlflow_projects=limited)
-    assert done.code == 0, done.output
-    said = " ".join(done.output.split())
-    assert said.count("artifact_retention_days has no effect yet") == 1
-    assert "those of demo, churn are kept for ever" in said
-
-
 @pytest.fixture
 def batches(fleet: Fleet) -> None:
     """Let hosts follow one another; the one that cannot be reached comes first."""

@@ -165,7 +165,7 @@ def _identities(name: str, state: str, place: Outputs) -> Record:
     login = "iam" if _by_iam(place) else "password"
     return {
         "name": name,
-        "state": "absent" if state == "absent" else "present",
+        "state": state if state in ("archived", "absent") else "present",
         "schema": _names.schema_name(name),
         "runtime": {
             "user": _names.runtime_user(name),

@@ -15,6 +15,8 @@ _DATABASE = "mlflow.db"
 _ARTIFACTS = "artifacts"
 # Created by the first start of its server; what it decrypts lies in the database beside it.
 _KEY = "key"
+# Holds the ID of the last backup of an archived project.
+_ARCHIVED = ".archived"
 
 
 def record(state: Path, projects: t.Iterable[str]) -> dict[str, t.Any]:
@@ -30,6 +32,16 @@ def record(state: Path, projects: t.Iterable[str]) -> dict[str, t.Any]:
     }
     schemas = [{"name": name, "uri": place["backend_store_uri"]} for name, place in places.items()]
     return {"kind": "local", "state_dir": str(state), "projects": places, "schemas": schemas}
+
+
+def archive_mark(project: t.Mapping[str, t.Any]) -> Path:
+    """Return the file that says that a last backup of a project was made; it goes when the project is used again."""
+    return Path(project["artifacts_destination"]).parent / _ARCHIVED
+
+
+def database_file(project: t.Mapping[str, t.Any]) -> Path:
+    """Return a project's SQLite file."""
+    return Path(str(project["backend_store_uri"]).partition("sqlite:///")[2])
 
 
 def missing_folders(backend: t.Mapping[str, t.Any]) -> list[Path]:

@@ -15,8 +15,12 @@ _SOME = 3
 
 
 def lines(records: t.Iterable[Record], verb: str) -> list[str]:
-    """Return a line for each record of a verb: backup, restore, rehearsal, upgrade, plan or import."""
-    return [f"{record['name']}: {_VERBS[verb](record)}" for record in records]
+    """Return a line for each record of a verb, of gc several."""
+    return [
+        f"{record['name']}: {line}"
+        for record in records
+        for line in _VERBS[verb](record).split("\n")
+    ]
 
 
 def size(number: float) -> str:
@@ -35,6 +39,22 @@ def _backup(record: Record) -> str:
         f"backup {record['backup']} in {record['place']}, {record['rows']} rows and {record['objects']} "
         f"artifacts, {size(record['bytes'])}, of which {record['copied']} artifacts "
         f"({size(record['copied_bytes'])}) are new, in {record['seconds']:.0f} s{removed}"
+    )
+
+
+def _archive(record: Record) -> str:
+    """Return the last backup."""
+    return f"archived, with {_backup(record)}"
+
+
+def _removal(record: Record) -> str:
+    """Return the backup that is left."""
+    if not record["backup"]:
+        return "there was nothing to back up"
+    return (
+        f"what is left is {_backup(record)}"
+        if record["rows"]
+        else f"what is left is backup {record['backup']}"
     )
 
 
@@ -72,6 +92,44 @@ def _upgrade(record: Record) -> str:
         f"upgraded from revision {record['before']} to {record['after']} in {seconds:.0f} s; the former "
         f"database is kept as {record['previous']}"
     )
+
+
+def _gc(record: Record) -> str:
+    """Return what was deleted, what stays, and what is orphaned."""
+    counts = [
+        f"{record[key]} {name}"
+        for key, name in _DELETED.items()
+        if record[key] or key in ("runs", "experiments")
+    ]
+    verb = "removed" if record["removed"] else "can be removed:"
+    told = [f"{verb} {', '.join(counts)}, with {_artifacts(record['artifacts'])}"]
+    told += record["kept"]
+    if record["elsewhere"]:
+        told.append(f"artifacts of {record['elsewhere']} of these are elsewhere and not touched")
+    for key, name in _LEFT.items():
+        if record[key]["objects"]:
+            removed = "removed, " if key == "orphans" and record["orphans_removed"] else ""
+            paths = ", ".join(record[key]["examples"])
+            told.append(f"{name}: {removed}{_artifacts(record[key])}, such as {paths}")
+    return "\n".join(told)
+
+
+def _artifacts(found: t.Mapping[str, t.Any]) -> str:
+    """Return number and size of artifacts."""
+    return f"{found['objects']} artifacts ({size(found['bytes'])})"
+
+
+_DELETED = {
+    "runs": "runs",
+    "experiments": "experiments",
+    "logged_models": "logged models",
+    "traces": "traces",
+    "model_versions": "model versions",
+}
+_LEFT = {
+    "orphans": "orphans",
+    "unknown": "nothing refers to these, and their path does not say whose they are, so they stay",
+}
 
 
 def _plan(record: Record) -> str:
@@ -149,5 +207,8 @@ _VERBS: dict[str, t.Callable[[Record], str]] = {
     "rehearsal": _rehearsal,
     "plan": _plan,
     "upgrade": _upgrade,
+    "gc": _gc,
+    "archive": _archive,
+    "removal": _removal,
     "import": _import,
 }

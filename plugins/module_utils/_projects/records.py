@@ -9,8 +9,8 @@ A project record is a dictionary with these keys, all of them always there:
     port                     number; where the project's server listens on each host
     port_fixed               whether the entry names the port, rather than its place in the list
     description, owner       text, possibly empty
-    state                    present, stopped or absent
-    artifact_retention_days  number of days, or None; nothing deletes artifacts yet
+    state                    present, stopped, archived or absent
+    artifact_retention_days  number of days after which the gc playbook removes what users deleted
     server                   dictionary: workers (number), allowed_hosts (list of text),
                              environment (dictionary of text), metrics, jobs, assistant and
                              presigned_only (true or false), max_upload_size (text such as 2g, empty for no
@@ -32,7 +32,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import 
 )
 
 DEFAULT_BASE_PORT = 5001
-STATES = ("present", "stopped", "absent")
+STATES = ("present", "stopped", "archived", "absent")
+DEFAULT_RETENTION_DAYS = 30
 
 _NAME = re.compile(r"[a-z](-?[a-z0-9])*\Z")
 _NAME_LENGTH = 40
@@ -70,6 +71,11 @@ def project_records(
     records = [_record(index, entry, base) for index, entry in enumerate(projects)]
     _require_distinct(records)
     return records
+
+
+def server_state(state: str) -> str:
+    """Return the state of the servers of a project in this state: an archived one has none."""
+    return "absent" if state == "archived" else state
 
 
 def _record(index: int, entry: t.Any, base_port: int) -> dict[str, t.Any]:
@@ -137,9 +143,9 @@ def _port(where: str, value: t.Any) -> int | None:
     return None if value is None else fields.number(where, value, _PORTS)
 
 
-def _days(where: str, value: t.Any) -> int | None:
-    """Read the number of days that artifacts are kept; None keeps them forever."""
-    return None if value is None else fields.number(where, value, range(1, 36501))
+def _days(where: str, value: t.Any) -> int:
+    """Read the number of days that what users deleted is kept before it can be removed for good."""
+    return DEFAULT_RETENTION_DAYS if value is None else fields.number(where, value, range(1, 36501))
 
 
 _READERS: dict[str, t.Callable[[str, t.Any], t.Any]] = {

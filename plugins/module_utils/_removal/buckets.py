@@ -46,6 +46,27 @@ class Bucket:
         number = len(page.get("Versions", [])) + len(page.get("DeleteMarkers", []))
         return f"{number:,}{' or more' if page.get('IsTruncated') else ''}"
 
+    def holds_below(self, prefix: str) -> str:
+        """Return how many versions and delete markers there are below a prefix, in words; empty if none."""
+        with _aws.explained(f"list bucket '{self._name}'", self._client):
+            page = self._client.list_object_versions(**self._owner, Prefix=prefix)
+        number = len(page.get("Versions", [])) + len(page.get("DeleteMarkers", []))
+        return f"{number:,}{' or more' if page.get('IsTruncated') else ''}" if number else ""
+
+    def first_below(self, prefix: str, end: str = "") -> str:
+        """Return the key of an object below a prefix that ends so, empty if there is none."""
+        with _aws.explained(f"list bucket '{self._name}'", self._client):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                **self._owner, Prefix=prefix
+            )
+            keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
+            return next((key for key in keys if key.endswith(end)), "")
+
+    def empty_below(self, prefix: str) -> None:
+        """Delete all versions below a prefix, and end unfinished uploads there."""
+        with _aws.explained(f"empty {prefix} of bucket '{self._name}'", self._client):
+            self._empty(prefix)
+
     def delete(self) -> None:
         """Delete everything in it, and the bucket; a policy of the bucket that denies this goes first."""
         with _aws.explained(f"empty and delete bucket '{self._name}'", self._client):
@@ -75,9 +96,10 @@ class Bucket:
             return _aws.error_code(error) != _FULL
         return True
 
-    def _empty(self) -> None:
+    def _empty(self, prefix: str = "") -> None:
         """Delete all versions and delete markers, and end unfinished uploads."""
-        for page in self._client.get_paginator("list_object_versions").paginate(**self._owner):
+        below = {**self._owner, "Prefix": prefix}
+        for page in self._client.get_paginator("list_object_versions").paginate(**below):
             entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
             objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
             if objects:
@@ -87,7 +109,7 @@ class Bucket:
                 )
                 self._require_done(answer.get("Errors", []))
                 self._count(len(objects))
-        for page in self._client.get_paginator("list_multipart_uploads").paginate(**self._owner):
+        for page in self._client.get_paginator("list_multipart_uploads").paginate(**below):
             for entry in page.get("Uploads", []):
                 self._client.abort_multipart_upload(
                     Key=entry["Key"], UploadId=entry["UploadId"], **self._owner

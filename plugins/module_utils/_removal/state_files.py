@@ -18,7 +18,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.broker_sock
 )
 
 # What a project's folder holds; anything else in it is somebody's own.
-_PROJECT = re.compile(r"mlflow\.db.*|artifacts|jobs\.lock|key|\..*")
+PROJECT = re.compile(r"mlflow\.db.*|artifacts|jobs\.lock|key|\..*")
 _LOCK = ".lock"
 # Of the host's crontab, in the state folder that is the default.
 _LOCKS = (".broker.lock", ".migration.lock", ".crontab.lock")
@@ -50,7 +50,7 @@ class StateFiles:
         """Delete the data of a project, and its folder unless something else is in it."""
         # The database last: as long as it is there, the project is listed.
         for path in sorted(folder.iterdir(), key=lambda path: path.name.startswith("mlflow.db")):
-            if _PROJECT.fullmatch(path.name):
+            if PROJECT.fullmatch(path.name):
                 drop(path)
         _drop_empty(folder)
 
@@ -129,7 +129,7 @@ def drop(path: Path) -> None:
 def _is_project(folder: Path) -> bool:
     """Return whether a folder holds, or may have held, a project."""
     entries = [path.name for path in folder.iterdir()]
-    return not entries or any(_PROJECT.fullmatch(name) for name in entries)
+    return not entries or any(PROJECT.fullmatch(name) for name in entries)
 
 
 def _drop_empty(folder: Path) -> None:

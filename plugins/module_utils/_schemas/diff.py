@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model import (
     ABSENT,
+    ARCHIVED,
     COLLATION,
     IAM,
     PASSWORD,
@@ -55,8 +56,12 @@ def planned(project: ProjectSpec, found: DatabaseState, retain: int) -> dict[str
     if project.state == ABSENT:
         kept = picture if not project.force_drop else {}
         return {key: value for key, value in kept.items() if key == "schema"}
+    if project.state == ARCHIVED and project.schema not in found.schemas:
+        return {}
     picture["schema"] = {"name": project.schema, "collation": COLLATION}
-    for identity in project.identities:
+    for identity in project.dropped:
+        picture.pop(identity.kind, None)
+    for identity in project.kept:
         user = found.users.get(identity.user)
         picture[identity.kind] = {
             "user": identity.user,

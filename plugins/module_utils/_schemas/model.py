@@ -24,7 +24,8 @@ import typing as t
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
 
-PRESENT, ABSENT = "present", "absent"
+# An archived project has its migrator, which backs it up and restores it, and no server user.
+PRESENT, ARCHIVED, ABSENT = "present", "archived", "absent"
 # How a user logs in.
 PASSWORD, IAM = "password", "iam"
 MARK = "mlops.mlflow_aws"
@@ -71,13 +72,24 @@ class Identity(t.NamedTuple):
 
 
 class ProjectSpec(t.NamedTuple):
-    """One project as wanted; force_drop names the schema whose data may go."""
+    """One project as wanted; force_drop names the schema whose data may go, with those beside it."""
 
     name: str
     schema: str
     identities: tuple[Identity, ...]
     state: str = PRESENT
     force_drop: str = ""
+
+    @property
+    def kept(self) -> tuple[Identity, ...]:
+        """Return the users that are to exist."""
+        kinds = {PRESENT: ("migrator", "runtime"), ARCHIVED: ("migrator",)}.get(self.state, ())
+        return tuple(identity for identity in self.identities if identity.kind in kinds)
+
+    @property
+    def dropped(self) -> tuple[Identity, ...]:
+        """Return the users that are not to exist."""
+        return tuple(identity for identity in self.identities if identity not in self.kept)
 
 
 class SchemaState(t.NamedTuple):

@@ -18,7 +18,6 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.manager 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model import (
     IAM,
     PASSWORD,
-    PRESENT,
     USER_TITLES,
     Identity,
     ProjectSpec,
@@ -43,7 +42,7 @@ _IDENTITY = {
 }
 _PROJECT = {
     "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "archived", "absent"], "default": "present"},
     "schema": {"type": "str"},
     "force_drop": _TEXT,
     "runtime": _IDENTITY,
@@ -127,8 +126,8 @@ def _project(options: t.Mapping[str, t.Any]) -> ProjectSpec:
 def _require_secrets(wanted: t.Iterable[ProjectSpec]) -> None:
     """Refuse an identity that logs in with a password and has no secret."""
     for project in wanted:
-        for identity in project.identities:
-            if project.state == PRESENT and identity.login != IAM and not identity.secret:
+        for identity in project.kept:
+            if identity.login != IAM and not identity.secret:
                 raise MlflowError(
                     f"Project '{project.name}': its {USER_TITLES[identity.kind]} has no secret; run the backend "
                     "playbook, which creates it."

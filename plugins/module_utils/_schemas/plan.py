@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _names
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import sql_text
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.checks import require_ours
@@ -14,9 +15,11 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.diff imp
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.grants import grant_steps
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas.model import (
     ABSENT,
+    ARCHIVED,
     CHARSET,
     COLLATION,
     DatabaseState,
+    Identity,
     ProjectPlan,
     ProjectSpec,
     Step,
@@ -51,13 +54,16 @@ def plan(wanted: t.Iterable[ProjectSpec], found: DatabaseState, retain: int) -> 
 
 
 def _present_steps(project: ProjectSpec, found: DatabaseState, retain: int) -> list[Step]:
-    """Return what a wanted project lacks."""
+    """Return what a wanted project lacks, and what one that is archived has too much."""
+    if project.state == ARCHIVED and project.schema not in found.schemas:
+        # It has been removed, or never had any data.
+        return _user_drops(project.name, project.identities, found)
     steps = _schema_steps(project, found)
-    for identity in project.identities:
+    for identity in project.kept:
         steps += user_steps(project, identity, found, retain)
-    for identity in project.identities:
+    for identity in project.kept:
         steps += grant_steps(project, identity, found)
-    return steps
+    return steps + _user_drops(project.name, project.dropped, found)
 
 
 def _schema_steps(project: ProjectSpec, found: DatabaseState) -> list[Step]:
@@ -84,12 +90,24 @@ def _schema_steps(project: ProjectSpec, found: DatabaseState) -> list[Step]:
 def _absent_steps(project: ProjectSpec, found: DatabaseState) -> list[Step]:
     """Return the steps that remove a project's users, and its schema if that is named."""
     steps = []
-    # The schema first: a trigger names the migrator as its definer.
-    if project.force_drop and project.schema in found.schemas:
-        sql = f"DROP DATABASE IF EXISTS {sql_text.identifier(project.schema)}"
-        steps.append(Step(project.name, f"drop schema {project.schema} and its data", sql))
-    for identity in project.identities:
-        if identity.user in found.users:
-            sql = f"DROP USER IF EXISTS {sql_text.account(identity.user)}"
-            steps.append(Step(project.name, f"drop user {identity.user}", sql))
-    return steps
+    # The schemas first: a trigger names the migrator as its definer. The project's own before all, as it
+    # is what tells that there is still something to save.
+    if project.force_drop:
+        for schema in (project.schema, *_names.schemas_beside(project.schema)):
+            if schema in found.schemas:
+                sql = f"DROP DATABASE IF EXISTS {sql_text.identifier(schema)}"
+                steps.append(Step(project.name, f"drop schema {schema} and its data", sql))
+    return steps + _user_drops(project.name, project.dropped, found)
+
+
+def _user_drops(project: str, identities: t.Iterable[Identity], found: DatabaseState) -> list[Step]:
+    """Return the steps that remove users."""
+    return [
+        Step(
+            project,
+            f"drop user {identity.user}",
+            f"DROP USER IF EXISTS {sql_text.account(identity.user)}",
+        )
+        for identity in identities
+        if identity.user in found.users
+    ]

@@ -22,6 +22,7 @@ whatever PYTHONPATH and the like say:
     python -I mlflow_entry.py rehearse REQUEST.json   try out a backup
     python -I mlflow_entry.py upgrade REQUEST.json    bring projects with data to the head revision
     python -I mlflow_entry.py import REQUEST.json     bring a folder, a file or a server's content into projects
+    python -I mlflow_entry.py gc REQUEST.json         remove for good what was deleted
     python -I mlflow_entry.py prove REQUEST.json      log a run through each of some servers
     python -I mlflow_entry.py packages LOCK.txt       refuse packages of a user's that lack what they require
     python -I mlflow_entry.py survey                  print what docker/mlflow.json has to hold
@@ -158,7 +159,7 @@ _WITHOUT_MLFLOW = ("credentials", "health", "help")
 # What these verbs load is in the log.
 _LOGGED = ("migrate", "migrate-all", "serve")
 # What becomes of projects' data, see data/verbs.py.
-_OF_DATA = ("info", "backup", "restore", "rehearse", "upgrade", "import")
+_OF_DATA = ("info", "backup", "restore", "rehearse", "upgrade", "import", "gc")
 # These have the environment that their server has; migrate-all calls AWS, by the host's identity.
 _OF_A_SERVER = ("serve", "check", "health", "credentials", "job", "jobs", "migrate-all", *_OF_DATA)
 _WITH_FILE: dict[str, Callable[[Path], int | None]] = {

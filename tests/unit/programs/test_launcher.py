@@ -51,7 +51,7 @@ def test_what_is_no_verb_gets_one_line(arguments: tuple[str, ...], tmp_path: Pat
     if arguments in ((), ("help",)):
         assert line == (
             "mlflow_entry: Usage: mlflow_entry.py serve | check | health | credentials | jobs | job | "
-            "migrate-all | info | backup | restore | rehearse | upgrade | import | prove | packages FILE, or "
+            "migrate-all | info | backup | restore | rehearse | upgrade | import | gc | prove | packages FILE, or "
             "describe | migrate | survey | warm"
         )
 

@@ -21,6 +21,9 @@
     kinds.py              what is brought, in units that are there as a whole or not at all
     merging.py            bring a database into the project's own
     arrival.py            artifacts on their way in
+    deleted.py            what users deleted longer ago than a retention, and what is referred to
+    owners.py             whose an artifact is, by its path
+    gc.py                 remove for good what was deleted, and orphaned artifacts
     content.py            what is compared before and after
     info.py               state of a project
     projects.py           the projects of a request

@@ -87,6 +87,25 @@ def make(project: Project, repository: Repository, mlflow: str) -> Made:
     return Made(manifest, objects.copied, objects.copied_bytes, time.monotonic() - begun)
 
 
+def require_saved(project: Project, repository: Repository) -> str:
+    """Return the newest backup of a project that has no rows any more; refuse artifacts that it does not hold.
+
+    A removal that was killed leaves a project so. Without artifacts there may be no backup.
+    """
+    newest = repository.newest()
+    known = {}
+    if newest:
+        known = {item.path: item for item in repository.objects(repository.manifest(newest))}
+    for entry in project.artifacts.entries():
+        item = known.get(entry.path)
+        if item is None or (item.size, item.version) != (entry.size, entry.version):
+            raise EntryError(
+                f"Project '{project.name}' has no rows in its database, and its newest backup does not hold "
+                f"{entry.path} of {project.artifacts.text()}; copy what you need and delete it, then rerun."
+            )
+    return newest
+
+
 def table_lines(snapshot: Snapshot, table: Table, checksum: Checksum) -> Iterator[list[bytes]]:
     """Return a table's rows as lines, in batches, and take them into account."""
     for rows in snapshot.rows(table):

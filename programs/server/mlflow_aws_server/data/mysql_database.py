@@ -148,6 +148,20 @@ class MysqlDatabase:
             yield MysqlWriter(connection)
             connection.commit()
 
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[MysqlWriter]:
+        """Yield what changes single rows in one transaction, which foreign keys bind; an error takes it back."""
+        with contextlib.closing(self._connect(self.schema)) as connection:
+            connection.autocommit(False)
+            yield MysqlWriter(connection)
+            connection.commit()
+
+    def now(self) -> float:
+        """Return the time by the database's clock, in seconds since 1970."""
+        with self._session("") as cursor:
+            cursor.execute("SELECT UNIX_TIMESTAMP(NOW(6))")
+            return float(cursor.fetchone()[0])
+
     def copy_from(self, source: MysqlDatabase, tables: Sequence[Table]) -> None:
         """Fill its tables with the rows of another schema's, inside the database, several at once."""
         sizes = source.sizes()
@@ -387,6 +401,13 @@ class MysqlWriter:
         """Carry out a statement; returns the number of rows that it changed."""
         with self._connection.cursor() as cursor:
             return int(cursor.execute(statement, values))
+
+    def fetch(self, query: str, values: Sequence[Any] = ()) -> Sequence[Row]:
+        """Return all rows of a query."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, values)
+            rows: Sequence[Row] = cursor.fetchall()
+        return rows
 
     def clear(self, table: Table) -> None:
         """Remove all rows of a table."""

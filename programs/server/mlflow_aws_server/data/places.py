@@ -16,7 +16,9 @@ import io
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterable, Iterator
+from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -50,6 +52,12 @@ class Place(Protocol):
 
     def entries(self, below: str = "") -> Iterator[Entry]:
         """Return the files below a path, which ends in a slash if it is not empty."""
+
+    def aged(self) -> Iterator[tuple[Entry, float]]:
+        """Return all files, each with the seconds since it was written, by the place's own clock.
+
+        A time that is still to come is taken for this moment.
+        """
 
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders directly below a path, sorted."""
@@ -91,7 +99,12 @@ class Folder:
 
     def entries(self, below: str = "") -> Iterator[Entry]:
         """Return the files below a path."""
-        yield from self._walk(self.root / below, below)
+        yield from (entry for entry, _written in self._walk(self.root / below, below))
+
+    def aged(self) -> Iterator[tuple[Entry, float]]:
+        """Return all files, each with its age in seconds."""
+        for entry, written in self._walk(self.root, ""):
+            yield entry, max(0.0, time.time() - written)
 
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders directly below a path, sorted."""
@@ -192,8 +205,8 @@ class Folder:
 
     def _walk(
         self, folder: Path, below: str, above: frozenset[tuple[int, int]] = frozenset()
-    ) -> Iterator[Entry]:
-        """Return the files below a folder, without what is being written.
+    ) -> Iterator[tuple[Entry, float]]:
+        """Return the files below a folder and their times, without what is being written.
 
         Links are followed, as MLflow does, but for those that lead to a folder above.
         """
@@ -214,7 +227,7 @@ class Folder:
                     state = entry.stat()
                 except FileNotFoundError:
                     continue
-                yield Entry(f"{below}{entry.name}", state.st_size, _version(state))
+                yield Entry(f"{below}{entry.name}", state.st_size, _version(state)), state.st_mtime
 
 
 class Bucket:
@@ -230,18 +243,17 @@ class Bucket:
 
     def entries(self, below: str = "") -> Iterator[Entry]:
         """Return the objects below a path."""
-        start = self._prefix + below
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=start
-        )
-        with self._explained(f"list {self.text()}"):
-            for page in pages:
-                for found in page.get("Contents", []):
-                    path = found["Key"][len(self._prefix) :]
-                    if path.endswith("/") and not found["Size"]:
-                        # By which consoles show a folder.
-                        continue
-                    yield Entry(path, found["Size"], found["ETag"].strip('"'))
+        for page in self._pages(self._prefix + below):
+            yield from map(self._entry, _objects(page))
+
+    def aged(self) -> Iterator[tuple[Entry, float]]:
+        """Return all objects, each with its age in seconds."""
+        for page in self._pages(self._prefix):
+            # This host's clock may be wrong.
+            now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
+            for found in _objects(page):
+                age = (now - found["LastModified"]).total_seconds()
+                yield self._entry(found), max(0.0, age)
 
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders directly below a path, sorted."""
@@ -319,6 +331,19 @@ class Bucket:
         """Return the place as people write it."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
+    def _pages(self, start: str) -> Iterator[dict[str, Any]]:
+        """Return what S3 answers about the objects whose keys begin so."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=start
+        )
+        with self._explained(f"list {self.text()}"):
+            yield from pages
+
+    def _entry(self, found: dict[str, Any]) -> Entry:
+        """Return an object of such an answer."""
+        path = found["Key"][len(self._prefix) :]
+        return Entry(path, found["Size"], found["ETag"].strip('"'))
+
     @contextlib.contextmanager
     def _explained(self, what: str) -> Iterator[None]:
         """Turn an error of AWS into one sentence."""
@@ -337,6 +362,12 @@ class Bucket:
         except (BotoCoreError, Boto3Error) as error:
             text = " ".join(str(error).split()).rstrip(".")
             raise EntryError(f"S3 does not let this host {what} ({text}); rerun.") from error
+
+
+def _objects(page: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects of a page, without those by which consoles show a folder."""
+    listed: list[dict[str, Any]] = page.get("Contents", [])
+    return [found for found in listed if found["Size"] or not found["Key"].endswith("/")]
 
 
 class _Stream(io.RawIOBase):

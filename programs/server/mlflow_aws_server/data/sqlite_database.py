@@ -11,6 +11,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,20 @@ class SqliteDatabase:
             yield SqliteWriter(connection)
             connection.execute("COMMIT")
 
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[SqliteWriter]:
+        """Yield what changes single rows in one transaction, which foreign keys bind; an error takes it back."""
+        with _opened(self.path) as connection:
+            connection.isolation_level = None
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("BEGIN IMMEDIATE")
+            yield SqliteWriter(connection)
+            connection.execute("COMMIT")
+
+    def now(self) -> float:
+        """Return the time by this host's clock, in seconds since 1970."""
+        return time.time()
+
     def tables(self) -> list[Table]:
         """Return its tables, sorted by name."""
         with _opened(self.path) as connection:
@@ -274,6 +289,10 @@ class SqliteWriter:
     def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
         """Carry out a statement; returns the number of rows that it changed."""
         return self._connection.execute(statement, values).rowcount
+
+    def fetch(self, query: str, values: Sequence[Any] = ()) -> Sequence[Row]:
+        """Return all rows of a query."""
+        return self._connection.execute(query, values).fetchall()
 
     def clear(self, table: Table) -> None:
         """Remove all rows of a table."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import aws, private, settings
 from ..errors import EntryError
-from . import backup, importing, info, parallel, projects, rehearse, restore, upgrade
+from . import backup, gc, importing, info, parallel, projects, rehearse, restore, upgrade
 from .projects import Project
 from .repository import Repository
 
@@ -42,13 +42,21 @@ def project_info(path: Path) -> None:
 
 
 def make_backup(path: Path) -> None:
-    """Back up each project, then remove what is beyond `keep` and `days`."""
+    """Back up each project, then remove what is beyond `keep` and `days`.
+
+    With `final`, which comes before a removal, the backup is read whole.
+    """
 
     def work(project: Project, request: Request) -> Record:
         repository = projects.repository(request, project.name)
+        final = bool(request.get("final"))
         with project.exclusive("backup"):
+            if final and not _has_schema(project):
+                return _saved(backup.require_saved(project, repository), repository)
             made = backup.make(project, repository, version("mlflow"))
             found = made.manifest
+            if final:
+                restore.check(repository, found, project.artifacts)
             pruned = _prune(repository, request, found.id)
         return {
             "backup": found.id,
@@ -161,6 +169,42 @@ def import_source(path: Path) -> None:
     _each(path, work)
 
 
+def collect_garbage(path: Path) -> None:
+    """Tell what of each project goes for good, and what is orphaned; with `remove` and `remove_orphans` remove it.
+
+    `retention_days` has the days by name.
+    """
+
+    def work(project: Project, request: Request) -> Record:
+        repository = projects.repository(request, project.name)
+        days = int(request["retention_days"][project.name])
+        removes, orphans = bool(request.get("remove")), bool(request.get("remove_orphans"))
+        if not removes:
+            found = gc.look(project, repository, days)
+            return {"removed": False, "orphans_removed": False, **gc.told(found)}
+        with project.exclusive("gc"):
+            found = gc.look(project, repository, days)
+            error = gc.remove(project, repository, found, orphans=orphans)
+        return {"removed": True, "orphans_removed": orphans, **gc.told(found), "error": error}
+
+    _each(path, work)
+
+
+def _has_schema(project: Project) -> bool:
+    """Return whether a project has the tables of a revision."""
+    if not project.database.exists():
+        return False
+    with project.database.glance() as snapshot:
+        return bool(snapshot.revision())
+
+
+def _saved(backup_id: str, repository: Repository) -> Record:
+    """Return the record of a backup that was made earlier."""
+    numbers = ("rows", "objects", "bytes", "copied", "copied_bytes", "seconds")
+    made: Record = dict.fromkeys(numbers, 0)
+    return {**made, "backup": backup_id, "place": repository.place.text(), "removed": []}
+
+
 def _reverted(
     upgraded: upgrade.Upgraded, failed: str, project: Project, _request: Request
 ) -> Record:
@@ -233,4 +277,5 @@ VERBS: dict[str, Callable[[Path], None]] = {
     "rehearse": rehearse_backup,
     "upgrade": upgrade_schemas,
     "import": import_source,
+    "gc": collect_garbage,
 }

@@ -292,19 +292,6 @@ def test_an_old_name_of_a_variable_is_warned_of(
     assert "version 1.0.0" in told
 
 
-def test_retention_that_has_no_effect_is_warned_of(capfd: pytest.CaptureFixture[str]) -> None:
-    """By name; a list without it says nothing."""
-    read = FILTERS["mlflow_project_records"]
-    read([{"name": "quiet"}])
-    assert "retention" not in capfd.readouterr().err
-    days = {"artifact_retention_days": 30}
-    records = read([{"name": "old"} | days, {"name": "kept"}, {"name": "older"} | days])
-    assert records[0]["artifact_retention_days"] == 30
-    said = " ".join(capfd.readouterr().err.split())
-    assert "artifact_retention_days has no effect yet" in said
-    assert "those of old, older are kept for ever" in said
-
-
 def test_what_hosts_remember_of_the_inventory_holds_no_setting() -> None:
     """Names, ports and states alone, as a server's variables may be secret."""
     records = FILTERS["mlflow_project_records"](
