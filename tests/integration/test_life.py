@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
+import shutil
 import sqlite3
-import subprocess
 import sys
 import time
 import uuid
@@ -22,8 +21,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.mlops.mlflow_aws.tests.parts import seeds, server_program
-from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation, await_
+from ansible_collections.mlops.mlflow_aws.tests.parts import data_verbs, seeds, server_program
+from ansible_collections.mlops.mlflow_aws.tests.parts.data_verbs import Verbs
+from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation
 from ansible_collections.mlops.mlflow_aws.tests.support import (
     CHECKOUT,
     Done,
@@ -46,7 +46,7 @@ class Seed:
     """A project in which things were deleted, and their IDs."""
 
     release: seeds.Release
-    entry: Path
+    verbs: Verbs
     project: seeds.Project
     ids: dict[str, dict[str, str]]
 
@@ -59,43 +59,19 @@ class Case:
     project: seeds.Project
     folder: Path
 
-    def request(self, **more: Any) -> Path:
-        """Write a request; return its path."""
-        request = {
-            "projects": [
-                {
-                    "name": "demo",
-                    "backend_store_uri": self.project.uri,
-                    "artifacts_destination": str(self.project.artifacts),
-                }
-            ],
-            "destination": str(self.folder / "backups"),
-            "retention_days": {"demo": 30},
-            **more,
+    def request(self, **more: Any) -> dict[str, Any]:
+        """Return a request."""
+        project = {
+            "name": "demo",
+            "backend_store_uri": self.project.uri,
+            "artifacts_destination": str(self.project.artifacts),
         }
-        path = self.folder / f"request-{uuid.uuid4().hex}.json"
-        path.write_text(json.dumps(request))
-        return path
+        made = {"projects": [project], "destination": str(self.folder / "backups")}
+        return {**made, "retention_days": {"demo": 30}, **more}
 
-    def start(self, verb: str, **more: Any) -> subprocess.Popen[str]:
-        """Start a verb."""
-        environment = clean_environment(self.seed.release.home)
-        return subprocess.Popen(
-            [self.seed.release.python, "-I", self.seed.entry, verb, self.request(**more)],
-            env=environment | {"XDG_RUNTIME_DIR": str(self.folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def gc(self, verb: str = "gc", **more: Any) -> dict[str, Any]:
-        """Carry out a verb; return the record of the project."""
-        process = self.start(verb, **more)
-        output, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-        assert "Traceback" not in errors
-        record: dict[str, Any] = json.loads(output)
+    def gc(self, **more: Any) -> dict[str, Any]:
+        """Find what was deleted; return the record of the project."""
+        (record,) = self.seed.verbs.records("gc", self.request(**more))
         return record
 
     def remove(self, **more: Any) -> dict[str, Any]:
@@ -152,7 +128,7 @@ def seed(
     environment: Callable[..., Path],
     free_ports: Callable[[int], list[int]],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Seed:
+) -> Iterator[Seed]:
     """Return a project that MLflow's own server and client made."""
     python = environment(*seeds.ENVIRONMENTS[seeds.NEWEST]) / "python"
     release = seeds.Release(python, tmp_path_factory.mktemp("home"))
@@ -160,7 +136,8 @@ def seed(
     with seeds.serving(release, project, free_ports(1)[0]) as url:
         output = release.run(PROGRAM, MLFLOW_TRACKING_URI=url)
     entry = server_program.lay_out(tmp_path_factory.mktemp("program"))
-    return Seed(release, entry, project, json.loads(output.splitlines()[-1]))
+    with data_verbs.started(python, entry.parent, clean_environment(release.home)) as verbs:
+        yield Seed(release, verbs, project, json.loads(output.splitlines()[-1]))
 
 
 @pytest.fixture
@@ -332,40 +309,29 @@ def test_orphans_are_listed_and_go_when_asked(case: Case) -> None:
 
 
 @pytest.mark.thorough("The list that a killed run leaves is tested every time.")
-def test_a_killed_run_is_ended_by_the_next_one(case: Case) -> None:
-    """What lost its rows loses its artifacts too, without anybody asking for orphans."""
-    many = [uuid.uuid4().hex for _number in range(1_500)]
-    columns = "run_uuid, name, lifecycle_stage, artifact_uri, experiment_id, deleted_time"
-    with closing(sqlite3.connect(case.project.database)) as connection:
-        for run_id in many:
-            place = f"mlflow-artifacts:/1/{run_id}/artifacts"
-            connection.execute(
-                f"INSERT INTO runs ({columns}) VALUES (?, 'many', 'deleted', ?, 1, 1)",
-                (run_id, place),
-            )
-            for number in range(20):
-                row = (f"k{number}", 1.0, 1, run_id, 0, False)
-                connection.execute("INSERT INTO metrics VALUES (?, ?, ?, ?, ?, ?)", row)
-        connection.commit()
-    for run_id in many:
-        case.write(f"1/{run_id}/artifacts/a.txt")
+def test_a_killed_run_is_ended_by_the_next_one(seed: Seed, tmp_path: Path) -> None:
+    """Wherever it is killed: what lost its rows loses its artifacts too, without anybody asking for orphans."""
 
-    def runs() -> int:
-        return int(case.sql("SELECT COUNT(*) FROM runs WHERE name = 'many'")[0][0])
+    def copy(name: str) -> Case:
+        folder = tmp_path / name
+        folder.mkdir()
+        made = Case(seed, seed.project.copy(folder), folder)
+        made.age()
+        return made
 
-    process = case.start("gc", remove=True)
-    await_(lambda: runs() < len(many), "nothing was removed", 60)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    left = runs()
-    assert sum("a.txt" in path for path in case.files()) == len(many)
-    # What is on its list and not in the database is told as what goes.
-    assert case.gc()["artifacts"]["objects"] >= len(many)
-    done = case.remove()
-    assert (done["error"], done["runs"] >= left) == ("", True)
-    assert not any("a.txt" in path for path in case.files())
-    assert not list(case.folder.rglob("gc.json"))
-    assert nothing(case.remove())
+    whole = copy("whole")
+    answer = seed.verbs.run("gc", whole.request(remove=True))
+    wanted = whole.files(), seeds.counts(whole.project)
+    names = set()
+    for at in range(1, answer["calls"], answer["calls"] // 16):
+        case = copy(str(at))
+        names.add(seed.verbs.kill("gc", case.request(remove=True), at))
+        assert case.remove()["error"] == ""
+        assert (case.files(), seeds.counts(case.project)) == wanted, at
+        assert nothing(case.remove())
+        assert not list(case.folder.rglob("gc.json"))
+    assert len(names) > 3
+    assert "" not in names, "each run was killed"
 
 
 @pytest.mark.thorough("The same question to the database as every time.")
