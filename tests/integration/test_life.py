@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sqlite3
+import subprocess
 import sys
 import time
 import uuid
@@ -349,6 +349,11 @@ def test_a_run_restored_meanwhile_keeps_its_artifacts(case: Case) -> None:
     assert any(run_id in path for path in case.files())
 
 
+def system(*command: str | Path) -> None:
+    """Run a command of the system, which must succeed."""
+    subprocess.run(command, check=True, timeout=60)
+
+
 @pytest.mark.thorough("Needs a mount.")
 def test_an_artifact_that_cannot_go_is_told_and_the_others_go(case: Case) -> None:
     """One sentence names it; the next run deletes it."""
@@ -357,10 +362,10 @@ def test_an_artifact_that_cannot_go_is_told_and_the_others_go(case: Case) -> Non
     place = case.project.artifacts / path
     content = place.read_bytes()
     # Whoever writes to a file system that is mounted so is refused, even root.
-    run(["mount", "-t", "tmpfs", "tmpfs", place.parent])
+    system("mount", "-t", "tmpfs", "tmpfs", place.parent)
     try:
         place.write_bytes(content)
-        run(["mount", "-o", "remount,ro", place.parent])
+        system("mount", "-o", "remount,ro", place.parent)
         told = case.remove()
         assert told["error"] == (
             f"1 artifacts of project 'demo' could not be deleted, the first is {path}: Read-only file system; the "
@@ -368,11 +373,11 @@ def test_an_artifact_that_cannot_go_is_told_and_the_others_go(case: Case) -> Non
         )
         assert [name for name in case.files() if any(i in name for i in goes(case))] == [path]
         assert not case.mentions(run_id) - PROVENANCE
-        run(["mount", "-o", "remount,rw", place.parent])
+        system("mount", "-o", "remount,rw", place.parent)
         assert case.remove()["error"] == ""
         assert path not in case.files()
     finally:
-        run(["umount", place.parent])
+        system("umount", place.parent)
 
 
 @pytest.mark.thorough("The lock is that of all verbs.")
@@ -427,7 +432,8 @@ class Local:
         listed = {"mlflow_projects": [{"name": "demo", "state": state}]}
         extra = self.folder / "extra.yml"
         extra.write_text(yaml.safe_dump(listed | variables))
-        command = [Path(sys.executable).with_name("ansible-playbook"), "-i", self.folder / "i.yml"]
+        program = Path(sys.executable).with_name("ansible-playbook")
+        command: list[str | Path] = [program, "-i", self.folder / "i.yml"]
         command += [CHECKOUT / "playbooks" / f"{name}.yml", "-e", f"@{extra}", *options]
         env = clean_environment(self.folder / "home", Path(sys.executable).parent)
         env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "false"}
