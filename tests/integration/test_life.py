@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sqlite3
+import subprocess
 import sys
 import time
 import uuid
@@ -357,10 +357,10 @@ def test_an_artifact_that_cannot_go_is_told_and_the_others_go(case: Case) -> Non
     place = case.project.artifacts / path
     content = place.read_bytes()
     # Whoever writes to a file system that is mounted so is refused, even root.
-    run(["mount", "-t", "tmpfs", "tmpfs", place.parent])
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place.parent], check=True)
     try:
         place.write_bytes(content)
-        run(["mount", "-o", "remount,ro", place.parent])
+        subprocess.run(["mount", "-o", "remount,ro", place.parent], check=True)
         told = case.remove()
         assert told["error"] == (
             f"1 artifacts of project 'demo' could not be deleted, the first is {path}: Read-only file system; the "
@@ -368,11 +368,11 @@ def test_an_artifact_that_cannot_go_is_told_and_the_others_go(case: Case) -> Non
         )
         assert [name for name in case.files() if any(i in name for i in goes(case))] == [path]
         assert not case.mentions(run_id) - PROVENANCE
-        run(["mount", "-o", "remount,rw", place.parent])
+        subprocess.run(["mount", "-o", "remount,rw", place.parent], check=True)
         assert case.remove()["error"] == ""
         assert path not in case.files()
     finally:
-        run(["umount", place.parent])
+        subprocess.run(["umount", place.parent], check=True)
 
 
 @pytest.mark.thorough("The lock is that of all verbs.")
