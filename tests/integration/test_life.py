@@ -349,11 +349,6 @@ def test_a_run_restored_meanwhile_keeps_its_artifacts(case: Case) -> None:
     assert any(run_id in path for path in case.files())
 
 
-def system(*command: str | Path) -> None:
-    """Run a command of the system, which must succeed."""
-    subprocess.run(command, check=True, timeout=60)
-
-
 @pytest.mark.thorough("Needs a mount.")
 def test_an_artifact_that_cannot_go_is_told_and_the_others_go(case: Case) -> None:
     """One sentence names it; the next run deletes it."""
@@ -362,10 +357,10 @@ def test_an_artifact_that_cannot_go_is_told_and_the_others_go(case: Case) -> Non
     place = case.project.artifacts / path
     content = place.read_bytes()
     # Whoever writes to a file system that is mounted so is refused, even root.
-    system("mount", "-t", "tmpfs", "tmpfs", place.parent)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place.parent], check=True)
     try:
         place.write_bytes(content)
-        system("mount", "-o", "remount,ro", place.parent)
+        subprocess.run(["mount", "-o", "remount,ro", place.parent], check=True)
         told = case.remove()
         assert told["error"] == (
             f"1 artifacts of project 'demo' could not be deleted, the first is {path}: Read-only file system; the "
@@ -373,11 +368,11 @@ def test_an_artifact_that_cannot_go_is_told_and_the_others_go(case: Case) -> Non
         )
         assert [name for name in case.files() if any(i in name for i in goes(case))] == [path]
         assert not case.mentions(run_id) - PROVENANCE
-        system("mount", "-o", "remount,rw", place.parent)
+        subprocess.run(["mount", "-o", "remount,rw", place.parent], check=True)
         assert case.remove()["error"] == ""
         assert path not in case.files()
     finally:
-        system("umount", place.parent)
+        subprocess.run(["umount", place.parent], check=True)
 
 
 @pytest.mark.thorough("The lock is that of all verbs.")
@@ -432,8 +427,7 @@ class Local:
         listed = {"mlflow_projects": [{"name": "demo", "state": state}]}
         extra = self.folder / "extra.yml"
         extra.write_text(yaml.safe_dump(listed | variables))
-        program = Path(sys.executable).with_name("ansible-playbook")
-        command: list[str | Path] = [program, "-i", self.folder / "i.yml"]
+        command = [Path(sys.executable).with_name("ansible-playbook"), "-i", self.folder / "i.yml"]
         command += [CHECKOUT / "playbooks" / f"{name}.yml", "-e", f"@{extra}", *options]
         env = clean_environment(self.folder / "home", Path(sys.executable).parent)
         env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "false"}

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import EntryError
@@ -206,7 +206,7 @@ def _experiments(
         holding[DEFAULT_EXPERIMENT] = "MLflow does not create the default experiment again"
     chosen = ", ".join(map(str, old))
     inside = f"WHERE experiment_id IN ({chosen})"
-    reasons = (
+    reasons: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         (
             f"SELECT experiment_id, run_uuid FROM runs {inside}",
             lambda run_id: run_id not in runs,

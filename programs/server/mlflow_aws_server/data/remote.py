@@ -434,6 +434,11 @@ class Served:
             else:
                 yield Entry(one.path, int(one.file_size or 0), "")
 
+    def aged(self) -> Iterator[tuple[Entry, float]]:
+        """Return all files; a server does not tell when they were written."""
+        for entry in self.entries():
+            yield entry, 0.0
+
     def folders(self, below: str = "") -> list[str]:
         """Return the names of the folders directly below a path, sorted."""
         found = self._repository.list_artifacts(below or None)
