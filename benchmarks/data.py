@@ -26,7 +26,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,7 +103,7 @@ class Space:
     newest: seeds.Release
     environment: dict[str, str]
 
-    def run(self, *commands: list[str | Path], **files: Any) -> Cost:
+    def run(self, *commands: Sequence[str | Path], **files: Any) -> Cost:
         """Run commands to their ends, one after the other; return what they took together."""
         began, memory = time.monotonic(), 0.0
         for command in commands:
