@@ -27,7 +27,7 @@ JOURNALS = ("-journal", "-wal", "-shm")
 _KINDS = {"JSON": JSON, "BLOB": BINARY}
 _BUSY_SECONDS = 60
 # For indexes into which rows are written in another order than theirs.
-_CACHE_KIB = 64 << 10
+_CACHE_KIB = 32 << 10
 _PRIVATE = 0o600
 
 
