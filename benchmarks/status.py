@@ -33,8 +33,8 @@ from ansible_collections.mlops.mlflow_aws.tests.parts import base_images, docker
 from ansible_collections.mlops.mlflow_aws.tests.parts.emulator import ministack
 from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
 
-# The aims.
-RATIO, SECONDS = 2.0, 10.0
+# The aims, of which the second is that of the program alone, which starts in less than a second.
+RATIO, PROGRAM_RATIO, SECONDS = 2.0, 5.0, 10.0
 RUNS, POINTS, OBJECTS = 200, 20_000, 100
 BUCKET = "status"
 
@@ -200,7 +200,8 @@ def main() -> None:
                 times[count].append(measure(count))
     one, many = (statistics.median(times[count]) for count in counts)
     print(f"status of {arguments.projects} projects: {many:.1f} s (aim: {SECONDS:.0f} s or less)")
-    _bench.report(f"{arguments.projects} projects to one", many, one, "s", RATIO)
+    aim = PROGRAM_RATIO if arguments.mysql else RATIO
+    _bench.report(f"{arguments.projects} projects to one", many, one, "s", aim)
 
 
 if __name__ == "__main__":

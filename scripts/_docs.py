@@ -51,6 +51,7 @@ TOPICS = {
     "Verification of an account": r"mlflow_account_check_|confirm\b",
     "Backups, restores and upgrades": r"mlflow_(data|backup)_",
     "Report of the projects": r"mlflow_status_",
+    "Imports": r"mlflow_import_",
     "Removal": r"mlflow_destroy_",
     "Rolling updates": r"mlflow_(serial|max_fail|fleet)",
 }

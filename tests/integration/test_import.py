@@ -209,8 +209,9 @@ def test_a_killed_import_is_continued(files: int, importer: Importer, large: see
     process = importer.begin(project, large.database)
     while sum(path.is_file() for path in project.artifacts.rglob("*")) < files:
         assert process.poll() is None
+        time.sleep(0.002)
     process.kill()
-    process.wait(60)
+    process.communicate(timeout=60)
     for run, number in rows(project, "SELECT run_uuid, COUNT(*) FROM metrics GROUP BY run_uuid"):
         assert number == SMALL.points // SMALL.runs, run
     there = {run for (run,) in rows(project, "SELECT run_uuid FROM runs")}

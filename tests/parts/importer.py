@@ -84,7 +84,7 @@ class Importer:
         path.write_text(json.dumps(whole))
         own = clean_environment(self.release.home) | {"TMPDIR": str(folder), "LC_ALL": "C.UTF-8"}
         return subprocess.Popen(
-            ["nice", self.release.python, "-I", self.entry, verb, path],
+            [self.release.python, "-I", self.entry, verb, path],
             env=own | {"AWS_EC2_METADATA_DISABLED": "true", "XDG_RUNTIME_DIR": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -44,6 +44,11 @@ ENVIRONMENTS = {
     NEWEST: ("server", "../docker/requirements"),
 }
 PROGRAMS = CHECKOUT / "tests" / "parts"
+# What every server makes that finds none; large projects have none of their own.
+DEFAULT_EXPERIMENT = (
+    "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, creation_time, "
+    "last_update_time) VALUES (0, 'Default', 'mlflow-artifacts:/0', 'active', 1, 1)"
+)
 _SECONDS = 300
 # Settings of all programs: a server that never answers fails soon, and traces are there when their call returns.
 _SETTINGS = {

@@ -41,8 +41,8 @@ class Origin(Protocol):
 
     content: bool
 
-    def require(self, locations: Iterable[str]) -> None:
-        """Refuse locations that cannot be read."""
+    def require(self, located: Iterable[tuple[str, str]]) -> None:
+        """Refuse locations, each with the usual one, that cannot be read."""
 
     def place(self, location: str, usual: str) -> Place | None:
         """Return the place that a location names; None if there is none.
@@ -62,16 +62,17 @@ class Stored:
         self._roots = [root.rstrip("/") for root in roots if root]
         self._client = client
 
-    def require(self, locations: Iterable[str]) -> None:
-        """Refuse locations that cannot be read."""
-        for location in locations:
+    def require(self, located: Iterable[tuple[str, str]]) -> None:
+        """Refuse locations, each with the usual one, that cannot be read."""
+        for location, usual in located:
             if location.startswith(PROXIED):
+                _safe(urlsplit(location).path.strip("/"))
                 if not self._proxied:
                     raise EntryError(
                         f"The artifacts at {location} are relative to the server of the source; pass its artifacts "
                         "destination, an absolute path or s3://BUCKET/PREFIX, as artifacts."
                     )
-            elif not self._allowed(_plain(location)):
+            elif not self._allowed(_plain(location)) and not self._moved(usual):
                 self._require_absent(location)
 
     def place(self, location: str, usual: str) -> Place | None:
@@ -82,13 +83,22 @@ class Stored:
         text = _plain(location)
         if self._allowed(text) and (text.startswith(_BUCKET) or Path(text).is_dir()):
             return self._at(text)
-        # A folder that was moved keeps what is inside of it where it was.
+        moved = self._moved(usual)
+        if moved:
+            return self._at(moved)
+        # Without a folder there are no artifacts.
+        return self._at(text) if self._allowed(text) else None
+
+    def _moved(self, usual: str) -> str:
+        """Return the usual folder below what may be read, if it is there.
+
+        A folder that was moved or copied keeps what is inside of it where it was.
+        """
         for root in self._roots:
             for folder in (root, f"{root}/.trash"):
                 if not root.startswith(_BUCKET) and Path(folder, usual).is_dir():
-                    return self._at(f"{folder}/{usual}")
-        # Without a folder there are no artifacts.
-        return self._at(text) if self._allowed(text) else None
+                    return f"{folder}/{usual}"
+        return ""
 
     def _at(self, text: str) -> Place:
         """Return a place."""

@@ -100,8 +100,14 @@ class Merge:
         """Refuse a source whose artifacts cannot be read, before anything is touched."""
         with self._source.glance() as snapshot:
             for kind in (kinds.RUNS, kinds.LOGGED_MODELS):
-                query = f"SELECT `{kind.location}` FROM `{kind.table}` WHERE `{kind.location}` IS NOT NULL"
-                self._origin.require(row[0] for row in snapshot.fetch(query))
+                query = (
+                    f"SELECT `{kind.key}`, `experiment_id`, `{kind.location}` FROM `{kind.table}`"
+                )
+                self._origin.require(
+                    (location, kind.place.format(experiment=experiment, key=key))
+                    for key, experiment, location in snapshot.fetch(query)
+                    if location
+                )
 
     def experiments(self) -> None:
         """Add the experiments that are not there, with their tags and datasets."""

@@ -88,9 +88,9 @@ class Remote:
         self._client: Any = MlflowClient(url, url)
         self._clear(self._tables)
 
-    def require(self, locations: Iterable[str]) -> None:
-        """Refuse locations that cannot be read."""
-        self._stored.require(one for one in locations if not self._is_served(one))
+    def require(self, located: Iterable[tuple[str, str]]) -> None:
+        """Refuse locations, each with the usual one, that cannot be read."""
+        self._stored.require(one for one in located if not self._is_served(one[0]))
 
     def place(self, location: str, usual: str) -> Place | None:
         """Return the place that a location names."""
@@ -464,6 +464,14 @@ class Served:
         return any(entry.path == path for entry in self.entries())
 
     def delete(self, paths: Iterable[str]) -> None:
+        """Refuse: a source is only read."""
+        raise NotImplementedError
+
+    def require_inside(self, path: str) -> None:
+        """Refuse: a source is only read."""
+        raise NotImplementedError(path)
+
+    def tidy(self) -> None:
         """Refuse: a source is only read."""
         raise NotImplementedError
 

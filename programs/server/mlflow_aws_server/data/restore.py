@@ -26,7 +26,7 @@ from .manifest import Manifest, StoredObject
 from .other_key import Lost, has_other_key
 from .places import Entry, Folder, Hashing, Place
 from .projects import Project
-from .relocation import relocated
+from .relocation import COLUMNS, relocated
 from .replacement import Replacement, replacement
 from .repository import Repository
 from .tables import BATCH_ROWS, Checksum, Table, decode, encode
@@ -150,7 +150,9 @@ def fill(
                 changed += relocated(table, rows, found.artifacts, artifacts.text())
                 if lost:
                     lost.forget(table, rows)
-                checksum.add(encode(table, rows))
+                # Nothing of other tables has changed on the way.
+                may_differ = lost or table.name in COLUMNS
+                checksum.add(encode(table, rows) if may_differ else batch)
                 writer.insert(table, rows)
         expected[name] = (table, checksum.rows, checksum.text())
         if checksum.rows > 100_000:
@@ -163,7 +165,7 @@ def _compare(
     made: Replacement, expected: dict[str, tuple[Table, int, str]], found: Manifest
 ) -> None:
     """Refuse a database that does not hold what was written to it."""
-    with made.database.snapshot() as snapshot:
+    with made.database.glance() as snapshot:
         for name, (table, rows, text) in expected.items():
             checksum = Checksum()
             for batch in snapshot.rows(table):

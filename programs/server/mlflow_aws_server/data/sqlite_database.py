@@ -26,6 +26,8 @@ COPY = ".copy-"
 JOURNALS = ("-journal", "-wal", "-shm")
 _KINDS = {"JSON": JSON, "BLOB": BINARY}
 _BUSY_SECONDS = 60
+# For indexes into which rows are written in another order than theirs.
+_CACHE_KIB = 32 << 10
 _PRIVATE = 0o600
 
 
@@ -119,7 +121,12 @@ class SqliteDatabase:
 
     def remove(self) -> None:
         """Remove the file, and what a killed process left with it."""
-        for ending in ("", *JOURNALS):
+        self.path.unlink(missing_ok=True)
+        self.remove_journals()
+
+    def remove_journals(self) -> None:
+        """Remove what a killed process left with the file, which is not wanted any more."""
+        for ending in JOURNALS:
             self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
 
     def keep(self, path: Path) -> Path:
@@ -161,7 +168,9 @@ class SqliteDatabase:
         with _opened(self.path) as connection:
             connection.isolation_level = None
             connection.execute("PRAGMA foreign_keys = OFF")
-            # A power cut is met by making the file again: it is put in place when it is complete.
+            # A power cut is met by making the file again: it is put in place when it is complete and on the disk.
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute("BEGIN IMMEDIATE")
             yield SqliteWriter(connection)
             connection.execute("COMMIT")

@@ -81,6 +81,7 @@ def revert(project: Project, done: Upgraded) -> None:
         own.sibling(PREVIOUS).take_place_of(own, following)
         following.drop()
     elif done.previous:
+        own.remove_journals()
         Path(done.previous).replace(own.path)
 
 
