@@ -75,8 +75,8 @@ def write_files(folder: Path, runs: int, points: int) -> None:
         (own / "meta.yaml").write_text(meta)
         for key in range(PARAMETERS):
             (own / "params" / f"layer_{key}").write_text(str(number * key))
-        for key, text in (("mlflow.runName", f"run-{number}"), ("mlflow.user", "someone")):
-            (own / "tags" / key).write_text(text)
+        for tag, text in (("mlflow.runName", f"run-{number}"), ("mlflow.user", "someone")):
+            (own / "tags" / tag).write_text(text)
         for key in range(KEYS):
             lines = (
                 f"{start + step} {1 / (1 + step) + key} {step}" for step in range(points // KEYS)

@@ -321,7 +321,7 @@ def test_what_is_no_source(importer: Importer, filled: seeds.Project, tmp_path: 
     with closing(sqlite3.connect(foreign)) as connection:
         connection.execute("CREATE TABLE x (y)")
         connection.commit()
-    refused = {
+    refused: dict[str | Path, str] = {
         "mlruns": "The source mlruns is neither an absolute path nor the URL of a server; correct it.",
         tmp_path / "x": f"There is no source {tmp_path / 'x'} on this host; correct the path.",
         tmp_path: f"{tmp_path} is no folder of MLflow's files: neither it nor {tmp_path}/mlruns has a folder of an "
@@ -407,11 +407,11 @@ def test_the_module(importer: Importer, filled: seeds.Project, modules: Modules)
         "python": str(importer.release.python),
         "entrypoint": str(importer.entry),
     }
-    planned = modules.run("mlflow_project_import", given, check=True)
+    planned = modules.call("mlflow_project_import", given, check=True)
     assert (planned["changed"], planned["projects"][0]["added"]["runs"]) == (True, 16)
     assert rows(project, "SELECT COUNT(*) FROM runs") == [(0,)]
     for changed in (True, False):
-        done = modules.run("mlflow_project_import", given)
+        done = modules.call("mlflow_project_import", given)
         assert done["changed"] is changed
     assert rows(project, "SELECT COUNT(*) FROM runs") == [(16,)]
     failed = modules.refuse("mlflow_project_import", {**given, "source": "/none/at all"})

@@ -427,7 +427,8 @@ class Local:
         listed = {"mlflow_projects": [{"name": "demo", "state": state}]}
         extra = self.folder / "extra.yml"
         extra.write_text(yaml.safe_dump(listed | variables))
-        command = [Path(sys.executable).with_name("ansible-playbook"), "-i", self.folder / "i.yml"]
+        program = Path(sys.executable).with_name("ansible-playbook")
+        command: list[str | Path] = [program, "-i", self.folder / "i.yml"]
         command += [CHECKOUT / "playbooks" / f"{name}.yml", "-e", f"@{extra}", *options]
         env = clean_environment(self.folder / "home", Path(sys.executable).parent)
         env |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "false"}

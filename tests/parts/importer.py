@@ -140,6 +140,7 @@ def comparable(told: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "experiments": sorted(experiments, key=lambda one: str(one["name"]))}
 
 
+_INFINITE = {"inf": 1.7976931348623157e308, "-inf": -1.7976931348623157e308}
 _EXPERIMENT = ("experiment_id", "artifact_location")
 _PLACES = ("artifact_uri", "artifact_location", "mlflow.artifactLocation")
 
@@ -151,7 +152,8 @@ def _named(value: Any, names: Mapping[str, str]) -> Any:
         return {key: _field(key, one, names) for key, one in kept.items()}
     if isinstance(value, list):
         return [_named(one, names) for one in value]
-    return value
+    # As databases keep what is infinite, folders of files do not.
+    return _INFINITE.get(value, value) if isinstance(value, str) else value
 
 
 def _field(key: str, value: Any, names: Mapping[str, str]) -> Any:
