@@ -10,7 +10,8 @@ processes of their own, from their start to their end.
 
 By default an SQLite file and folders, whose dump is that of Python's sqlite3 module. With --mysql a MySQL in a
 container and a bucket of an emulated S3, whose dump is mysqldump's, and whose artifacts are copied by boto3 with as
-many threads as a backup has; requires a Docker engine or root, and MySQL's or MariaDB's client.
+many threads as a backup has; requires a Docker engine or root, and MySQL's own client: MariaDB's also dumps
+generated columns, which MySQL does not load.
 """
 
 from __future__ import annotations
@@ -240,7 +241,7 @@ def in_mysql(
     """Measure a schema of MySQL and a bucket."""
     tools = {name: shutil.which(name) for name in ("mysqldump", "mysql")}
     if not all(tools.values()):
-        raise SystemExit("There is no mysqldump; install mariadb-client or mysql-client.")
+        raise SystemExit("There is no mysqldump; install MySQL's client.")
     space.environment |= {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",

@@ -356,7 +356,7 @@ def test_an_artifact_that_cannot_go_is_told_and_the_others_go(case: Case) -> Non
     (path,) = [path for path in case.files() if run_id in path]
     place = case.project.artifacts / path
     content = place.read_bytes()
-    # Whoever writes to a file system that is mounted so is refused, even root.
+    # Even root is refused to write to a file system that is mounted so.
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place.parent], check=True)
     try:
         place.write_bytes(content)
