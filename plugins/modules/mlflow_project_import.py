@@ -139,16 +139,13 @@ projects:
       type: float
 """
 
-import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
     options as broker_options,
 )
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data import verbs
-
-_SQLITE = "sqlite:///"
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data import sources, verbs
 
 
 def main() -> None:
@@ -179,34 +176,17 @@ def main() -> None:
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Import the source into all projects."""
     params = module.params
-    source = _path(params["source"])
+    source = sources.local_path(params["source"])
+    artifacts = sources.local_path(params["artifacts"])
     request = {
         "from": source,
-        "artifacts": _path(params["artifacts"]),
+        "artifacts": artifacts,
         "login": {key: text for key, text in params["login"].items() if text},
         "dry": module.check_mode,
     }
-    records = verbs.run(module, "import", request, _folders(request))
+    records = verbs.run(module, "import", request, sources.folders([source, artifacts]))
     changed = any(record.get("changed") for record in records)
     return verbs.result(records, changed=changed)
-
-
-def _path(text: str) -> str:
-    """Return a path of this host in full, and anything else as it is."""
-    return os.path.expanduser(text.removeprefix(_SQLITE)) if "s3://" not in text else text
-
-
-def _folders(request: dict[str, object]) -> list[str]:
-    """Return the folders of this host that the import reads."""
-    given = [str(request[name]) for name in ("from", "artifacts")]
-    # Beside an SQLite file are its journal and, usually, its artifacts.
-    return sorted(
-        {
-            text if os.path.isdir(text) else os.path.dirname(text)
-            for text in given
-            if text.startswith("/")
-        }
-    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.state_dir
   - mlops.mlflow_aws.docker
-  - mlops.mlflow_aws.runtime
   - mlops.mlflow_aws.servers.instance
 attributes:
   check_mode:

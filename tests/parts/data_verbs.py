@@ -47,7 +47,7 @@ class Verbs:
         with self._alone:
             self.process.stdin.write(json.dumps(wanted) + "\n")
             self.process.stdin.flush()
-            ready, _, _ = select.select([self.process.stdout], [], [], _SECONDS)
+            ready = select.select([self.process.stdout], [], [], _SECONDS)[0]
             assert ready, f"{verb} does not end"
             line = self.process.stdout.readline()
         assert line, f"{verb} ended the program"

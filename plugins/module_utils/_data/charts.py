@@ -36,21 +36,21 @@ def bars(name: str, title: str, found: t.Sequence[Bar], text: t.Callable[[float]
     """
     if not found:
         return ""
-    shown = sorted(found, key=lambda bar: (-bar.value, bar.name))
+    shown = sorted(found, key=lambda item: (-item.value, item.name))
     rest, shown = shown[MOST_BARS:], shown[:MOST_BARS]
-    longest = max(bar.value for bar in shown) or 1
+    longest = max(item.value for item in shown) or 1
     parts = []
-    for number, bar in enumerate(shown):
+    for number, item in enumerate(shown):
         top = number * _ROW
         parts.append(
-            f"<g><title>{_e(bar.name)}: {_e(bar.label)}</title>"
-            f'<text x="0" y="{top + _TEXT}">{_e(_short(bar.name))}</text>'
-            f'<text class="axis" x="100%" y="{top + _TEXT}" text-anchor="end">{_e(bar.label)}</text>'
+            f"<g><title>{_e(item.name)}: {_e(item.label)}</title>"
+            f'<text x="0" y="{top + _TEXT}">{_e(_short(item.name))}</text>'
+            f'<text class="axis" x="100%" y="{top + _TEXT}" text-anchor="end">{_e(item.label)}</text>'
             f'<rect class="back" x="0" y="{top + _BAR_TOP}" width="100%" height="{_BAR}" rx="3"/>'
-            f'<rect class="{" ".join(["bar", bar.kind]).strip()}" x="0" y="{top + _BAR_TOP}" '
-            f'width="{max(0.6, 100 * bar.value / longest):.1f}%" height="{_BAR}" rx="3"/></g>'
+            f'<rect class="{" ".join(["bar", item.kind]).strip()}" x="0" y="{top + _BAR_TOP}" '
+            f'width="{max(0.6, 100 * item.value / longest):.1f}%" height="{_BAR}" rx="3"/></g>'
         )
-    said = "; ".join(f"{bar.name} {bar.label}" for bar in shown)
+    said = "; ".join(f"{item.name} {item.label}" for item in shown)
     return _figure(name, title, f"{said}.", len(shown) * _ROW, parts, _rest(rest, text))
 
 
@@ -95,7 +95,7 @@ def _rest(rest: t.Sequence[Bar], text: t.Callable[[float], str]) -> str:
     """Return a line about the bars that are left out."""
     if not rest:
         return ""
-    most = max(bar.value for bar in rest)
+    most = max(item.value for item in rest)
     return f'<p class="soft">And {len(rest)} more, each at most {_e(text(most))}.</p>'
 
 

@@ -39,8 +39,8 @@ def columns() -> dict[str, t.Callable[[Record, int], str]]:
         "MODELS": lambda row, _now: counted(row, "registered_models"),
         "ARTIFACTS": lambda row, _now: artifacts(row),
         "CONTENT": lambda row, _now: content(row),
-        "BACKUP": lambda row, now: backup(row, now),
-        "REHEARSED": lambda row, now: rehearsed(row, now),
+        "BACKUP": backup,
+        "REHEARSED": rehearsed,
         "CONNECTED": lambda row, _now: connected(row),
     }
 
