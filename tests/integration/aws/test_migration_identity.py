@@ -35,7 +35,9 @@ from botocore.exceptions import ClientError
 # The first test may have to build an image.
 pytestmark = pytest.mark.timeout(900)
 
-MIGRATOR = "ALTER, CREATE, DELETE, DROP, INDEX, INSERT, REFERENCES, SELECT, TRIGGER, UPDATE"
+MIGRATOR = (
+    "ALTER, CREATE, DELETE, DROP, INDEX, INSERT, LOCK TABLES, REFERENCES, SELECT, TRIGGER, UPDATE"
+)
 PROFILE = "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n"
 STACK = PSEUDO["AWS::StackName"]
 JOB = "label=io.github.mlops-collections.mlflow_aws.job"

@@ -45,7 +45,11 @@ pytestmark = pytest.mark.timeout(300)
 MODULE = "mlflow_project_schema"
 # What breaks URIs, option files, shells and SQL.
 ODD = "p%41/@:?#&\"'\\ a:b` --"
-MIGRATOR = "ALTER, CREATE, DELETE, DROP, INDEX, INSERT, REFERENCES, SELECT, TRIGGER, UPDATE"
+MIGRATOR = (
+    "ALTER, CREATE, DELETE, DROP, INDEX, INSERT, LOCK TABLES, REFERENCES, SELECT, TRIGGER, UPDATE"
+)
+# A migrator has the schemas beside its project's, too.
+BESIDE = ("", "__next", "__prev")
 RUNTIME = "DELETE, INSERT, SELECT, UPDATE"
 
 
@@ -231,7 +235,10 @@ def test_first_run(place: Place) -> None:
         "create schema mlflow_a_b",
         "create user mlflow_mg_a_b",
         "create user mlflow_rt_a_b",
-        f"grant {MIGRATOR} on schema mlflow_a_b to user mlflow_mg_a_b",
+        *(
+            f"grant {MIGRATOR} on schema mlflow_a_b{suffix} to user mlflow_mg_a_b"
+            for suffix in BESIDE
+        ),
         f"grant {RUNTIME} on schema mlflow_a_b to user mlflow_rt_a_b",
     ]
     assert done["projects"][1]["users"] == {
@@ -247,11 +254,14 @@ def test_first_run(place: Place) -> None:
         r"GRANT SELECT, INSERT, UPDATE, DELETE ON `mlflow\_a\_b`.* TO `mlflow_rt_a_b`@`%`",
         "GRANT USAGE ON *.* TO `mlflow_rt_a_b`@`%`",
     ]
-    words = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, TRIGGER"
-    assert place.grants("mlflow_mg_a_b") == [
-        rf"GRANT {words} ON `mlflow\_a\_b`.* TO `mlflow_mg_a_b`@`%`",
-        "GRANT USAGE ON *.* TO `mlflow_mg_a_b`@`%`",
-    ]
+    words = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES, INDEX, ALTER, LOCK TABLES, TRIGGER"
+    patterns = [rf"mlflow\_a\_b{suffix}".replace("__", r"\_\_") for suffix in BESIDE]
+    assert place.grants("mlflow_mg_a_b") == sorted(
+        [
+            *(f"GRANT {words} ON `{pattern}`.* TO `mlflow_mg_a_b`@`%`" for pattern in patterns),
+            "GRANT USAGE ON *.* TO `mlflow_mg_a_b`@`%`",
+        ]
+    )
     place.unchanged(*projects)
 
 
@@ -551,7 +561,7 @@ def test_before_there_is_a_database(place: Place) -> None:
     projects = [{"name": "demo"}, {"name": "old", "state": "absent"}]
     foretold = place.run(*projects, how={"check": True, "diff": True}, **nowhere)
     assert foretold["changed"] is True
-    assert [len(texts) for texts in actions(foretold).values()] == [5, 0]
+    assert [len(texts) for texts in actions(foretold).values()] == [7, 0]
     assert "There is no database yet" in place.refuse(*projects, **nowhere)
 
 
@@ -1008,7 +1018,7 @@ def test_data_api(
     print("waited", first["waited"], done["waited"], "statements", done["statements"])
     for key in ("projects", "diff", "changed"):
         assert done[key] == first[key]
-    assert sum(map(len, actions(done).values())) == 10
+    assert sum(map(len, actions(done).values())) == 14
     place.unchanged(*projects, **options)
     direct: dict[str, Any] = {
         "host": cluster.host,
@@ -1055,7 +1065,7 @@ def test_data_api(
     ]
     results = [modules.finish(process) for process in both]
     assert [result.get("msg") for result in results] == [None, None]
-    assert len([text for result in results for text in actions(result)["a-b"]]) == 5
+    assert len([text for result in results for text in actions(result)["a-b"]]) == 7
     name = cluster.arn.rpartition(":")[2]
     faults = {
         f"There is no cluster {name}x": {"cluster_arn": options["cluster_arn"] + "x"},
