@@ -709,7 +709,7 @@ def test_two_runs_at_once(place: Place) -> None:
     results = [place.modules.finish(process) for process in both]
     assert [result.get("msg") for result in results] == [None, None]
     done = [text for result in results for texts in actions(result).values() for text in texts]
-    assert len(done) == len(set(done)) == 25
+    assert len(done) == len(set(done)) == 35
     place.unchanged(*projects)
 
 
@@ -926,7 +926,7 @@ def test_a_server_with_partial_revokes(place: Place) -> None:
     place.run(project)
     place.mysql.query("SET GLOBAL partial_revokes = ON")
     try:
-        assert len(revoked(place.run(project))) == 2
+        assert len(revoked(place.run(project))) == 4
         place.unchanged(project)
         table = "CREATE TABLE mlflow_a_b.experiments (a INT PRIMARY KEY)"
         assert place.may(project, "migrator", table) == [0]
@@ -1129,5 +1129,5 @@ def test_cost(count: int, place: Place, record_property: Callable[[str, object],
         timed.append((result["statements"], round(1000 * (time.monotonic() - start))))
     record_property("statements and milliseconds", timed)
     print(f"{count} projects: first run {timed[0]}, rerun {timed[1]} (statements, ms)")
-    assert timed[0][0] <= 5 * count + 11
+    assert timed[0][0] <= 7 * count + 11
     assert timed[1][0] <= 5
