@@ -343,6 +343,9 @@ def test_what_is_no_source(importer: Importer, filled: seeds.Project, tmp_path: 
     assert "ffffffffffff, and what is imported is at " in importer.refuse(newer, filled.database)
 
 
+@pytest.mark.thorough(
+    "A lone file is not refused yet where the artifacts of another one are named."
+)
 def test_artifacts_elsewhere(importer: Importer, filled: seeds.Project, tmp_path: Path) -> None:
     """A source cannot make an import read any folder of the host."""
     project = importer.project()
