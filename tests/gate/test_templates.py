@@ -308,6 +308,7 @@ def policies_of_all_templates() -> dict[str, Any]:
                     found[f"{variant} {name} {number}"] = one["PolicyDocument"]
     # Where a reference is that AWS replaces by an ARN.
     text = json.dumps(found).replace("<Key.Arn>", f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/x")
+    text = text.replace(":::<ArtifactBucket>", ":::artifacts")
     text = re.sub("<[^>]+>", f"arn:aws:secretsmanager:eu-central-1:{ACCOUNT}:secret:x", text)
     replaced: dict[str, Any] = json.loads(text)
     return replaced
