@@ -106,7 +106,7 @@ def require_saved(project: Project, repository: Repository) -> str:
     return newest
 
 
-def table_lines(snapshot: Snapshot, table: Table, checksum: Checksum) -> Iterator[list[bytes]]:
+def _lines(snapshot: Snapshot, table: Table, checksum: Checksum) -> Iterator[list[bytes]]:
     """Return a table's rows as lines, in batches, and take them into account."""
     for rows in snapshot.rows(table):
         lines = encode(table, rows)
@@ -121,7 +121,7 @@ def _write_tables(
     for table in snapshot.tables():
         checksum = Checksum()
         path = manifests.table_file(identifier, table.name)
-        lines = _told(table_lines(snapshot, table, checksum), table.name)
+        lines = _told(_lines(snapshot, table, checksum), table.name)
         stored = repository.write_lines(path, lines)
         yield (
             table.name,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .tables import Checksum, Snapshot, Table, encode
+from .tables import Table
 
 # By the table, the columns that count.
 CORE: dict[str, tuple[str, ...]] = {
@@ -82,18 +82,6 @@ COUNTED = {
 def core(tables: Iterable[Table]) -> list[Table]:
     """Return the tables that count, with the columns that count."""
     return [table.only(CORE[table.name]) for table in tables if table.name in CORE]
-
-
-def checksums(snapshot: Snapshot) -> dict[str, str]:
-    """Return the checksum of each table with rows that counts, over the columns that count."""
-    found = {}
-    for table in core(snapshot.tables()):
-        checksum = Checksum()
-        for rows in snapshot.rows(table):
-            checksum.add(encode(table, rows))
-        if checksum.rows:
-            found[table.name] = checksum.text()
-    return found
 
 
 def differing(before: dict[str, str], after: dict[str, str]) -> list[str]:

@@ -23,10 +23,10 @@ from ..errors import EntryError
 from ..revisions import Head, recorded_head
 from ..schema_state import VERSIONS
 from . import places, projects
-from .content import COUNTED, checksums
+from .content import COUNTED, core
 from .places import Place
 from .repository import Repository
-from .tables import Outline
+from .tables import Outline, checksums
 
 # Projects that are read at once: each has one connection to the database, for a moment.
 AT_ONCE = 16
@@ -114,7 +114,7 @@ def _database(given: Record, aws: Record, folder: Path, question: Question) -> R
             found = {"engine": project.database.engine, **_outlined(outline)}
         if question.sums and found["counts"]:
             with project.database.snapshot() as snapshot:
-                found["checksums"] = checksums(snapshot)
+                found["checksums"] = checksums(snapshot, core(snapshot.tables()))
     except MySQLError as error:
         uri = str(given["backend_store_uri"])
         reason = mysql.sentence(error, uri, given["database"])

@@ -81,6 +81,11 @@ class Manifest(NamedTuple):
     stored_bytes: int
     root_key_sha256: str
 
+    @property
+    def rows(self) -> int:
+        """Return the number of rows of all tables."""
+        return sum(table.rows for table in self.tables.values())
+
 
 def new_id(existing: list[str], now: float) -> str:
     """Return the ID of the next backup."""
@@ -131,20 +136,20 @@ def load(data: bytes, what: str) -> Manifest:
         given = content.pop("sha256")
         version = content.pop("format")
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise _altered(what) from None
+        raise altered(what) from None
     if isinstance(version, int) and version > FORMAT:
         raise EntryError(
             f"{what} has the format {version}, and this release reads {FORMAT} at most; use the release "
             "of the collection that made it, or a newer one."
         )
     if given != _checksum({"format": version, **content}):
-        raise _altered(what)
+        raise altered(what)
     tables = {name: TableFile(**table) for name, table in content.pop("tables").items()}
     return Manifest(tables=tables, **content)
 
 
-def _altered(what: str) -> EntryError:
-    """Return the error about a manifest that is not as it was written."""
+def altered(what: str) -> EntryError:
+    """Return the error about a file of a backup that is not as it was written."""
     return EntryError(
         f"{what} was altered or cut short, so the backup is not used; name another one with backup=ID."
     )

@@ -31,17 +31,19 @@ class Lost:
 
     def forget(self, table: Table, rows: list[list[Any]]) -> None:
         """Disable webhooks with a secret, and let them have none; count secrets of the gateway."""
-        if not self._is_lost:
-            return
-        if table.name == _SECRETS:
+        if self._is_lost and table.name == _SECRETS:
             self.secrets += len(rows)
-        if table.name != _WEBHOOKS or "secret" not in table.columns:
+        if not self.changes(table) or "secret" not in table.columns:
             return
         secret, status = table.columns.index("secret"), table.columns.index("status")
         for row in rows:
             if row[secret] is not None:
                 row[secret], row[status] = None, _DISABLED
                 self.webhooks += 1
+
+    def changes(self, table: Table) -> bool:
+        """Return whether forget() changes rows of a table."""
+        return self._is_lost and table.name == _WEBHOOKS
 
     def tell(self, project: Project) -> None:
         """Say in the log what is to be entered again."""

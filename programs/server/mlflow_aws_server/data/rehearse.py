@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..errors import EntryError
 from . import restore
-from .content import core, differing
+from .content import core
 from .info import REHEARSAL
 from .manifest import Manifest
 from .places import Place
@@ -51,7 +51,7 @@ def rehearse(
             tables = core(made.database.tables())
             expected = made.database.digests(tables)
             made.migrate()
-            different = differing(expected, made.database.digests(tables))
+            different = made.differences(tables, expected)
             if different:
                 raise EntryError(
                     f"After its migration the backup {found.id} differs in {', '.join(different)}; report this."

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from ..errors import EntryError
 from ..revisions import create_at, known_head, migrate
@@ -90,13 +90,13 @@ class Replacement:
 
     def put_in_place(
         self,
-        keep: Callable[[Path], Path],
+        label: str,
         release: Callable[[], object] = lambda: None,
         expected: tuple[list[Table], dict[str, str]] = ([], {}),
     ) -> str:
         """Let it take the project's place; returns where the former one is, empty if there was none.
 
-        keep returns the path of the copy that is kept of an SQLite file; release lets go of the locks of
+        label: part of the name under which an SQLite file is kept; release lets go of the locks of
         unchanged(); expected are tables of the project and their digests, which they must still have then.
         """
         own = self._project.database
@@ -121,7 +121,9 @@ class Replacement:
             os.fsync(stream.fileno())
         kept = ""
         if own.path.exists():
-            kept = str(own.keep(keep(own.path)))
+            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+            name = f"{own.path.name}.{label}.{stamp}.bak"
+            kept = str(own.keep(own.path.with_name(name)))
         os.replace(self.database.path, own.path)
         return kept
 

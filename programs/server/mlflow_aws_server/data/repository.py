@@ -51,18 +51,16 @@ class Repository:
 
     def complete(self) -> list[str]:
         """Return the IDs of backups that have a manifest, the oldest first."""
-        return [
-            name
-            for name in self.ids()
-            if self.place.exists(f"{manifests.folder(name)}/{manifests.MANIFEST}")
-        ]
+        return list(filter(self.is_complete, self.ids()))
 
     def newest(self) -> str:
         """Return the ID of the newest backup, empty if there is none."""
-        for name in reversed(self.ids()):
-            if self.place.exists(f"{manifests.folder(name)}/{manifests.MANIFEST}"):
-                return name
-        return ""
+        return next(filter(self.is_complete, reversed(self.ids())), "")
+
+    def is_complete(self, identifier: str) -> bool:
+        """Return whether there is a backup with this ID, and its manifest."""
+        path = f"{manifests.folder(identifier)}/{manifests.MANIFEST}"
+        return manifests.is_id(identifier) and self.place.exists(path)
 
     def manifest(self, identifier: str) -> Manifest:
         """Return the manifest of a backup; raises EntryError if it is not as it was written."""
@@ -81,7 +79,7 @@ class Repository:
             raise EntryError(
                 f"There is no backup below {self.place.text()}; run the backup playbook."
             )
-        if chosen not in self.complete():
+        if not self.is_complete(chosen):
             known = ", ".join(self.complete()[-5:]) or "none"
             raise EntryError(
                 f"There is no backup {chosen} below {self.place.text()}; there are {known}."
@@ -122,10 +120,7 @@ class Repository:
 
     def altered(self, path: str) -> EntryError:
         """Return the error about a file that is not as it was written."""
-        return EntryError(
-            f"{self.name_of(path)} was altered or cut short, so the backup is not used; name another one "
-            "with backup=ID."
-        )
+        return manifests.altered(self.name_of(path))
 
     def write_lines(self, path: str, batches: Iterable[list[bytes]]) -> Hashing:
         """Write lines, compressed."""

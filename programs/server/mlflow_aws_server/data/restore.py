@@ -11,11 +11,9 @@ revision that it had, compared with the backup, migrated, and put in place as a 
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import EntryError, say
@@ -29,7 +27,7 @@ from .projects import Project
 from .relocation import COLUMNS, relocated
 from .replacement import Replacement, replacement
 from .repository import Repository
-from .tables import BATCH_ROWS, Checksum, Table, decode, encode
+from .tables import BATCH_ROWS, Checksum, Table, checksum, decode, encode
 
 
 class Restored(NamedTuple):
@@ -67,8 +65,8 @@ def restore(project: Project, repository: Repository, identifier: str) -> Restor
         changed = fill(made, repository, found, project.artifacts, lost)
         made.migrate()
         objects = write_objects(project.artifacts, repository, found)
-        _write_key(project, repository, found)
-        previous = made.put_in_place(lambda path: _kept(path, found))
+        _write_key(project, stored_key)
+        previous = made.put_in_place(f"before-{found.id}")
     lost.tell(project)
     seconds = time.monotonic() - begun
     return Restored(found, objects.written, objects.written_bytes, changed, lost, previous, seconds)
@@ -142,21 +140,21 @@ def fill(
                 f"The backup {found.id} has columns of the table {name} that a schema of revision "
                 f"{found.revision} does not have; back up again after an upgrade."
             )
-        checksum = Checksum()
+        written = Checksum()
         lines = repository.read_lines(stored.stored, stored.sha256)
+        # Nothing of other tables changes on the way.
+        may_differ = table.name in COLUMNS or (lost is not None and lost.changes(table))
         with made.database.writing() as writer:
             for batch in _batches(lines):
                 rows = decode(table, batch)
                 changed += relocated(table, rows, found.artifacts, artifacts.text())
                 if lost:
                     lost.forget(table, rows)
-                # Nothing of other tables has changed on the way.
-                may_differ = lost or table.name in COLUMNS
-                checksum.add(encode(table, rows) if may_differ else batch)
+                written.add(encode(table, rows) if may_differ else batch)
                 writer.insert(table, rows)
-        expected[name] = (table, checksum.rows, checksum.text())
-        if checksum.rows > 100_000:
-            say(f"{checksum.rows} rows of {name} restored")
+        expected[name] = (table, written.rows, written.text())
+        if written.rows > 100_000:
+            say(f"{written.rows} rows of {name} restored")
     _compare(made, expected, found)
     return changed
 
@@ -167,10 +165,8 @@ def _compare(
     """Refuse a database that does not hold what was written to it."""
     with made.database.glance() as snapshot:
         for name, (table, rows, text) in expected.items():
-            checksum = Checksum()
-            for batch in snapshot.rows(table):
-                checksum.add(encode(table, batch))
-            if (checksum.rows, checksum.text()) != (rows, text):
+            kept = checksum(snapshot, table)
+            if (kept.rows, kept.text()) != (rows, text):
                 raise EntryError(
                     f"The database did not keep the rows of the table {name} of the backup {found.id} as they "
                     "were, so nothing was put in place; report this."
@@ -245,17 +241,8 @@ def _require_key(project: Project, repository: Repository, found: Manifest) -> b
     return stored
 
 
-def _write_key(project: Project, repository: Repository, found: Manifest) -> None:
-    """Write the project's root key, unless it has one."""
-    if not found.root_key_sha256 or project.key_file is None or project.key_file.is_file():
+def _write_key(project: Project, stored: bytes | None) -> None:
+    """Give the project the backup's root key, if that has one, unless it has its own."""
+    if stored is None or project.key_file is None or project.key_file.is_file():
         return
-    path = f"{manifests.folder(found.id)}/{manifests.KEY}"
-    data = b"".join(repository.read(path, found.root_key_sha256))
-    Folder(project.key_file.parent).write(project.key_file.name, [data])
-
-
-def _kept(path: Path, found: Manifest) -> Path:
-    """Return where the former SQLite file is kept."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    name = hashlib.sha256(found.id.encode()).hexdigest()[:6]
-    return path.with_name(f"{path.name}.before-{found.id}.{stamp}.{name}.bak")
+    Folder(project.key_file.parent).write(project.key_file.name, [stored])

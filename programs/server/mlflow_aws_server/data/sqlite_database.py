@@ -18,7 +18,7 @@ from typing import Any
 
 from ..errors import EntryError
 from ..schema_state import VERSIONS
-from .tables import BATCH_ROWS, BINARY, JSON, PLAIN, Checksum, Row, Table, encode
+from .tables import BATCH_ROWS, BINARY, JSON, PLAIN, Row, Table, checksums
 
 # What a killed run left has this in its name.
 COPY = ".copy-"
@@ -101,16 +101,8 @@ class SqliteDatabase:
 
     def digests(self, tables: Sequence[Table]) -> dict[str, str]:
         """Return a digest of each table with rows, over these columns."""
-        found = {}
-        with _opened(self.path) as connection:
-            snapshot = SqliteSnapshot(connection)
-            for table in tables:
-                checksum = Checksum()
-                for rows in snapshot.rows(table):
-                    checksum.add(encode(table, rows))
-                if checksum.rows:
-                    found[table.name] = checksum.text()
-        return found
+        with self.glance() as snapshot:
+            return checksums(snapshot, tables)
 
     def copy_file(self, source: SqliteDatabase) -> None:
         """Become a copy of another file."""

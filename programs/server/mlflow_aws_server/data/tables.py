@@ -106,6 +106,20 @@ class Checksum:
         return f"{self._sum % (1 << _BITS):0{_BITS // 4}x}"
 
 
+def checksum(snapshot: Snapshot, table: Table) -> Checksum:
+    """Return the checksum of a table's rows, over its columns as given."""
+    found = Checksum()
+    for rows in snapshot.rows(table):
+        found.add(encode(table, rows))
+    return found
+
+
+def checksums(snapshot: Snapshot, tables: Iterable[Table]) -> dict[str, str]:
+    """Return the checksum of each table with rows, by name."""
+    found = {table.name: checksum(snapshot, table) for table in tables}
+    return {name: one.text() for name, one in found.items() if one.rows}
+
+
 def encode(table: Table, rows: Sequence[Row]) -> list[bytes]:
     """Return rows as lines, without line ends."""
     special = [(place, kind) for place, kind in enumerate(table.kinds) if kind in (JSON, BINARY)]

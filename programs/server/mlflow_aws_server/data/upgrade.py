@@ -67,7 +67,7 @@ def upgrade(project: Project) -> Upgraded:
         # Afterwards, as MLflow makes the experiment Default where there is none.
         try_out(project.uri(NEXT), project.name)
         clock.lap("try out")
-        previous = made.put_in_place(lambda path: _kept(path, before), release, (tables, expected))
+        previous = made.put_in_place(before, release, (tables, expected))
         clock.lap("exchange")
     return Upgraded(before, head, previous, clock.laps)
 
@@ -98,9 +98,3 @@ class _Clock:
         now = time.monotonic()
         self.laps[name] = round(now - self._begun, 3)
         self._begun = now
-
-
-def _kept(path: Path, revision: str) -> Path:
-    """Return where the former SQLite file is kept."""
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    return path.with_name(f"{path.name}.{revision}.{stamp}.bak")

@@ -27,9 +27,7 @@ Request = dict[str, Any]
 
 def project_info(path: Path) -> None:
     """Print the state of each project, several at once: `sums` and `objects` say how much is read."""
-    with private.private_folder(path) as folder:
-        request = settings.read(path)
-        aws.use_identity(request.get("aws") or {}, path, folder)
+    with _opened(path) as (request, folder):
         mlflow = version("mlflow")
 
         def work(numbered: tuple[int, Record]) -> Record:
@@ -61,7 +59,7 @@ def make_backup(path: Path) -> None:
         return {
             "backup": found.id,
             "place": repository.place.text(),
-            "rows": sum(table.rows for table in found.tables.values()),
+            "rows": found.rows,
             "objects": found.objects,
             "bytes": found.object_bytes + found.stored_bytes,
             "copied": made.copied,
@@ -92,7 +90,7 @@ def restore_backup(path: Path) -> None:
             done = restore.restore(project, repository, str(request.get("backup") or ""))
         return {
             "backup": done.manifest.id,
-            "rows": sum(table.rows for table in done.manifest.tables.values()),
+            "rows": done.manifest.rows,
             "objects": done.manifest.objects,
             "written": done.written,
             "written_bytes": done.written_bytes,
@@ -117,7 +115,7 @@ def rehearse_backup(path: Path) -> None:
             done = rehearse.rehearse(project, repository, scratch, identifier)
         return {
             "backup": done.manifest.id,
-            "rows": sum(table.rows for table in done.manifest.tables.values()),
+            "rows": done.manifest.rows,
             "objects": done.manifest.objects,
             "seconds": round(done.seconds, 3),
         }
@@ -240,11 +238,18 @@ def _each(path: Path, work: Callable[[Project, Request], Record]) -> None:
 
 @contextlib.contextmanager
 def _requested(path: Path) -> Iterator[tuple[Request, list[Project]]]:
-    """Yield the request in a file and its projects, with this process's AWS identity that of the request."""
+    """Yield the request in a file, and its projects."""
+    with _opened(path) as (request, folder):
+        yield request, projects.of(request, folder)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[Request, Path]]:
+    """Yield the request in a file and a private folder, with this process's AWS identity that of the request."""
     with private.private_folder(path) as folder:
         request = settings.read(path)
         aws.use_identity(request.get("aws") or {}, path, folder)
-        yield request, projects.of(request, folder)
+        yield request, folder
 
 
 def _record(
