@@ -55,41 +55,6 @@ options:
           tunnel:
             description: Address of a tunnel to the database on the host, as C(HOST:PORT).
             type: str
-  aws:
-    description: AWS identity that reads the migrators' secrets or signs their tokens, and reads and writes artifacts
-      and backups.
-    type: dict
-    suboptions:
-      region:
-        description: The AWS region.
-        type: str
-        required: true
-      endpoint_url:
-        description: URL to use instead of AWS's endpoints.
-        type: str
-        default: ""
-      profile:
-        description: Profile of the AWS configuration. If empty, the default one.
-        type: str
-        default: ""
-  broker_options:
-    description:
-      - Options of M(mlops.mlflow_aws.mlflow_broker), of which C(projects) holds the ARN of the migrators' role by
-        the name
-        C(migrations), as in M(mlops.mlflow_aws.mlflow_mysql_migration).
-    type: dict
-    default: {}
-  runtime:
-    description: What does the work. V(process) is the MLflow at O(entrypoint), V(docker) the one in O(image).
-    type: str
-    choices: [docker, process]
-    default: process
-  python:
-    description: Path to the interpreter that has MLflow installed. Required for O(runtime=process).
-    type: path
-  entrypoint:
-    description: Path to C(mlflow_entry.py) beside it. Required for O(runtime=process).
-    type: path
   timeout:
     description: Timeout in seconds for all projects together.
     type: int
@@ -106,9 +71,8 @@ options:
     required: true
   backup_key:
     description:
-      - Key that encrypts backups, 32 bytes in base64, as C(openssl rand -base64 32) prints them. If empty, backups
-        are not
-        encrypted by this collection; a bucket may do that.
+      - Key that encrypts backups, 32 bytes in base64, as C(openssl rand -base64 32) prints them. If empty, backups are
+        not encrypted by this collection; a bucket may do that.
       - Without the key, a backup that was made with it cannot be restored.
     type: str
     default: ""

@@ -31,6 +31,7 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.docker
   - mlops.mlflow_aws.docker.placement
+  - mlops.mlflow_aws.program
 attributes:
   check_mode:
     support: full
@@ -149,50 +150,10 @@ options:
     type: list
     elements: str
     default: []
-  aws:
-    description: AWS identity with which MLflow reads the migrators' secrets, or signs their tokens.
-    type: dict
-    suboptions:
-      region:
-        description: The AWS region.
-        type: str
-        required: true
-      endpoint_url:
-        description: URL to use instead of AWS's endpoints.
-        type: str
-        default: ""
-      profile:
-        description: Profile of the AWS configuration. If empty, the default one.
-        type: str
-        default: ""
-  broker_options:
-    description:
-      - Options of M(mlops.mlflow_aws.mlflow_broker), of which C(projects) holds the ARN of the migrators' role by the
-        name C(migrations). While migrations run, and no longer, a broker with these options gives them its credentials,
-        on a socket. They have no others.
-      - If empty, migrations use the identity of the host that O(aws) names, and a container mounts O(aws_config_dir).
-    type: dict
-    default: {}
-    version_added: 0.3.0
   workers:
     description: Number of schemas to migrate at once.
     type: int
     default: 4
-  runtime:
-    description: What runs the migrations. V(process) is the MLflow at O(entrypoint), V(docker) the one in O(image).
-    type: str
-    choices: [docker, process]
-    default: process
-  python:
-    description:
-      - Path to the interpreter that has MLflow installed, as returned by M(mlops.mlflow_aws.mlflow_installation).
-      - Required for O(runtime=process).
-    type: path
-  entrypoint:
-    description:
-      - Path to C(mlflow_entry.py) beside it, as returned by M(mlops.mlflow_aws.mlflow_installation).
-      - Required for O(runtime=process).
-    type: path
   timeout:
     description: Time in seconds after which no migration is begun any more. One that was begun is never ended.
     type: int

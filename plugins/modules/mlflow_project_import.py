@@ -32,6 +32,7 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.docker
   - mlops.mlflow_aws.docker.placement
+  - mlops.mlflow_aws.program
   - mlops.mlflow_aws.data
 attributes:
   check_mode:
@@ -141,17 +142,13 @@ projects:
 
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
-    options as broker_options,
-)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data import sources, verbs
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
+    verbs.main(
+        {
             "source": {"type": "str", "required": True},
             "artifacts": {"type": "str", "default": ""},
             "login": {
@@ -164,13 +161,9 @@ def main() -> None:
                     "ca": {"type": "str"},
                 },
             },
-            **verbs.ARGUMENTS,
         },
-        required_if=verbs.REQUIRED_IF,
-        supports_check_mode=True,
+        _work,
     )
-    _module.hide(module, broker_options.secrets(module.params["broker_options"]))
-    _module.run(module, _work)
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:

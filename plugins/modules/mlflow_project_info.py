@@ -31,6 +31,7 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.docker
   - mlops.mlflow_aws.docker.placement
+  - mlops.mlflow_aws.program
   - mlops.mlflow_aws.data
 attributes:
   check_mode:
@@ -135,29 +136,21 @@ projects:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
-    options as broker_options,
-)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data import verbs
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
+    verbs.main(
+        {
             "destination": {"type": "str", "default": ""},
             "checksums": {"type": "bool", "default": False},
             "artifacts": {"type": "bool", "default": True},
             "database": {"type": "bool", "default": True},
             "patience": {"type": "float", "default": 90},
-            **verbs.ARGUMENTS,
         },
-        required_if=verbs.REQUIRED_IF,
-        supports_check_mode=True,
+        _work,
     )
-    _module.hide(module, broker_options.secrets(module.params["broker_options"]))
-    _module.run(module, _work)
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:

@@ -31,6 +31,7 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
   - mlops.mlflow_aws.docker
   - mlops.mlflow_aws.docker.placement
+  - mlops.mlflow_aws.program
   - mlops.mlflow_aws.data
 attributes:
   check_mode:
@@ -86,24 +87,12 @@ projects:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
-    options as broker_options,
-)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data import verbs
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec={
-            **verbs.ARGUMENTS,
-        },
-        required_if=verbs.REQUIRED_IF,
-        supports_check_mode=True,
-    )
-    _module.hide(module, broker_options.secrets(module.params["broker_options"]))
-    _module.run(module, _work)
+    verbs.main({}, _work)
 
 
 def _work(module: AnsibleModule) -> dict[str, object]:

@@ -13,6 +13,10 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
+    options as broker_options,
+)
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import program
@@ -38,9 +42,19 @@ DESTINATION: Spec = {
     # A file on the control node is read by the role.
     "backup_key": {"type": "str", "default": "", "no_log": True},
 }
-REQUIRED_IF = program.REQUIRED_IF
 # What the program needs around its own time.
 _GRACE_SECONDS = 60
+
+
+def main(options: Spec, work: t.Callable[[AnsibleModule], Record]) -> None:
+    """Run a module about projects' data, with options of its own; work returns its result."""
+    module = AnsibleModule(
+        argument_spec={**options, **ARGUMENTS},
+        required_if=program.REQUIRED_IF,
+        supports_check_mode=True,
+    )
+    _module.hide(module, broker_options.secrets(module.params["broker_options"]))
+    _module.run(module, work)
 
 
 def run(
