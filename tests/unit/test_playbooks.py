@@ -29,6 +29,9 @@ def imports(node: Any) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         if "ansible.builtin.import_role" in node:
             yield node["ansible.builtin.import_role"]
+        if "ansible.builtin.import_tasks" in node:
+            tasks = ROOT / "playbooks" / node["ansible.builtin.import_tasks"]
+            yield from imports(yaml.safe_load(tasks.read_text(encoding="utf-8")))
         for value in node.values():
             yield from imports(value)
     elif isinstance(node, list):
