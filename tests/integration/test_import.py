@@ -343,9 +343,6 @@ def test_what_is_no_source(importer: Importer, filled: seeds.Project, tmp_path: 
     assert "ffffffffffff, and what is imported is at " in importer.refuse(newer, filled.database)
 
 
-@pytest.mark.thorough(
-    "A lone file is not refused yet where the artifacts of another one are named."
-)
 def test_artifacts_elsewhere(importer: Importer, filled: seeds.Project, tmp_path: Path) -> None:
     """A source cannot make an import read any folder of the host."""
     project = importer.project()
@@ -355,22 +352,40 @@ def test_artifacts_elsewhere(importer: Importer, filled: seeds.Project, tmp_path
         "are relative to the server of the source; pass its artifacts destination, an absolute path or "
         "s3://BUCKET/PREFIX, as artifacts."
     )
-    record = importer.bring(project, lone, artifacts=str(filled.artifacts))
-    assert (record["error"], record["artifacts"]["missing"]) == ("", [])
-    assert record["artifacts"]["written"] == importer.sums(filled)["artifacts"]["objects"]
-    outside = seeds.Project(f"sqlite:///{lone}", filled.artifacts)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    outside = seeds.Project(f"sqlite:///{lone}", empty)
     rows(outside, "UPDATE runs SET artifact_uri = 'file:///etc' WHERE name = 'artifacts'")
-    reason = importer.refuse(importer.project(), lone, artifacts=str(filled.artifacts))
-    assert reason == (
+    assert importer.refuse(project, lone, artifacts=str(empty)) == (
         "The artifacts at file:///etc are outside of the source, so nothing was imported; pass their root, an "
         "absolute path or s3://BUCKET/PREFIX, as artifacts."
     )
-    # Neither by a way around, nor by what is gone.
+    # Neither by a way around.
     rows(outside, "UPDATE runs SET artifact_uri = 'mlflow-artifacts:/../../etc'")
-    reason = importer.refuse(importer.project(), lone, artifacts=str(filled.artifacts))
+    reason = importer.refuse(project, lone, artifacts=str(empty))
     assert reason == "../../etc is not a path of an artifact; correct it at the source."
+
+
+@pytest.mark.thorough("What may not be read is tested every time.")
+def test_artifacts_of_a_lone_file(
+    importer: Importer, filled: seeds.Project, tmp_path: Path
+) -> None:
+    """They come from the root that is named, wherever the database says that they are."""
+    lone = tmp_path / "lone.db"
+    shutil.copy(filled.database, lone)
+    files = importer.sums(filled)["artifacts"]["objects"]
+    outside = seeds.Project(f"sqlite:///{lone}", filled.artifacts)
+    move = "UPDATE runs SET artifact_uri = 'file:///etc' WHERE name = 'artifacts'"
+    # What is below that root at a run's usual place is the run's own, as in a folder that was copied.
+    for statement in ("SELECT 1", move):
+        rows(outside, statement)
+        record = importer.bring(importer.project(), lone, artifacts=str(filled.artifacts))
+        assert (record["error"], record["artifacts"]["missing"]) == ("", [])
+        assert record["artifacts"]["written"] == files
     rows(outside, "UPDATE runs SET artifact_uri = '/gone/' || run_uuid")
-    record = importer.bring(importer.project(), lone, artifacts=str(filled.artifacts))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    record = importer.bring(importer.project(), lone, artifacts=str(empty))
     assert (record["error"], len(record["artifacts"]["missing"])) == ("", 16)
 
 
