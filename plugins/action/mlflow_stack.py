@@ -1,7 +1,10 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs a module that changes stacks, and shows their events while it waits."""
+"""Runs a module that takes long, and shows the lines that it writes to progress_path while it does.
+
+meta/runtime.yml names the modules.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,15 @@ _LOOK_SECONDS = 1.0
 
 
 class ActionModule(ActionBase):
-    """The module itself does everything; this side shows the events that it writes to a file."""
+    """The module itself does everything."""
 
     _supports_check_mode = True
     _supports_async = False
-    _module = "mlops.mlflow_aws.mlflow_stack"
 
     def run(
         self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None
     ) -> dict[str, t.Any]:
-        """Run the module, with a file for its events if it runs on this machine."""
+        """Run the module, with a file for its lines if it runs on this machine."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         del tmp
         arguments = dict(self._task.args)
@@ -37,7 +39,7 @@ class ActionModule(ActionBase):
                 arguments["progress_path"] = stack.enter_context(_shown())
             result.update(
                 self._execute_module(
-                    module_name=self._module,
+                    module_name=self._task.resolved_action or self._task.action,
                     module_args=arguments,
                     task_vars=task_vars,
                 )
@@ -53,7 +55,7 @@ class ActionModule(ActionBase):
 def _shown() -> t.Iterator[str]:
     """Yield the path of a file whose lines are shown as soon as they are written."""
     with tempfile.TemporaryDirectory(prefix="mlflow-aws-") as folder:
-        path = os.path.join(folder, "events")
+        path = os.path.join(folder, "progress")
         with open(path, "w+", encoding="utf-8") as stream:
             done = threading.Event()
             reader = threading.Thread(target=_follow, args=(stream, done), daemon=True)

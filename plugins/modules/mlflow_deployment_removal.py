@@ -27,6 +27,7 @@ author:
   - The mlops.mlflow_aws contributors (@mlops-collections)
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
+  - mlops.mlflow_aws.progress
   - mlops.mlflow_aws.aws
 attributes:
   check_mode:
@@ -64,9 +65,6 @@ options:
     description: Timeout in seconds for all deletions together.
     type: int
     default: 3600
-  progress_path:
-    description: Path to a file to which each step is appended as a line. Set by the action plugin.
-    type: path
 seealso:
   - module: mlops.mlflow_aws.mlflow_stack
   - module: mlops.mlflow_aws.mlflow_host_removal
@@ -160,6 +158,7 @@ import functools
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.progress import progress_file
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._removal import findings, model
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._removal.leavings import Leavings
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._removal.teardown import (
@@ -168,7 +167,6 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._removal.teardown
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks import checks
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.progress import progress_file
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.template_bucket import (
     TemplateBucket,
 )

@@ -32,6 +32,7 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.docker
   - mlops.mlflow_aws.docker.placement
   - mlops.mlflow_aws.program
+  - mlops.mlflow_aws.progress
 attributes:
   check_mode:
     support: full
@@ -216,6 +217,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.installatio
     STAMP,
     read_stamp,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.progress import progress_file
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import (
     mysql_migration,
     program,
@@ -287,9 +289,11 @@ def _work(module: AnsibleModule) -> dict[str, object]:
         schemas: t.Sequence[mysql_migration.MysqlSchema],
     ) -> dict[str, dict[str, t.Any]]:
         timeout = params["timeout"]
-        with program.lent(params, timeout) as access:
+        with progress_file(params["progress_path"]) as progress, program.lent(
+            params, timeout
+        ) as access:
             return mysql_migration.migrate(
-                program.runner(params, access),
+                program.runner(params, access, progress),
                 schemas,
                 access.of(params["aws"] or {}),
                 repair=params["repair"],

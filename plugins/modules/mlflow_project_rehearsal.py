@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - mlops.mlflow_aws.docker
   - mlops.mlflow_aws.docker.placement
   - mlops.mlflow_aws.program
+  - mlops.mlflow_aws.progress
   - mlops.mlflow_aws.data
   - mlops.mlflow_aws.data.destination
 attributes:

@@ -26,6 +26,7 @@ requirements:
   - PyYAML
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
+  - mlops.mlflow_aws.progress
   - mlops.mlflow_aws.aws
 attributes:
   check_mode:
@@ -80,12 +81,6 @@ options:
     description: Timeout in seconds for all stacks together, including the wait for other users' changes.
     type: int
     default: 3600
-  progress_path:
-    description:
-      - Path to a file on the host, to which the module appends a line for each event while it waits, with the stack's
-        name.
-      - A task that runs on the control node sets it by itself, and shows the lines.
-    type: path
 seealso:
   - module: mlops.mlflow_aws.mlflow_stack
   - module: mlops.mlflow_aws.mlflow_stack_info
@@ -239,8 +234,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _aws, _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.progress import progress_file
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.api import StackApi
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.progress import progress_file
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._stacks.series_manager import (
     converge_series,
 )

@@ -37,10 +37,23 @@ def test_old_names_of_modules_lead_to_new_ones() -> None:
     assert "mlflow_schema_migration" in modules
     there = stems("plugins/modules", ".py")
     for name, routing in modules.items():
+        if "redirect" not in routing:
+            continue
         assert name not in there
         assert routing["redirect"].removeprefix(f"{COLLECTION}.") in there
         assert routing["redirect"] in routing["deprecation"]["warning_text"]
         assert routing["deprecation"]["removal_version"] == "1.0.0"
+
+
+def test_what_takes_long_is_shown() -> None:
+    """Each module that has progress_path is run by the action plugin that shows what it writes there."""
+    modules = load(ROOT / "meta" / "runtime.yml")["plugin_routing"]["modules"]
+    shown = {name for name, routing in modules.items() if "action_plugin" in routing}
+    files = (ROOT / "plugins" / "modules").glob("*.py")
+    fragment = f"  - {COLLECTION}.progress\n"
+    asked = {path.stem for path in files if fragment in path.read_text(encoding="utf-8")}
+    assert shown == asked - stems("plugins/action", ".py")
+    assert {modules[name]["action_plugin"] for name in shown} == {f"{COLLECTION}.mlflow_stack"}
 
 
 def test_the_oldest_ansible_is_the_one_that_the_roles_name() -> None:

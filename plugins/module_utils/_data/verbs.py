@@ -19,6 +19,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
 )
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.progress import progress_file
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._schemas import program
 
 Spec = t.Dict[str, t.Any]
@@ -74,10 +75,12 @@ def run(
     if not projects:
         return []
     timeout = float(params["timeout"])
-    with program.lent(params, timeout) as access:
+    with progress_file(params["progress_path"]) as progress, program.lent(
+        params, timeout
+    ) as access:
         whole = {**request, "projects": projects, "aws": access.of(params["aws"] or {})}
         seen = access._replace(binds={**access.binds, **{path: path for path in folders}})
-        told = program.runner(params, seen).run(whole, timeout + _GRACE_SECONDS, verb)
+        told = program.runner(params, seen, progress).run(whole, timeout + _GRACE_SECONDS, verb)
     by_name = {str(record["name"]): record for record in told}
     return [by_name.get(project["name"], _silent(project["name"], verb)) for project in projects]
 

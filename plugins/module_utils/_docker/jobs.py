@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 import typing as t
 import uuid
 
@@ -24,6 +25,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import comm
 # Of a job that did not end in time.
 _LOG_LINES = 20
 _STOP_SECONDS = 10
+_LOOK_SECONDS = 3.0
 _JOB_LABEL = f"{LABEL}job"
 OWNER_LABEL = f"{LABEL}owner"
 _UP = ("running", "restarting", "paused")
@@ -49,13 +51,14 @@ def run_once(
     environment: t.Mapping[str, str],
     timeout: float,
     volumes: t.Mapping[str, str] | None = None,
+    show: t.Callable[[str], None] | None = None,
 ) -> Ran:
     """Run a command of an image to its end, in a container and a volume that are thrown away.
 
     files: texts by their names below /var/lib/mlflow, which only the container's user can
     read; binds: folders of the host by the paths at which the container reads them; volumes:
-    more volumes, likewise; user: UID:GID, or empty for the image's. What a killed run left behind
-    is removed by the next.
+    more volumes, likewise; user: UID:GID, or empty for the image's; show gets each line of its
+    errors soon after it is written. What a killed run left behind is removed by the next.
     """
     _sweep(engine)
     name = f"mlflow-job-{uuid.uuid4().hex[:12]}"
@@ -76,13 +79,27 @@ def run_once(
         engine.create(name, container_spec.creation(spec, labels))
         engine.put_archive(name, VOLUME_PATH, container_spec.archive(files, spec.user))
         engine.start(name)
-        code = engine.wait(name, timeout)
+        code = _wait(engine, name, timeout, show) if show else engine.wait(name, timeout)
         if code is None:
             raise _overdue(engine, name, " ".join(command[:1]) or image, timeout)
         return Ran(code, *engine.logs(name))
     finally:
         engine.remove(name)
         engine.remove_volume(name)
+
+
+def _wait(engine: Engine, name: str, timeout: float, show: t.Callable[[str], None]) -> int | None:
+    """Wait for a job's end, and show what it writes meanwhile; return its exit code, or None if that takes longer."""
+    end, shown = time.monotonic() + timeout, 0
+    while True:
+        left = end - time.monotonic()
+        code = engine.wait(name, max(min(_LOOK_SECONDS, left), 0.1))
+        whole = engine.logs(name)[1].rpartition("\n")[0].splitlines()
+        for line in whole[shown:]:
+            show(line)
+        shown = len(whole)
+        if code is not None or left <= 0:
+            return code
 
 
 def _overdue(engine: Engine, name: str, what: str, timeout: float) -> MlflowError:

@@ -9,9 +9,12 @@ prints unexpected output fails with one sentence.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import subprocess
+import threading
 import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
@@ -23,6 +26,8 @@ _ERROR = re.compile(r"(?:[\w./-]+: )?(?:error|fatal):\s*\S", re.IGNORECASE)
 # The last line of a traceback; SQLAlchemy adds the statement and a link.
 _EXCEPTION = re.compile(r"[\w.]+(?:Error|Exception|Interrupt|Exit)\b")
 _LONGEST = 500
+# For the lines that a program wrote last.
+_READ_SECONDS = 5
 
 
 class ProgramError(MlflowError):
@@ -61,30 +66,33 @@ def run(
     environment: t.Mapping[str, str] | None = None,
     folder: str | None = None,
     keep_locks: bool = False,
+    show: t.Callable[[str], None] | None = None,
 ) -> Ran:
     """Run a program to its end and return how it ended; the caller judges one that fails.
 
     Raises ProgramError "FAILURE (why); REMEDY." if it cannot be started or takes over timeout
     seconds. text goes to its standard input; merged puts both of its streams into output;
-    keep_locks lets it keep our locks, should it outlive this process.
+    keep_locks lets it keep our locks, should it outlive this process; show gets each line of its
+    errors as soon as it is written.
     """
     # None lets subprocess give it the empty input below.
     source: dict[str, t.Any] = {"stdin": subprocess.DEVNULL} if text is None else {"input": text}
     try:
-        done = subprocess.run(  # pylint: disable=ansible-bad-function
-            list(command),
-            env=None if environment is None else dict(environment),
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
-            # Not all that they print is UTF-8, and a crontab must come back as it was.
-            encoding="utf-8",
-            errors="surrogateescape",
-            timeout=timeout,
-            check=False,
-            close_fds=not keep_locks,
-            **source,
-        )
+        with _followed(show) as (stream, lines):
+            done = subprocess.run(  # pylint: disable=ansible-bad-function
+                list(command),
+                env=None if environment is None else dict(environment),
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if merged else stream,
+                # Not all that they print is UTF-8, and a crontab must come back as it was.
+                encoding="utf-8",
+                errors="surrogateescape",
+                timeout=timeout,
+                check=False,
+                close_fds=not keep_locks,
+                **source,
+            )
     except subprocess.TimeoutExpired:
         why = f"{command[0]} did not end within {timeout:.0f} seconds"
         raise Overdue(f"{failure} ({why}); {remedy}.", why) from None
@@ -92,7 +100,40 @@ def run(
         said = error.strerror if isinstance(error, OSError) and error.strerror else error
         why = f"{command[0]} cannot be run: {said}"
         raise ProgramError(f"{failure} ({why}); {remedy}.", why) from error
-    return Ran(done.returncode, done.stdout, done.stderr or "")
+    return Ran(done.returncode, done.stdout, done.stderr or "".join(lines))
+
+
+@contextlib.contextmanager
+def _followed(show: t.Callable[[str], None] | None) -> t.Iterator[tuple[int, list[str]]]:
+    """Yield a stream for a program, and its lines, which are shown as they come; without show a mere pipe."""
+    lines: list[str] = []
+    if show is None:
+        yield subprocess.PIPE, lines
+        return
+    reading, writing = os.pipe()
+
+    def follow() -> None:
+        with open(reading, encoding="utf-8", errors="surrogateescape") as stream:
+            for line in stream:
+                lines.append(line)
+                # A program must not wait for a disk that is full.
+                with contextlib.suppress(OSError):
+                    show(line)
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        yield writing, lines
+    finally:
+        os.close(writing)
+        # What outlives the program may have the stream still.
+        follower.join(_READ_SECONDS)
+
+
+def sentence_of(line: str) -> str:
+    """Return what mlflow_entry.py says in a line of its log, empty for what others write there."""
+    own = line.partition(_OWN)
+    return "" if own[0] else own[2].strip()
 
 
 def reason(*outputs: str) -> str:

@@ -22,6 +22,8 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
 
 VERB = "migrate-all"
 
+# Takes a line about how far the program is.
+Progress = t.Callable[[str], None]
 _REQUEST = "request.json"
 _RECORD = {"name": str}
 
@@ -58,9 +60,16 @@ class MigrationRunner(t.Protocol):
 class ProcessRunner:
     """Runs the program of an MLflow that is installed on this host."""
 
-    def __init__(self, python: str, entrypoint: str, access: Access | None = None) -> None:
+    def __init__(
+        self,
+        python: str,
+        entrypoint: str,
+        access: Access | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         """Use this interpreter and mlflow_entry.py."""
         self._access = access or Access()
+        self._show = _shown(progress)
         self._python = python
         self._entrypoint = entrypoint
 
@@ -79,6 +88,7 @@ class ProcessRunner:
                 environment=(
                     environ.clean_for_broker() if self._access.socket else environ.clean_for_aws()
                 ),
+                show=self._show,
             )
         return parse(verb, answer.code, answer.output, answer.errors)
 
@@ -95,6 +105,7 @@ class DockerRunner:
         network: str,
         aws_config_dir: str,
         user: str,
+        progress: Progress | None = None,
     ) -> None:
         """Use an image of this engine; without a broker, with the host's AWS configuration if a folder is given."""
         self._access = access
@@ -103,6 +114,7 @@ class DockerRunner:
         self._network = network
         self._aws_config_dir = aws_config_dir
         self._user = user
+        self._show = _shown(progress)
 
     def run(
         self, request: t.Mapping[str, t.Any], timeout: float, verb: str = VERB
@@ -123,6 +135,7 @@ class DockerRunner:
             user=access.user or self._own_user(),
             environment=environment,
             timeout=timeout,
+            show=self._show,
         )
         return parse(verb, answer.code, answer.stdout, answer.stderr)
 
@@ -130,6 +143,19 @@ class DockerRunner:
         """Return the user of a container that reads the AWS configuration itself."""
         rootless = bool(self._aws_config_dir) and self._engine.rootless
         return container_spec.container_user(self._user, self._aws_config_dir, rootless)
+
+
+def _shown(progress: Progress | None) -> Progress | None:
+    """Return what takes the lines of a log, and passes on what the program itself says."""
+    if progress is None:
+        return None
+
+    def show(line: str) -> None:
+        sentence = commands.sentence_of(line)
+        if sentence:
+            progress(sentence)
+
+    return show
 
 
 def parse(verb: str, code: int, output: str, errors: str) -> list[dict[str, t.Any]]:

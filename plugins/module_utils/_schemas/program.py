@@ -42,6 +42,7 @@ ARGUMENTS: Spec = {
     "docker_network": {"type": "str", "default": "bridge"},
     "aws_config_dir": {"type": "path"},
     "container_user": _TEXT,
+    "progress_path": {"type": "path"},
 }
 REQUIRED_IF = [
     ("runtime", "process", ("python", "entrypoint")),
@@ -49,10 +50,13 @@ REQUIRED_IF = [
 ]
 
 
-def runner(params: t.Mapping[str, t.Any], access: Access) -> mysql_runners.MigrationRunner:
-    """Return what runs MLflow's program."""
+def runner(
+    params: t.Mapping[str, t.Any], access: Access, progress: mysql_runners.Progress
+) -> mysql_runners.MigrationRunner:
+    """Return what runs MLflow's program; progress gets what that tells, if someone follows the file."""
+    show = progress if params["progress_path"] else None
     if params["runtime"] == "process":
-        return mysql_runners.ProcessRunner(*paths.runtime_paths(params), access)
+        return mysql_runners.ProcessRunner(*paths.runtime_paths(params), access, show)
     return mysql_runners.DockerRunner(
         Engine(params["docker_host"]),
         params["image"],
@@ -60,6 +64,7 @@ def runner(params: t.Mapping[str, t.Any], access: Access) -> mysql_runners.Migra
         network=params["docker_network"],
         aws_config_dir=container_spec.aws_folder(params["aws_config_dir"]),
         user=params["container_user"],
+        progress=show,
     )
 
 

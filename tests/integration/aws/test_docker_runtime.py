@@ -679,7 +679,13 @@ class Jobs:
         """Keep what each job is run with."""
         self.engine, self.image, self.docker = engine, image, docker
 
-    def run(self, program: str, timeout: float = 60, **files: str) -> Any:
+    def run(
+        self,
+        program: str,
+        timeout: float = 60,
+        show: Callable[[str], None] | None = None,
+        **files: str,
+    ) -> Any:
         """Run the entry point, which the image starts, over a program put where it looks first."""
         return run_once(
             self.engine,
@@ -691,6 +697,7 @@ class Jobs:
             user="",
             environment={},
             timeout=timeout,
+            show=show,
         )
 
     def left(self) -> list[str]:
@@ -715,6 +722,9 @@ def test_a_job_runs_to_its_end(jobs: Jobs) -> None:
     ran = jobs.run("nonsense")
     assert (ran.code, ran.stdout) == (2, "")
     assert ran.stderr.startswith("mlflow_entry: Usage:")
+    shown: list[str] = []
+    assert jobs.run("nonsense", show=shown.append) == ran
+    assert shown == ran.stderr.splitlines()
     assert not [name for name in jobs.left() if name.startswith(f"{os.getpid()}")]
 
 
@@ -722,6 +732,8 @@ def test_a_job_that_does_not_end_is_ended(jobs: Jobs) -> None:
     """And what it printed last is told."""
     with pytest.raises(MlflowError, match=r"^describe did not end within 0 seconds in its cont"):
         jobs.run("describe", timeout=0.1)
+    with pytest.raises(MlflowError, match=r"^describe did not end within 0 seconds in its cont"):
+        jobs.run("describe", timeout=0.1, show=print)
 
 
 def test_a_job_without_its_image_is_told(jobs: Jobs) -> None:

@@ -10,19 +10,18 @@ request names; anything else is refused.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
-from ..errors import EntryError, say
+from ..errors import EntryError
 from . import parallel, places
 from .places import Entry, Hashing, Place
+from .progress import Pace
 
 PROXIED = "mlflow-artifacts:"
 _BUCKET, _FILE = "s3://", "file:"
-_PROGRESS_SECONDS = 10
 
 
 class Unit(NamedTuple):
@@ -137,7 +136,7 @@ class Copier:
         self._target = target
         self._content = content
         self._dry = dry
-        self._next = time.monotonic() + _PROGRESS_SECONDS
+        self._pace = Pace()
         self.copied = Copied()
 
     def bring(self, units: Sequence[Unit]) -> None:
@@ -148,9 +147,7 @@ class Copier:
                 continue
             self.copied.written += 1
             self.copied.written_bytes += job.entry.size
-            if time.monotonic() > self._next:
-                say(f"{self.copied.written} artifacts copied")
-                self._next = time.monotonic() + _PROGRESS_SECONDS
+            self._pace.tell(f"{self.copied.written:,} artifacts copied")
 
     def compare(self, units: Sequence[Unit]) -> None:
         """Take note of units whose artifacts are not those of the source."""

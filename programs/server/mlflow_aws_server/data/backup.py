@@ -16,11 +16,12 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ..errors import EntryError, say
+from ..errors import EntryError
 from . import manifest as manifests
 from . import parallel
 from .manifest import Manifest, StoredObject, TableFile
 from .places import Entry, Folder, GoneError, Hashing
+from .progress import Pace, tell
 from .projects import Project
 from .repository import Repository
 from .tables import BATCH_ROWS, Checksum, Snapshot, Table, encode
@@ -138,13 +139,11 @@ def _write_tables(
 
 def _told(batches: Iterable[list[bytes]], name: str) -> Iterator[list[bytes]]:
     """Return batches, and say now and then how many rows went by."""
-    rows, next_time = 0, time.monotonic() + _PROGRESS_SECONDS
+    rows, pace = 0, Pace()
     for batch in batches:
         yield batch
         rows += len(batch)
-        if time.monotonic() > next_time:
-            say(f"{rows} rows of {name}")
-            next_time = time.monotonic() + _PROGRESS_SECONDS
+        pace.tell(f"{rows:,} rows of {name}")
 
 
 def _newest(repository: Repository) -> Manifest | None:
@@ -153,7 +152,7 @@ def _newest(repository: Repository) -> Manifest | None:
     try:
         found = repository.manifest(newest) if newest else None
     except EntryError as error:
-        say(f"{error} This one is made as a whole.")
+        tell(f"{error} This one is made as a whole.")
         return None
     return found if found and found.key_id == repository.codec.key_id else None
 
@@ -164,7 +163,7 @@ def _has_tables(repository: Repository, last: Manifest) -> bool:
         for table in last.tables.values():
             repository.check(table.stored, table.sha256)
     except EntryError as error:
-        say(f"{error} The tables are read again.")
+        tell(f"{error} The tables are read again.")
         return False
     return True
 
@@ -181,7 +180,7 @@ def _known(repository: Repository, last: Manifest) -> dict[str, StoredObject]:
             == (item.stored_size, item.stored_version)
         }
     except EntryError as error:
-        say(f"{error} All artifacts are copied.")
+        tell(f"{error} All artifacts are copied.")
         return {}
 
 
@@ -218,7 +217,7 @@ class _Objects:
         """Return all artifacts, in any order, once their contents are stored."""
         place = self._project.artifacts
         workers = max(place.workers, self._repository.place.workers)
-        next_time = time.monotonic() + _PROGRESS_SECONDS
+        pace = Pace()
         for item, is_new in parallel.each(workers, self._store, place.entries()):
             if item is None:
                 continue
@@ -226,9 +225,7 @@ class _Objects:
                 self.copied += 1
                 self.copied_bytes += item.size
             yield item
-            if time.monotonic() > next_time:
-                say(f"{self.copied} artifacts of {self._project.name} copied")
-                next_time = time.monotonic() + _PROGRESS_SECONDS
+            pace.tell(f"{self.copied:,} artifacts copied")
 
     def _store(self, entry: Entry) -> tuple[StoredObject | None, bool]:
         """Store the content of an artifact, unless it is or the artifact is gone; returns whether it was not."""

@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import EntryError, say
+from ..errors import EntryError
 from ..revisions import migrate
 from .kinds import made_id
+from .progress import tell
 
 _MODELS, _TRASH = "models", ".trash"
 
@@ -43,7 +44,7 @@ def stage(folder: Path, database: Path) -> list[str]:
     from sqlalchemy.exc import SQLAlchemyError
 
     uri = f"sqlite:///{database}"
-    say(f"Reading {folder}")
+    tell(f"reading {folder}")
     migrate(uri)
     _clear(uri)
     unreadable: list[str] = []

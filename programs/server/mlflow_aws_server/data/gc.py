@@ -22,11 +22,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from ..errors import EntryError, say
+from ..errors import EntryError
 from . import deleted, parallel
 from .deleted import DAY_SECONDS, GONE, Deleted, References
 from .owners import MODEL, RUN, TRACE, Owner, owner, within
 from .places import Entry
+from .progress import Pace
 from .projects import Project
 from .repository import Repository
 
@@ -216,10 +217,10 @@ class _Rows:
 
     def remove(self) -> None:
         """Remove all, each batch on its own."""
-        for number, batch in enumerate(_batches(self._gone.runs, _BATCH)):
+        pace = Pace()
+        for batch in _batches(self._gone.runs, _BATCH):
             self._runs(batch)
-            if number % 100 == 99:
-                say(f"{(number + 1) * _BATCH} runs removed")
+            pace.tell(f"{self.removed['runs']:,} of {len(self._gone.runs):,} runs removed")
         for batch in _batches(self._gone.models, _BATCH):
             self._models(batch)
         for batch in _batches(self._gone.traces, _BATCH):

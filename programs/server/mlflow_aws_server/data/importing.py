@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..aws import s3_client
-from ..errors import EntryError, say
+from ..errors import EntryError
 from ..revisions import known_head, migrate
 from . import filestore, kinds
 from .arrival import Origin, Stored
 from .merging import Merge
+from .progress import beating, tell
 from .projects import Project
 from .sqlite_database import SqliteDatabase
 
@@ -165,7 +166,7 @@ def _staging(project: Project) -> Iterator[Path]:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy an SQLite file, which may be in use, and bring the copy to the head revision."""
-    say(f"Reading {source}")
+    tell(f"reading {source}")
     try:
         with contextlib.closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as opened:
             revision = _revision(opened, source)
@@ -177,8 +178,8 @@ def _copy(source: Path, target: Path) -> None:
         ) from error
     head = known_head()
     if revision != head.revision:
-        say(f"Migrating a copy of {source} from {revision} to {head.revision}")
-        migrate(f"{_URI}{target}")
+        with beating(f"the migration of a copy of {source} from {revision} to {head.revision}"):
+            migrate(f"{_URI}{target}")
 
 
 def _revision(opened: sqlite3.Connection, source: Path) -> str:

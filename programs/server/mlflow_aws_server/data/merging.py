@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from ..errors import EntryError, say
+from ..errors import EntryError
 from . import kinds
 from .arrival import Copier, Origin, Unit, plain_location
 from .kinds import Kind, Part, Sums, chunks
 from .mysql_database import MysqlWriter
+from .progress import Pace
 from .projects import Project
 from .sqlite_database import SqliteDatabase, SqliteSnapshot, SqliteWriter
 from .tables import Snapshot, Table
@@ -33,7 +33,6 @@ _WORKSPACE = "default"
 # Of a column of MySQL.
 _LARGEST_EXPERIMENT = 2_147_483_647
 _ATTEMPTS = 3
-_PROGRESS_SECONDS = 10
 _EXPERIMENT = "experiment"
 # Columns that this import or later work gives other values.
 _OWN_OF_EXPERIMENTS = ("experiment_id", "artifact_location", "last_update_time")
@@ -89,7 +88,7 @@ class Merge:
         self._datasets: dict[str, str] = {}
         # By a location of the source, that in the project.
         self._moved: dict[str, str] = {}
-        self._next = time.monotonic() + _PROGRESS_SECONDS
+        self._pace = Pace()
 
     def left_out(self) -> dict[str, int]:
         """Return the rows of tables that are not brought."""
@@ -234,9 +233,7 @@ class Merge:
         for group in _groups(owners, weights):
             self._group(kind, group, owners)
             done += len(group)
-            if time.monotonic() > self._next:
-                say(f"{done} of {len(owners)} {kind.name} imported")
-                self._next = time.monotonic() + _PROGRESS_SECONDS
+            self._pace.tell(f"{done:,} of {len(owners):,} {kind.name} imported")
 
     def _owners(self, source: SqliteSnapshot, kind: Kind) -> dict[str, int | None]:
         """Return the units that are brought, with the experiments in which the source has them."""

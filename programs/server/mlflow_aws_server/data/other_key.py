@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import say
 from .manifest import Manifest
+from .progress import tell
 from .projects import Project
 from .tables import Table
 
@@ -45,11 +45,11 @@ class Lost:
         """Return whether forget() changes rows of a table."""
         return self._is_lost and table.name == _WEBHOOKS
 
-    def tell(self, project: Project) -> None:
+    def tell(self) -> None:
         """Say in the log what is to be entered again."""
         if self.webhooks or self.secrets:
-            say(
-                f"Project '{project.name}' has another root key than the backup: {self.webhooks} webhooks were "
+            tell(
+                f"The project has another root key than the backup: {self.webhooks} webhooks were "
                 f"disabled, and {self.secrets} secrets of the gateway cannot be decrypted; enter them again."
             )
 

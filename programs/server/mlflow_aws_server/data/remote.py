@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import EntryError, say
+from ..errors import EntryError
 from ..revisions import migrate
 from . import kinds, parallel
 from .arrival import PROXIED, Stored
 from .kinds import made_id
 from .merging import Merge
 from .places import CHUNK_BYTES, Entry, Place
+from .progress import tell
 from .sqlite_database import SqliteDatabase
 
 # Requests that one server answers at a time.
@@ -353,7 +354,7 @@ class Remote:
             )
         except MlflowException as error:
             # Servers of a folder of files have none, and fail when they are asked.
-            say(f"{self._url} does not hand out evaluation datasets: {error}")
+            tell(f"{self._url} does not hand out evaluation datasets: {error}")
             self.unreadable.append(f"evaluation datasets of {self._url}")
             return
         engine = create_engine(self._uri)

@@ -16,13 +16,14 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from ..errors import EntryError, say
+from ..errors import EntryError
 from ..schema_state import VERSIONS
 from . import manifest as manifests
 from . import parallel
 from .manifest import Manifest, StoredObject
 from .other_key import Lost, has_other_key
 from .places import Entry, Folder, Hashing, Place
+from .progress import Pace
 from .projects import Project
 from .relocation import COLUMNS, relocated
 from .replacement import Replacement, replacement
@@ -67,7 +68,7 @@ def restore(project: Project, repository: Repository, identifier: str) -> Restor
         objects = write_objects(project.artifacts, repository, found)
         _write_key(project, stored_key)
         previous = made.put_in_place(f"before-{found.id}")
-    lost.tell(project)
+    lost.tell()
     seconds = time.monotonic() - begun
     return Restored(found, objects.written, objects.written_bytes, changed, lost, previous, seconds)
 
@@ -144,6 +145,7 @@ def fill(
         lines = repository.read_lines(stored.stored, stored.sha256)
         # Nothing of other tables changes on the way.
         may_differ = table.name in COLUMNS or (lost is not None and lost.changes(table))
+        pace = Pace()
         with made.database.writing() as writer:
             for batch in _batches(lines):
                 rows = decode(table, batch)
@@ -152,9 +154,8 @@ def fill(
                     lost.forget(table, rows)
                 written.add(encode(table, rows) if may_differ else batch)
                 writer.insert(table, rows)
+                pace.tell(f"{written.rows:,} of {stored.rows:,} rows of {name} restored")
         expected[name] = (table, written.rows, written.text())
-        if written.rows > 100_000:
-            say(f"{written.rows} rows of {name} restored")
     _compare(made, expected, found)
     return changed
 
@@ -200,10 +201,12 @@ class Objects:
     def write(self, items: Iterator[StoredObject]) -> None:
         """Write artifacts that are missing or different, several at once."""
         workers = max(self._place.workers, self._repository.place.workers)
+        pace = Pace()
         for size in parallel.each(workers, self._write, items):
             if size is not None:
                 self.written += 1
                 self.written_bytes += size
+                pace.tell(f"{self.written:,} artifacts restored")
         self._place.settle()
 
     def _write(self, item: StoredObject) -> int | None:

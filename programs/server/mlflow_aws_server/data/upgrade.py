@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import EntryError, say
+from ..errors import EntryError
 from ..revisions import known_head
+from . import progress
 from .content import core
 from .mysql_database import NEXT, PREVIOUS, MysqlDatabase
 from .projects import Project
@@ -53,8 +54,8 @@ def upgrade(project: Project) -> Upgraded:
         tables = core(database.tables())
         expected = database.digests(tables)
         clock.lap("read")
-        say(f"Migrating the copy of {project.name} from {before} to {head}")
-        made.migrate()
+        with progress.beating(f"the migration of a copy from {before} to {head}"):
+            made.migrate()
         clock.lap("migrate")
         different = made.differences(tables, expected)
         if different:

@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import aws, private, settings
 from ..errors import EntryError
-from . import backup, gc, importing, info, parallel, projects, rehearse, restore, upgrade
+from . import backup, gc, importing, info, parallel, progress, projects, rehearse, restore, upgrade
 from .projects import Project
 from .repository import Repository
 
@@ -260,7 +260,8 @@ def _record(
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        return {"name": project.name, "error": "", **work(project, request)}
+        with progress.of(project.name):
+            return {"name": project.name, "error": "", **work(project, request)}
     except EntryError as error:
         reason = str(error)
     except (MySQLError, SQLAlchemyError, sqlite3.Error) as error:

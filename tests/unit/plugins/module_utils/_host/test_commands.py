@@ -77,6 +77,33 @@ def test_a_program_that_ends_is_the_caller_s_to_judge() -> None:
     assert ran.errors == ""
 
 
+def test_errors_are_shown_as_soon_as_they_are_written(tmp_path: Path) -> None:
+    """The program goes on only once its first line was seen, and all of it comes back as it was."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    program = (
+        "import sys; say = sys.stderr.write; say('one\\n'); open(sys.argv[1]).read(); say('two\\nend')"
+    )
+    seen: list[str] = []
+
+    def show(line: str) -> None:
+        seen.append(line)
+        if len(seen) == 1:
+            gate.write_text("go on")
+        raise OSError("a disk that is full")
+
+    command = [sys.executable, "-u", "-c", program, str(gate)]
+    ran = commands.run(command, 30, "Failed", "wait", show=show)
+    assert (ran.code, ran.errors, seen) == (0, "one\ntwo\nend", ["one\n", "two\n", "end"])
+
+
+def test_a_sentence_of_the_program_is_told_from_what_others_log() -> None:
+    """Only ours is shown."""
+    assert commands.sentence_of("mlflow_entry: demo: 12 rows\n") == "demo: 12 rows"
+    assert commands.sentence_of("INFO [alembic] mlflow_entry: no\n") == ""
+    assert commands.sentence_of("INFO [alembic] upgrade\n") == ""
+
+
 def test_what_is_not_utf8_comes_back_as_it_was() -> None:
     """As a crontab with a line of somebody who writes Latin-1."""
     echo = "import sys; sys.stdout.buffer.write(b'caf\\xe9\\n')"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private to mlops.mlflow_aws: where the events of stacks are written while a module waits."""
+"""Private to mlops.mlflow_aws: where a module writes what it waits for, which the control node shows meanwhile."""
 
 from __future__ import annotations
 
