@@ -463,7 +463,9 @@ def test_links_are_followed_as_mlflow_does(folder: Folder, tmp_path: Path) -> No
     (folder.root / "1" / "up").symlink_to(folder.root)
     (folder.root / "file").symlink_to(tmp_path / "elsewhere" / "deep" / "model")
     (folder.root / "gone").symlink_to(tmp_path / "nothing")
-    paths = [entry.path for entry in folder.entries()]
+    (tmp_path / "elsewhere" / "back").symlink_to(folder.root)
+    (tmp_path / "elsewhere" / "deep" / "self").symlink_to(tmp_path / "elsewhere" / "deep")
+    paths = sorted(entry.path for entry in folder.entries())
     assert paths == ["1/a", "2/deep/model", "file"]
     assert b"".join(folder.read("2/deep/model")) == b"m"
 

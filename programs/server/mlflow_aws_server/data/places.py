@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
@@ -203,31 +204,33 @@ class Folder:
         """Return the place as people write it."""
         return str(self.root)
 
-    def _walk(
-        self, folder: Path, below: str, above: frozenset[tuple[int, int]] = frozenset()
-    ) -> Iterator[tuple[Entry, float]]:
+    def _walk(self, folder: Path, below: str) -> Iterator[tuple[Entry, float]]:
         """Return the files below a folder and their times, without what is being written.
 
         Links are followed, as MLflow does, but for those that lead to a folder above.
         """
-        try:
-            state = folder.stat()
-            with os.scandir(folder) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except FileNotFoundError:
-            return
-        own = (state.st_dev, state.st_ino)
-        if own in above:
-            return
-        for entry in entries:
-            if entry.is_dir():
-                yield from self._walk(Path(entry.path), f"{below}{entry.name}/", above | {own})
-            elif entry.is_file() and not entry.name.startswith(_NEW):
-                try:
-                    state = entry.stat()
-                except FileNotFoundError:
-                    continue
-                yield Entry(f"{below}{entry.name}", state.st_size, _version(state)), state.st_mtime
+        # With each folder, those in which links to it lie.
+        waiting: list[tuple[str, str, tuple[str, ...]]] = [(os.fspath(folder), below, ())]
+        while waiting:
+            current, path, linked = waiting.pop()
+            try:
+                with os.scandir(current) as found:
+                    entries = sorted(found, key=attrgetter("name"))
+            except FileNotFoundError:
+                continue
+            for entry in entries:
+                if entry.is_dir():
+                    above = linked
+                    if entry.is_symlink():
+                        above = (*linked, os.path.realpath(current))
+                        if any(_holds(os.path.realpath(entry.path), one) for one in above):
+                            continue
+                    waiting.append((entry.path, f"{path}{entry.name}/", above))
+                elif entry.is_file() and not entry.name.startswith(_NEW):
+                    with contextlib.suppress(FileNotFoundError):
+                        state = entry.stat()
+                        version = _version(state)
+                        yield Entry(f"{path}{entry.name}", state.st_size, version), state.st_mtime
 
 
 class Bucket:
@@ -435,6 +438,11 @@ def at(text: str, client: Any) -> Place:
     if not path.is_absolute():
         raise EntryError(f"{text} is neither s3://BUCKET/PREFIX nor an absolute path; correct it.")
     return Folder(Path(text))
+
+
+def _holds(folder: str, other: str) -> bool:
+    """Return whether a folder is another one, or one above it."""
+    return os.path.commonpath([folder, other]) == folder
 
 
 def _version(state: os.stat_result) -> str:
