@@ -13,8 +13,8 @@ short_description: Back up projects
 version_added: 0.4.0
 description:
   - Makes a backup of each project, that is of one moment of its database and of its artifacts, while its server runs.
-  - Rows are compressed. Artifacts that have not changed since the newest backup are not copied again, and neither is a
-    SQLite file that has not been written.
+  - Rows are compressed. What has not changed since the newest backup is not written again, that is artifacts, tables
+    of MySQL, and an SQLite file as a whole.
   - A backup is complete when its manifest is written, which is last. The manifest holds size and checksum of
     everything.
   - A run that was killed leaves no backup, and the next one continues with what it copied.

@@ -235,6 +235,12 @@ def test_there_and_back(space: Space) -> None:
     assert before["artifacts"]["objects"] == SMALL.objects
     assert [trigger for trigger, *_rest in state["triggers"]]
     assert space.verbs.call("backup", asked)["copied"] == SMALL.objects
+    space.sql(f"UPDATE `{schema}`.params SET value = 'other' LIMIT 1")
+    before, state = space.verbs.sums(asked), space.state(schema)
+    second = space.verbs.call("backup", asked)
+    assert second["copied"] == 0
+    stored = space.objects(f"backups/{schema}/tables/{second['backup']}/")
+    assert [key.rpartition("/")[2] for key in stored] == ["params.jsonl.gz"]
     assert space.verbs.call("backup", asked)["copied"] == 0
     keys = space.objects("projects/")
     space.verbs.call("rehearse", asked)
@@ -309,10 +315,10 @@ def test_a_digest_sees_every_change(space: Space, head: dict[str, Any]) -> None:
     schema = schema_of(asked)
     program = """
 import json, sys
-from mlflow_aws_server.data import content, projects, upgrade
+from mlflow_aws_server.data import upgrade
 def digests(project):
     database = project.database
-    print(json.dumps({"name": project.name, "error": "", "sums": database.digests(content.core(database.tables()))}))
+    print(json.dumps({"name": project.name, "error": "", "sums": database.digests(database.tables())}))
     raise SystemExit
 upgrade.upgrade = digests
 """
@@ -329,6 +335,9 @@ upgrade.upgrade = digests
         ("runs", "UPDATE {} SET name = UPPER(name) LIMIT 1"),
         ("runs", "UPDATE {} SET end_time = NULL WHERE end_time IS NOT NULL LIMIT 1"),
         ("params", "DELETE FROM {} LIMIT 1"),
+        # Too long for a text twice as long, and changed at its end.
+        ("spans", "UPDATE {} SET content = REPEAT('x', 33 << 20) LIMIT 1"),
+        ("spans", "UPDATE {} SET content = CONCAT(LEFT(content, (33 << 20) - 1), 'y') LIMIT 1"),
     ):
         space.sql(statement.format(f"`{schema}`.{table}"))
         after = digests()

@@ -417,7 +417,7 @@ def test_a_newest_backup_that_was_altered_does_not_stop_the_next(
     assert backup._known(repository, found) == {}
     assert "All artifacts are copied." in capsys.readouterr().err
     # Its table is not what it says.
-    assert not backup._has_tables(repository, found)
+    assert not backup._are_stored(repository, found.tables.values())
     repository.place.write(f"backups/{name}/{manifest.MANIFEST}", [b"x"])
     assert backup._newest(repository) is None
     assert "This one is made as a whole." in capsys.readouterr().err

@@ -26,7 +26,6 @@ from .projects import Project
 from .repository import Repository
 from .tables import BATCH_ROWS, Checksum, Snapshot, Table, encode
 
-_PROGRESS_SECONDS = 10
 # Left on a disk that a backup is written to.
 _SPARE_BYTES = 64 << 20
 
@@ -49,7 +48,12 @@ def make(project: Project, repository: Repository, mlflow: str) -> Made:
     # Before it is read: what is written meanwhile makes the next backup read it again.
     written = project.database.version()
     last = _newest(repository)
-    if last and written and last.database == written and _has_tables(repository, last):
+    if (
+        last
+        and written
+        and last.database == written
+        and _are_stored(repository, last.tables.values())
+    ):
         revision, tables = last.revision, last.tables
     else:
         with project.database.snapshot() as snapshot:
@@ -59,7 +63,7 @@ def make(project: Project, repository: Repository, mlflow: str) -> Made:
                     f"The schema of project '{project.name}' is empty, so there is nothing to back up; "
                     "run the deploy playbook first."
                 )
-            tables = dict(_write_tables(snapshot, repository, identifier))
+            tables = dict(_write_tables(snapshot, repository, identifier, last))
     objects = _Objects(project, repository, identifier, last)
     listing = objects.write()
     root_key = _write_key(project, repository, identifier)
@@ -116,10 +120,19 @@ def _lines(snapshot: Snapshot, table: Table, checksum: Checksum) -> Iterator[lis
 
 
 def _write_tables(
-    snapshot: Snapshot, repository: Repository, identifier: str
+    snapshot: Snapshot, repository: Repository, identifier: str, last: Manifest | None
 ) -> Iterator[tuple[str, TableFile]]:
-    """Write all tables; returns what is known of each."""
+    """Write the tables that are not in the newest backup as they are; returns what is known of each."""
     for table in snapshot.tables():
+        digest = snapshot.digest(table)
+        known = last.tables.get(table.name) if last and digest else None
+        if (
+            known
+            and (known.columns, known.digest) == (list(table.columns), digest)
+            and _are_stored(repository, [known])
+        ):
+            yield table.name, known
+            continue
         checksum = Checksum()
         path = manifests.table_file(identifier, table.name)
         lines = _told(_lines(snapshot, table, checksum), table.name)
@@ -133,6 +146,7 @@ def _write_tables(
                 checksum.text(),
                 stored.size,
                 stored.digest(),
+                digest,
             ),
         )
 
@@ -157,13 +171,13 @@ def _newest(repository: Repository) -> Manifest | None:
     return found if found and found.key_id == repository.codec.key_id else None
 
 
-def _has_tables(repository: Repository, last: Manifest) -> bool:
-    """Return whether the files of a backup's tables are as they were written."""
+def _are_stored(repository: Repository, tables: Iterable[TableFile]) -> bool:
+    """Return whether the files of tables are as they were written."""
     try:
-        for table in last.tables.values():
+        for table in tables:
             repository.check(table.stored, table.sha256)
     except EntryError as error:
-        tell(f"{error} The tables are read again.")
+        tell(f"{error} What it held is read again.")
         return False
     return True
 

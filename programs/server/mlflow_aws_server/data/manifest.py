@@ -34,7 +34,10 @@ _ID = re.compile(r"(\d{6,})-(\d{8}T\d{6}Z)")
 
 
 class TableFile(NamedTuple):
-    """One table of a backup: its columns, its rows, and its file as stored."""
+    """One table of a backup: its columns, its rows, and its file as stored.
+
+    digest: the database's own of these columns, by which the next backup sees that nothing changed; may be empty.
+    """
 
     stored: str
     columns: list[str]
@@ -42,6 +45,7 @@ class TableFile(NamedTuple):
     checksum: str
     size: int
     sha256: str
+    digest: str = ""
 
 
 class StoredObject(NamedTuple):

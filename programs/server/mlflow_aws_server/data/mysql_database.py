@@ -35,6 +35,8 @@ _EXCHANGE = "mlflow_aws_exchange"
 _LOCK_SECONDS = 60
 # Characters of one INSERT: below the least max_allowed_packet that MySQL 8 comes with.
 _STATEMENT_SIZE = 4_000_000
+# Bytes of a value that is hashed by itself.
+_LONG = 1000
 
 
 # Gives a digest of each of some tables, empty for one without rows.
@@ -376,6 +378,12 @@ class MysqlSnapshot:
             yield batch
         cursor.close()
 
+    def digest(self, table: Table) -> str:
+        """Return what changes whenever a row does."""
+        with self._connection.cursor() as cursor:
+            # Databases of other kinds would have another one.
+            return f"mysql:{_digest(cursor, self._schema, table)[1]}"
+
     def fetch(self, query: str, values: Sequence[Any] = ()) -> Sequence[Row]:
         """Return all rows of a query, whose values are marked by `?`."""
         with self._connection.cursor() as cursor:
@@ -449,13 +457,22 @@ def quoted(name: str) -> str:
 
 def _digest(cursor: Any, schema: str, table: Table) -> tuple[str, str]:
     """Return a table's name, and a digest of these columns, empty if it has no row."""
-    # HEX() alone would round numbers to whole ones.
-    values = [f"COALESCE(HEX(CAST({quoted(name)} AS BINARY)), 'NULL')" for name in table.columns]
+    values = [f"COALESCE({_value(quoted(name))}, 'NULL')" for name in table.columns]
     row = f"SHA2(CONCAT_WS(',', {', '.join(values)}), 256)"
     number = f"CAST(CONV(LEFT({row}, 16), 16, 10) AS DECIMAL(20))"
     cursor.execute(f"SELECT COUNT(*), SUM({number}) FROM {quoted(schema)}.{quoted(table.name)}")
     count, total = cursor.fetchone()
     return table.name, f"{count}-{total}" if count else ""
+
+
+def _value(column: str) -> str:
+    """Return what stands for a value in a digest: that of a long one its hash.
+
+    A text above max_allowed_packet would be NULL, and so would be all that it is part of. HEX() alone would round
+    numbers to whole ones.
+    """
+    text = f"CAST({column} AS BINARY)"
+    return f"IF(LENGTH({text}) > {_LONG}, CONCAT('#', SHA2({text}, 256)), HEX({text}))"
 
 
 def _names(cursor: Any, schema: str) -> list[str]:

@@ -63,6 +63,9 @@ class Snapshot(Protocol):
     def rows(self, table: Table) -> Iterator[Sequence[Row]]:
         """Return a table's rows in batches, sorted by its primary key as the database sorts."""
 
+    def digest(self, table: Table) -> str:
+        """Return what changes whenever a row of these columns does; empty where that costs as much as reading them."""
+
     def fetch(self, query: str, values: Sequence[Any] = ()) -> Sequence[Row]:
         """Return all rows of a query, whose values are marked by `?`."""
 

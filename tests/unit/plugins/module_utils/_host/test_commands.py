@@ -81,9 +81,7 @@ def test_errors_are_shown_as_soon_as_they_are_written(tmp_path: Path) -> None:
     """The program goes on only once its first line was seen, and all of it comes back as it was."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    program = (
-        "import sys; say = sys.stderr.write; say('one\\n'); open(sys.argv[1]).read(); say('two\\nend')"
-    )
+    program = "import sys; say = sys.stderr.write; say('one\\n'); open(sys.argv[1]).read(); say('two\\nend')"
     seen: list[str] = []
 
     def show(line: str) -> None:
