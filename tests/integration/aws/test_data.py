@@ -141,6 +141,26 @@ def test_an_altered_backup_is_refused(space: Space, head: dict[str, Any]) -> Non
     space.verbs.call("restore", {**asked, "source": name})
 
 
+def test_tables_of_something_else(space: Space, older: dict[str, Any]) -> None:
+    """Neither a backup nor an upgrade takes a table or a view along that is not MLflow's: both refuse it."""
+    asked = copied(space, older)
+    schema = schema_of(asked)
+    space.sql(f"CREATE TABLE `{schema}`.notes (id INT PRIMARY KEY)")
+    space.sql(f"CREATE VIEW `{schema}`.best AS SELECT run_uuid FROM `{schema}`.runs")
+    before = space.tables(schema), space.objects(f"backups/{schema}/")
+    for verb in ("backup", "upgrade"):
+        assert space.verbs.refuse(verb, asked) == (
+            f"The schema of project '{schema}' has tables that are not MLflow's, such as best; move them elsewhere, "
+            "then rerun. The project is as it was."
+        )
+        assert (space.tables(schema), space.objects(f"backups/{schema}/")) == before
+    space.sql(f"DROP VIEW `{schema}`.best")
+    assert "such as notes;" in space.verbs.refuse("backup", asked)
+    space.sql(f"DROP TABLE `{schema}`.notes")
+    for verb in ("backup", "upgrade", "backup"):
+        space.verbs.call(verb, asked)
+
+
 def test_a_digest_sees_every_change(space: Space, head: dict[str, Any]) -> None:
     """By a fraction, by case, by NULL: an upgrade that changed such a value would not be put in place."""
     asked = copied(space, head)

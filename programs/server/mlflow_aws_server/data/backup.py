@@ -20,6 +20,7 @@ from ..errors import EntryError, say
 from . import manifest as manifests
 from . import parallel
 from .manifest import Manifest, StoredObject, TableFile
+from .own_tables import require_own
 from .places import Entry, Folder, GoneError, Hashing
 from .projects import Project
 from .repository import Repository
@@ -50,6 +51,8 @@ def make(project: Project, repository: Repository, mlflow: str) -> Made:
     last = _newest(repository)
     if last and written and last.database == written and _has_tables(repository, last):
         revision, tables = last.revision, last.tables
+        # An earlier release did not look.
+        require_own(project.name, revision, tables)
     else:
         with project.database.snapshot() as snapshot:
             revision = snapshot.revision()
@@ -58,7 +61,9 @@ def make(project: Project, repository: Repository, mlflow: str) -> Made:
                     f"The schema of project '{project.name}' is empty, so there is nothing to back up; "
                     "run the deploy playbook first."
                 )
-            tables = dict(_write_tables(snapshot, repository, identifier))
+            found = snapshot.tables()
+            require_own(project.name, revision, {table.name for table in found})
+            tables = dict(_write_tables(snapshot, found, repository, identifier))
     objects = _Objects(project, repository, identifier, last)
     listing = objects.write()
     root_key = _write_key(project, repository, identifier)
@@ -115,10 +120,10 @@ def _lines(snapshot: Snapshot, table: Table, checksum: Checksum) -> Iterator[lis
 
 
 def _write_tables(
-    snapshot: Snapshot, repository: Repository, identifier: str
+    snapshot: Snapshot, tables: Iterable[Table], repository: Repository, identifier: str
 ) -> Iterator[tuple[str, TableFile]]:
-    """Write all tables; returns what is known of each."""
-    for table in snapshot.tables():
+    """Write tables; returns what is known of each."""
+    for table in tables:
         checksum = Checksum()
         path = manifests.table_file(identifier, table.name)
         lines = _told(_lines(snapshot, table, checksum), table.name)
