@@ -18,7 +18,8 @@ from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import MI
 from ansible_collections.mlops.mlflow_aws.tests.parts import bulk, data_verbs, emulator, seeds
 from ansible_collections.mlops.mlflow_aws.tests.parts.data_verbs import Verbs
 
-SMALL = bulk.Size(runs=30, points=900, spans=40, objects=25)
+# Points of several batches, which what compresses them holds back.
+SMALL = bulk.Size(runs=30, points=6_000, spans=40, objects=25)
 BUCKET = "data"
 
 

@@ -106,6 +106,13 @@ def test_rows_come_back_as_they_were(seed: int) -> None:
     assert [tables.encode(TABLE, [row])[0] for row in rows] == lines
 
 
+@pytest.mark.parametrize("size", [1, 3, 5, 100, -1])
+def test_a_stream_ends_with_its_last_chunk(size: int) -> None:
+    """Not with an empty one, as what compresses gives before it has enough."""
+    stream = places._Stream([b"", b"ab", b"", b"", b"cdef", b"", b"g", b""])
+    assert b"".join(iter(lambda: stream.read(size), b"")) == b"abcdefg"
+
+
 def test_a_checksum_does_not_depend_on_the_sign_of_zero() -> None:
     """Of numbers alone; a line keeps it, and so does a text."""
 

@@ -167,7 +167,7 @@ def _has_tables(repository: Repository, last: Manifest) -> bool:
     """Return whether the files of a backup's tables are as they were written."""
     try:
         for table in last.tables.values():
-            repository.check(table.stored, table.sha256)
+            repository.check_lines(table.stored, table.sha256, table.rows)
     except EntryError as error:
         say(f"{error} The tables are read again.")
         return False
