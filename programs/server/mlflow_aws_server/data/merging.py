@@ -167,7 +167,10 @@ class Merge:
             del self._experiments[own]
             return
         try:
-            with self._source.glance() as source, self._project.database.writing() as writer:
+            with (
+                self._source.glance() as source,
+                self._project.database.writing(in_use=True) as writer,
+            ):
                 for name in kinds.EXPERIMENT_TABLES:
                     part = Part(name, "`t`.`experiment_id`")
                     for _owners, rows in self._read(source, part, [own]):
@@ -214,7 +217,7 @@ class Merge:
                 else:
                     self._datasets[known["dataset_uuid"]] = uuid
         if missing and not self._dry:
-            with self._project.database.writing() as writer:
+            with self._project.database.writing(in_use=True) as writer:
                 writer.insert(self._theirs["datasets"], self._aligned("datasets", missing))
         self.merged.count("datasets", added=len(missing))
 
@@ -278,7 +281,7 @@ class Merge:
             artifacts = self._artifacts(kind, new, owners, locations)
             self.copier.bring(artifacts)
             if not self._dry:
-                with self._project.database.writing() as writer:
+                with self._project.database.writing(in_use=True) as writer:
                     for part in kind.whole():
                         for _owners, rows in self._read(source, part, new):
                             writer.insert(self._theirs[part.table], self._aligned(part.table, rows))
@@ -491,7 +494,7 @@ class Merge:
         tables = (
             kinds.VERSION_TABLES if only_versions else (*kinds.MODEL_TABLES, *kinds.VERSION_TABLES)
         )
-        with self._source.glance() as source, self._project.database.writing() as writer:
+        with self._source.glance() as source, self._project.database.writing(in_use=True) as writer:
             for name in tables:
                 columns = self._tables[name].columns
                 for _owners, rows in self._read(source, _of_models(name), names):
@@ -536,7 +539,7 @@ class Merge:
                     places = [theirs.columns.index(name) for name in theirs.key]
                 new = [row for row in rows if tuple(row[place] for place in places) not in known]
                 if new and not self._dry:
-                    with self._project.database.writing() as writer:
+                    with self._project.database.writing(in_use=True) as writer:
                         writer.insert(theirs, new)
                 added += len(new)
                 there += len(rows) - len(new)
