@@ -119,22 +119,25 @@ class Merge:
                 for row in batch
             ]
         rows = [row for row in rows if row["workspace"] == _WORKSPACE]
+        # Whatever an attempt that fails has found stays so in the next one.
+        there: list[int] = []
         for attempt in range(_ATTEMPTS):
             try:
-                self._add_experiments(rows)
-                return
+                self._add_experiments(rows, there)
+                self._compare_experiments(there)
+                break
             except _integrity_errors():
                 # A server made one with this name or ID meanwhile.
                 if attempt == _ATTEMPTS - 1:
                     raise
+        self.merged.count("experiments", there=len(there))
 
-    def _add_experiments(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Map experiments to those of the same name, and add the others."""
+    def _add_experiments(self, rows: Sequence[dict[str, Any]], there: list[int]) -> None:
+        """Map experiments to those of the same name, which go to `there`, and add the others."""
         with self._project.database.glance() as target:
             found = target.fetch("SELECT `name`, `experiment_id`, `workspace` FROM `experiments`")
         names = {name: number for name, number, workspace in found if workspace == _WORKSPACE}
         used = {number for _name, number, _workspace in found}
-        there: list[int] = []
         for row in rows:
             own = int(row["experiment_id"])
             if own in self._experiments:
@@ -152,8 +155,6 @@ class Merge:
             self._add_experiment(row, number)
             self._experiments[own] = number
             self.merged.count("experiments", added=1)
-        self._compare_experiments(there)
-        self.merged.count("experiments", there=len(there))
 
     def _add_experiment(self, row: dict[str, Any], number: int) -> None:
         """Add one experiment with tags and datasets, in one transaction."""
