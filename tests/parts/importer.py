@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verb `import` of the server's program as a process, and projects of the local backend that it writes to."""
+"""The verb `import` of the server's program as a process, the projects that it writes to, and what servers report."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.mlops.mlflow_aws.tests.parts import seeds
+from ansible_collections.mlops.mlflow_aws.tests.parts.tracking_gate import gate
 from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
 
+# Experiments of a project that have the IDs of the source's.
+BUSY = ("mine", "also mine", "third")
 _SECONDS = 300
 # What a server does when it starts on an empty database.
 _MAKE = (
@@ -125,14 +128,35 @@ def content(project: seeds.Project) -> dict[str, bytes]:
     }
 
 
-def comparable(told: dict[str, Any]) -> dict[str, Any]:
-    """Return what a server told, with experiments by name and without what an import gives anew."""
+class _FilesAllowed(seeds.Release):
+    """A release whose server serves a folder of files."""
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return what its processes see."""
+        return super().environment(MLFLOW_ALLOW_FILE_STORE="true", **more)
+
+
+def tell_folder(release: seeds.Release, folder: Path, port: int) -> dict[str, Any]:
+    """Return what a server of a folder `mlruns` tells, as comparable() does."""
+    files = _FilesAllowed(release.python, release.home)
+    source = seeds.Project(str(folder), folder.parent / "none")
+    with seeds.serving(files, source, port) as url, gate(url) as door:
+        # Which a server of files fails to answer.
+        door.before = lambda path: (200, b"{}") if path.endswith("/datasets/search") else None
+        return comparable(seeds.tell(release, door.url))
+
+
+def comparable(told: dict[str, Any], but: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a server told, with experiments by name and without what an import gives anew.
+
+    but: names of experiments that are left out.
+    """
     names = {one["experiment_id"]: one["name"] for one in told["experiments"]}
     experiments = [
         {key: value for key, value in one.items() if key not in _EXPERIMENT}
         for one in told["experiments"]
         # Every project has made its own.
-        if one["name"] != "Default"
+        if one["name"] not in ("Default", *but)
     ]
     rest = {key: _named(value, names) for key, value in told.items() if key != "experiments"}
     rest["runs"].sort(key=lambda one: one["info"]["run_id"])

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import json
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,8 +93,21 @@ def create_at(uri: str, revision: str) -> None:
     engine.dispose()
 
 
+@functools.cache
+def tables_at(revision: str) -> frozenset[str]:
+    """Return the names of the tables of a revision that this MLflow knows; loads MLflow, which takes seconds."""
+    ((_revision, names),) = _migrated([revision])
+    return frozenset(names)
+
+
 def _count_tables() -> dict[str, int]:
-    """Return how many tables a schema has at each revision, by migrating a database in memory."""
+    """Return how many tables a schema has at each revision."""
+    revisions = [script.revision for script in reversed(list(_scripts().walk_revisions()))]
+    return {revision: len(names) for revision, names in _migrated(revisions)}
+
+
+def _migrated(revisions: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Return the tables at each of these revisions, older ones first, by migrating a database in memory."""
     import sqlalchemy
     from alembic import command
     from mlflow.store.db.utils import _get_alembic_config
@@ -101,13 +116,11 @@ def _count_tables() -> dict[str, int]:
     config = _get_alembic_config("sqlite://")
     engine = sqlalchemy.create_engine("sqlite://", poolclass=sqlalchemy.pool.StaticPool)
     Base.metadata.create_all(engine)
-    counts = {}
-    for script in reversed(list(_scripts().walk_revisions())):
+    for revision in revisions:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, script.revision)
-            counts[script.revision] = len(sqlalchemy.inspect(connection).get_table_names())
-    return counts
+            command.upgrade(config, revision)
+            yield revision, sqlalchemy.inspect(connection).get_table_names()
 
 
 def _scripts() -> Any:

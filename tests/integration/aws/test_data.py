@@ -11,31 +11,30 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pymysql
 import pytest
 from ansible_collections.mlops.mlflow_aws.tests import left_out
-from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import (
-    MIGRATOR,
-    Place,
-    place,
+from ansible_collections.mlops.mlflow_aws.tests.integration.aws._data import (
+    BUCKET,
+    SMALL,
+    Space,
+    copied,
+    schema_of,
+    space,
 )
-from ansible_collections.mlops.mlflow_aws.tests.parts import bulk, data_verbs, emulator, seeds
-from ansible_collections.mlops.mlflow_aws.tests.parts.data_verbs import Verbs, contents
+from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import place
+from ansible_collections.mlops.mlflow_aws.tests.parts import data_verbs, seeds
+from ansible_collections.mlops.mlflow_aws.tests.parts.data_verbs import contents
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import await_
 
-__all__ = ["place"]
+__all__ = ["place", "space"]
 
 # The first test may have to install a release and to make an image.
 pytestmark = pytest.mark.timeout(900)
 
-SMALL = bulk.Size(runs=30, points=900, spans=40, objects=25)
-BUCKET = "data"
 # Tables that refer to each other, one with a trigger.
 FEW = ("alembic_version", "experiments", "runs", "metrics", "secrets")
 SECRET = (
@@ -44,141 +43,13 @@ SECRET = (
 )
 
 
-@dataclass
-class Space:
-    """A MySQL, a bucket, the program, and what makes projects in them."""
-
-    place: Place
-    verbs: Verbs
-    release: Callable[[str], seeds.Release]
-    made: list[str] = field(default_factory=list)
-
-    def schema(self, suffix: str = "") -> str:
-        """Return the name of a new schema, which need not exist yet."""
-        name = f"d{uuid.uuid4().hex[:8]}{suffix}"
-        self.made.append(name)
-        return name
-
-    def project(self, release: str = seeds.NEWEST, size: bulk.Size = SMALL) -> dict[str, Any]:
-        """Make a project with rows, and with artifacts in the bucket; return its request."""
-        schema = self.schema()
-        self.place.make_schema(schema)
-        asked = self.request(schema)
-        options = self.place.folder / f"{schema}.cnf"
-        options.touch(0o600)
-        mysql = self.place.database
-        authority = self.place.folder / "ca.pem"
-        authority.write_text(mysql.ca)
-        options.write_text(
-            f'[client]\nuser = {mysql.user}\npassword = "{mysql.password}"\nssl-ca = {authority}\n'
-        )
-        uri = f"{self.place.uri(schema)}?read_default_file={options}"
-        project = seeds.Project(uri, self.place.folder / schema)
-        seeds.upgrade(self.release(release), project)
-        bulk.bulk(project, size, mysql)
-        with mysql.connect(database=schema) as connection, connection.cursor() as cursor:
-            cursor.execute("SET sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')")
-            cursor.execute(seeds.DEFAULT_EXPERIMENT)
-        client = self.place.aws.client("s3")
-        for path in project.artifacts.rglob("*"):
-            if path.is_file():
-                key = f"projects/{schema}/{path.relative_to(project.artifacts)}"
-                client.upload_file(str(path), BUCKET, key)
-        return asked
-
-    def request(self, schema: str, **more: Any) -> dict[str, Any]:
-        """Return the request for a project in a schema."""
-        project = {
-            "name": schema,
-            "backend_store_uri": self.place.uri(schema),
-            "artifacts_destination": f"s3://{BUCKET}/projects/{schema}",
-            "database": self.place.identity(schema, MIGRATOR, suffix="m"),
-        }
-        made = {"projects": [project], "destination": f"s3://{BUCKET}/backups"}
-        return {**made, "aws": self.place.aws.options(), **more}
-
-    def folder_request(self, folder: Path, **more: Any) -> dict[str, Any]:
-        """Return the request for a project in a folder, with backups in the bucket."""
-        project = {
-            "name": folder.name,
-            "backend_store_uri": f"sqlite:///{folder}/mlflow.db",
-            "artifacts_destination": f"{folder}/artifacts",
-        }
-        made = {"projects": [project], "destination": f"s3://{BUCKET}/backups"}
-        return {**made, "aws": self.place.aws.options(), **more}
-
-    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Carry out a statement as the administrator."""
-        return self.place.database.query(statement, *values)
-
-    def state(self, schema: str) -> dict[str, Any]:
-        """Return tables with MySQL's own checksums, and the triggers, of a schema."""
-        names = [
-            name
-            for (name,) in self.sql(
-                "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", schema
-            )
-        ]
-        if not names:
-            return {}
-        whole = ", ".join(f"`{schema}`.`{name}`" for name in names)
-        sums = {
-            name.partition(".")[2]: number for name, number in self.sql(f"CHECKSUM TABLE {whole}")
-        }
-        triggers = self.sql(
-            "SELECT trigger_name, event_object_table, action_statement FROM information_schema.triggers "
-            "WHERE trigger_schema = %s ORDER BY 1",
-            schema,
-        )
-        return {"sums": sums, "triggers": triggers}
-
-    def objects(self, prefix: str) -> dict[str, str]:
-        """Return keys and ETags below a prefix of the bucket."""
-        pages = self.place.aws.client("s3").get_paginator("list_objects_v2")
-        return {
-            found["Key"]: found["ETag"]
-            for page in pages.paginate(Bucket=BUCKET, Prefix=prefix)
-            for found in page.get("Contents", [])
-        }
-
-    def end_sessions(self, schema: str) -> int:
-        """End all sessions of a schema's migrator, as a restart does; return how many there were."""
-        ended = 0
-        for (number,) in self.place.sessions(f"{schema}_m"):
-            with suppress(pymysql.err.MySQLError):
-                self.sql(f"KILL {number}")
-                ended += 1
-        return ended
-
-
-def schema_of(asked: dict[str, Any]) -> str:
-    """Return the schema of a request's project."""
-    return str(asked["projects"][0]["name"])
-
-
-@pytest.fixture(scope="module")
-def space(
-    place: Place, environment: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Space]:
-    """Return the parts, with an empty bucket."""
-    home = tmp_path_factory.mktemp("home")
-    place.aws.client("s3").create_bucket(
-        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": emulator.REGION}
-    )
-
-    def release(name: str) -> seeds.Release:
-        return seeds.Release(environment(*seeds.ENVIRONMENTS[name]) / "python", home)
-
-    python = release(seeds.NEWEST).python
-    with data_verbs.started(python, place.entry.parent, place.environment()) as verbs:
-        yield Space(place, verbs, release)
-
-
 @pytest.fixture(scope="module")
 def head(space: Space) -> dict[str, Any]:
     """Return the request of a project at the head revision, with a backup."""
     asked = space.project()
     space.sql(SECRET.format(schema_of(asked)))
+    # As a loss of nothing is, -log(1); SQLite has no such number.
+    space.sql(f"UPDATE `{schema_of(asked)}`.metrics SET value = -0e0 WHERE step = 1 LIMIT 1")
     space.verbs.call("backup", asked)
     return asked
 
@@ -188,37 +59,6 @@ def older(space: Space) -> dict[str, Any]:
     """Return the request of a project of MLflow 3.16, with a secret and its trigger."""
     asked = space.project(seeds.OLDER[2])
     space.sql(SECRET.format(schema_of(asked)))
-    return asked
-
-
-def copied(space: Space, source: dict[str, Any], only: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the request of a copy of a schema, or of these tables, with triggers; its artifacts are the same."""
-    name, origin = space.schema(), schema_of(source)
-    space.place.make_schema(name)
-    with space.place.database.connect(database=name) as connection, connection.cursor() as cursor:
-        cursor.execute("SET foreign_key_checks = 0")
-        cursor.execute(f"SHOW TABLES FROM `{origin}`")
-        tables = only or [table for (table,) in cursor.fetchall()]
-        for table in tables:
-            cursor.execute(f"SHOW CREATE TABLE `{origin}`.`{table}`")
-            cursor.execute(cursor.fetchone()[1])
-            cursor.execute(
-                "SELECT GROUP_CONCAT(CONCAT('`', column_name, '`')) FROM information_schema.columns "
-                "WHERE table_schema = %s AND table_name = %s AND extra NOT LIKE '%%GENERATED'",
-                (origin, table),
-            )
-            (columns,) = cursor.fetchone()
-            cursor.execute("SET sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')")
-            cursor.execute(
-                f"INSERT INTO `{table}` ({columns}) SELECT {columns} FROM `{origin}`.`{table}`"
-            )
-        cursor.execute(f"SHOW TRIGGERS FROM `{origin}`")
-        for trigger in cursor.fetchall():
-            cursor.execute(
-                f"CREATE TRIGGER `{trigger[0]}` {trigger[4]} {trigger[1]} ON `{trigger[2]}` FOR EACH ROW {trigger[3]}"
-            )
-    asked = space.request(name)
-    asked["projects"][0]["artifacts_destination"] = source["projects"][0]["artifacts_destination"]
     return asked
 
 
@@ -307,6 +147,26 @@ def test_an_altered_backup_is_refused(space: Space, head: dict[str, Any]) -> Non
             assert (space.state(schema_of(asked)), space.objects("projects/")) == before
         client.put_object(Bucket=BUCKET, Key=key, Body=data)
     space.verbs.call("restore", {**asked, "source": name})
+
+
+def test_tables_of_something_else(space: Space, older: dict[str, Any]) -> None:
+    """Neither a backup nor an upgrade takes a table or a view along that is not MLflow's: both refuse it."""
+    asked = copied(space, older)
+    schema = schema_of(asked)
+    space.sql(f"CREATE TABLE `{schema}`.notes (id INT PRIMARY KEY)")
+    space.sql(f"CREATE VIEW `{schema}`.best AS SELECT run_uuid FROM `{schema}`.runs")
+    before = space.tables(schema), space.objects(f"backups/{schema}/")
+    for verb in ("backup", "upgrade"):
+        assert space.verbs.refuse(verb, asked) == (
+            f"The schema of project '{schema}' has tables that are not MLflow's, such as best; move them elsewhere, "
+            "then rerun. The project is as it was."
+        )
+        assert (space.tables(schema), space.objects(f"backups/{schema}/")) == before
+    space.sql(f"DROP VIEW `{schema}`.best")
+    assert "such as notes;" in space.verbs.refuse("backup", asked)
+    space.sql(f"DROP TABLE `{schema}`.notes")
+    for verb in ("backup", "upgrade", "backup"):
+        space.verbs.call(verb, asked)
 
 
 def test_a_digest_sees_every_change(space: Space, head: dict[str, Any]) -> None:

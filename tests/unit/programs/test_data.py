@@ -106,6 +106,30 @@ def test_rows_come_back_as_they_were(seed: int) -> None:
     assert [tables.encode(TABLE, [row])[0] for row in rows] == lines
 
 
+@pytest.mark.parametrize("size", [1, 3, 5, 100, -1])
+def test_a_stream_ends_with_its_last_chunk(size: int) -> None:
+    """Not with an empty one, as what compresses gives before it has enough."""
+    stream = places._Stream([b"", b"ab", b"", b"", b"cdef", b"", b"g", b""])
+    assert b"".join(iter(lambda: stream.read(size), b"")) == b"abcdefg"
+
+
+def test_a_checksum_does_not_depend_on_the_sign_of_zero() -> None:
+    """Of numbers alone; a line keeps it, and so does a text."""
+
+    def checksum(*row: Any, name: bytes = b"") -> str:
+        found = Checksum()
+        found.add([name + line for line in tables.encode(TABLE, [row])])
+        return found.text()
+
+    for text in (*ODD_TEXTS, "-0.0", ",-0.0,"):
+        for name in (b"", b"metrics "):
+            assert checksum(-0.0, text, None, b"a", name=name) == checksum(
+                0.0, text, None, b"a", name=name
+            )
+    assert checksum(0.0, "-0.0", None, None) != checksum(0.0, "0.0", None, None)
+    assert checksum(0.0, "", None, None) != checksum(0, "", None, None)
+
+
 def test_json_does_not_depend_on_the_database() -> None:
     """MySQL has its own order of keys and spaces, and SQLite takes a number for one."""
     texts = ['{"b": 1, "a": "é"}', '{"a":"\\u00e9","b":1}', '{"a": "é", "b": 1}']

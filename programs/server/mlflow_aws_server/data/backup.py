@@ -20,6 +20,7 @@ from ..errors import EntryError
 from . import manifest as manifests
 from . import parallel
 from .manifest import Manifest, StoredObject, TableFile
+from .own_tables import require_own
 from .places import Entry, Folder, GoneError, Hashing
 from .progress import Pace, tell
 from .projects import Project
@@ -63,7 +64,9 @@ def make(project: Project, repository: Repository, mlflow: str) -> Made:
                     f"The schema of project '{project.name}' is empty, so there is nothing to back up; "
                     "run the deploy playbook first."
                 )
-            tables = dict(_write_tables(snapshot, repository, identifier, last))
+            found = snapshot.tables()
+            require_own(project.name, revision, {table.name for table in found})
+            tables = dict(_write_tables(snapshot, found, repository, identifier, last))
     objects = _Objects(project, repository, identifier, last)
     listing = objects.write()
     root_key = _write_key(project, repository, identifier)
@@ -120,10 +123,14 @@ def _lines(snapshot: Snapshot, table: Table, checksum: Checksum) -> Iterator[lis
 
 
 def _write_tables(
-    snapshot: Snapshot, repository: Repository, identifier: str, last: Manifest | None
+    snapshot: Snapshot,
+    tables: Iterable[Table],
+    repository: Repository,
+    identifier: str,
+    last: Manifest | None,
 ) -> Iterator[tuple[str, TableFile]]:
     """Write the tables that are not in the newest backup as they are; returns what is known of each."""
-    for table in snapshot.tables():
+    for table in tables:
         digest = snapshot.digest(table)
         known = last.tables.get(table.name) if last and digest else None
         if (
@@ -175,7 +182,7 @@ def _are_stored(repository: Repository, tables: Iterable[TableFile]) -> bool:
     """Return whether the files of tables are as they were written."""
     try:
         for table in tables:
-            repository.check(table.stored, table.sha256)
+            repository.check_lines(table.stored, table.sha256, table.rows)
     except EntryError as error:
         tell(f"{error} What it held is read again.")
         return False

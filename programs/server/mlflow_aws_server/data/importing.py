@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import shutil
 import sqlite3
 import tempfile
@@ -33,6 +34,7 @@ FILES, SQLITE, SERVER = "files", "sqlite", "server"
 _MAGIC = b"SQLite format 3\0"
 _URI = "sqlite:///"
 _FOLDER = ".import-"
+_DIGITS = 16
 # What is told by name, of each kind.
 _NAMED = 20
 
@@ -157,7 +159,9 @@ def _staging(project: Project) -> Iterator[Path]:
     """Yield an empty folder on a disk that has room for a database; remove what a killed run left."""
     own = project.database
     base = own.path.parent if isinstance(own, SqliteDatabase) else Path(tempfile.gettempdir())
-    prefix = f"{_FOLDER}{project.name}-"
+    # In a common folder the name must be this project's alone: another one's import goes on.
+    digest = hashlib.sha256(project.artifacts.text().encode()).hexdigest()[:_DIGITS]
+    prefix = f"{_FOLDER}{digest}-"
     for left in base.glob(f"{prefix}*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=base) as name:

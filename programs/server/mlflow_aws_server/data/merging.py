@@ -118,22 +118,25 @@ class Merge:
                 for row in batch
             ]
         rows = [row for row in rows if row["workspace"] == _WORKSPACE]
+        # Whatever an attempt that fails has found stays so in the next one.
+        there: list[int] = []
         for attempt in range(_ATTEMPTS):
             try:
-                self._add_experiments(rows)
-                return
+                self._add_experiments(rows, there)
+                self._compare_experiments(there)
+                break
             except _integrity_errors():
                 # A server made one with this name or ID meanwhile.
                 if attempt == _ATTEMPTS - 1:
                     raise
+        self.merged.count("experiments", there=len(there))
 
-    def _add_experiments(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Map experiments to those of the same name, and add the others."""
+    def _add_experiments(self, rows: Sequence[dict[str, Any]], there: list[int]) -> None:
+        """Map experiments to those of the same name, which go to `there`, and add the others."""
         with self._project.database.glance() as target:
             found = target.fetch("SELECT `name`, `experiment_id`, `workspace` FROM `experiments`")
         names = {name: number for name, number, workspace in found if workspace == _WORKSPACE}
         used = {number for _name, number, _workspace in found}
-        there: list[int] = []
         for row in rows:
             own = int(row["experiment_id"])
             if own in self._experiments:
@@ -151,8 +154,6 @@ class Merge:
             self._add_experiment(row, number)
             self._experiments[own] = number
             self.merged.count("experiments", added=1)
-        self._compare_experiments(there)
-        self.merged.count("experiments", there=len(there))
 
     def _add_experiment(self, row: dict[str, Any], number: int) -> None:
         """Add one experiment with tags and datasets, in one transaction."""
@@ -166,7 +167,10 @@ class Merge:
             del self._experiments[own]
             return
         try:
-            with self._source.glance() as source, self._project.database.writing() as writer:
+            with (
+                self._source.glance() as source,
+                self._project.database.writing(in_use=True) as writer,
+            ):
                 for name in kinds.EXPERIMENT_TABLES:
                     part = Part(name, "`t`.`experiment_id`")
                     for _owners, rows in self._read(source, part, [own]):
@@ -213,7 +217,7 @@ class Merge:
                 else:
                     self._datasets[known["dataset_uuid"]] = uuid
         if missing and not self._dry:
-            with self._project.database.writing() as writer:
+            with self._project.database.writing(in_use=True) as writer:
                 writer.insert(self._theirs["datasets"], self._aligned("datasets", missing))
         self.merged.count("datasets", added=len(missing))
 
@@ -275,7 +279,7 @@ class Merge:
             artifacts = self._artifacts(kind, new, owners, locations)
             self.copier.bring(artifacts)
             if not self._dry:
-                with self._project.database.writing() as writer:
+                with self._project.database.writing(in_use=True) as writer:
                     for part in kind.whole():
                         for _owners, rows in self._read(source, part, new):
                             writer.insert(self._theirs[part.table], self._aligned(part.table, rows))
@@ -488,7 +492,7 @@ class Merge:
         tables = (
             kinds.VERSION_TABLES if only_versions else (*kinds.MODEL_TABLES, *kinds.VERSION_TABLES)
         )
-        with self._source.glance() as source, self._project.database.writing() as writer:
+        with self._source.glance() as source, self._project.database.writing(in_use=True) as writer:
             for name in tables:
                 columns = self._tables[name].columns
                 for _owners, rows in self._read(source, _of_models(name), names):
@@ -533,7 +537,7 @@ class Merge:
                     places = [theirs.columns.index(name) for name in theirs.key]
                 new = [row for row in rows if tuple(row[place] for place in places) not in known]
                 if new and not self._dry:
-                    with self._project.database.writing() as writer:
+                    with self._project.database.writing(in_use=True) as writer:
                         writer.insert(theirs, new)
                 added += len(new)
                 there += len(rows) - len(new)

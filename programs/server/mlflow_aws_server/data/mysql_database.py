@@ -137,14 +137,17 @@ class MysqlDatabase:
             cursor.execute(f"DROP DATABASE IF EXISTS {quoted(self.schema)}")
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[MysqlWriter]:
-        """Yield what writes rows in one transaction, which an error takes back."""
+    def writing(self, *, in_use: bool = False) -> Iterator[MysqlWriter]:
+        """Yield what writes rows in one transaction, which an error takes back.
+
+        in_use: others write too, so that a key may be there meanwhile, which MySQL need not see without its checks.
+        """
         with contextlib.closing(self._connect(self.schema)) as connection:
             connection.autocommit(False)
             with connection.cursor() as cursor:
                 # The default experiment has the number 0, which MySQL would take for none.
                 cursor.execute(
-                    "SET SESSION foreign_key_checks = 0, unique_checks = 0, "
+                    f"SET SESSION foreign_key_checks = 0, unique_checks = {int(in_use)}, "
                     "sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')"
                 )
             yield MysqlWriter(connection)

@@ -391,8 +391,9 @@ class _Stream(io.RawIOBase):
             size = 1 << 62
         parts, length = [self._left], len(self._left)
         while length < size:
-            chunk = next(self._chunks, b"")
-            if not chunk:
+            chunk = next(self._chunks, None)
+            # An empty one is not the end: what compresses gives nothing until it has enough.
+            if chunk is None:
                 break
             parts.append(chunk)
             length += len(chunk)

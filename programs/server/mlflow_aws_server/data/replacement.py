@@ -18,6 +18,7 @@ from ..revisions import create_at, known_head, migrate
 from ..schema_state import VERSIONS
 from .content import differing
 from .mysql_database import NEXT, PREVIOUS, Digests, MysqlDatabase
+from .own_tables import require_own
 from .projects import Project, file_beside
 from .sqlite_database import SqliteDatabase
 from .tables import Table
@@ -55,19 +56,13 @@ class Replacement:
         In MySQL it is created anew, so that it has all indexes that belong there, and filled by the database.
         """
         own = self._project.database
+        self._require_known(revision)
         if isinstance(self.database, SqliteDatabase) and isinstance(own, SqliteDatabase):
-            self._require_known(revision)
             self.database.copy_file(own)
         elif isinstance(self.database, MysqlDatabase) and isinstance(own, MysqlDatabase):
+            require_own(self._project.name, revision, {table.name for table in own.tables()})
             self.create(revision)
-            tables = self.tables()
-            foreign = {table.name for table in own.tables()} - {table.name for table in tables}
-            if foreign - {VERSIONS}:
-                raise EntryError(
-                    f"The schema of project '{self._project.name}' has tables that are not MLflow's, such as "
-                    f"{min(foreign - {VERSIONS})}; move them elsewhere, then rerun. The project is as it was."
-                )
-            self.database.copy_from(own, tables)
+            self.database.copy_from(own, self.tables())
 
     def migrate(self) -> None:
         """Bring it to the head revision; whatever its content does to a migration is one sentence."""

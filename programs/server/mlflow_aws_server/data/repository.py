@@ -118,6 +118,11 @@ class Repository:
         for _chunk in self.read(path, sha256):
             pass
 
+    def check_lines(self, path: str, sha256: str, number: int) -> None:
+        """Read lines to their end; raises EntryError if the file is missing or altered, or if they are not so many."""
+        if not self.place.exists(path) or number != sum(1 for _ in self.read_lines(path, sha256)):
+            raise self.altered(path)
+
     def altered(self, path: str) -> EntryError:
         """Return the error about a file that is not as it was written."""
         return manifests.altered(self.name_of(path))

@@ -80,9 +80,9 @@ def check(repository: Repository, found: Manifest, place: Place) -> None:
     the recorded version.
     """
     for table in found.tables.values():
-        repository.check(table.stored, table.sha256)
+        repository.check_lines(table.stored, table.sha256, table.rows)
     folder = manifests.folder(found.id)
-    repository.check(f"{folder}/{manifests.OBJECTS}", found.objects_sha256)
+    repository.check_lines(f"{folder}/{manifests.OBJECTS}", found.objects_sha256, found.objects)
     if found.root_key_sha256:
         repository.check(f"{folder}/{manifests.KEY}", found.root_key_sha256)
     contents = repository.contents()

@@ -117,7 +117,7 @@ class _Salted:
     def __iter__(self) -> Iterator[bytes]:
         """Return what follows the salt."""
         start = b""
-        while len(start) < _SALT_BYTES and (chunk := next(self._chunks, b"")):
+        while len(start) < _SALT_BYTES and (chunk := next(self._chunks, None)) is not None:
             start += chunk
         self.salt = start[:_SALT_BYTES]
         yield start[_SALT_BYTES:]

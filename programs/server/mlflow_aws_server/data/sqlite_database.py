@@ -155,13 +155,17 @@ class SqliteDatabase:
         return self.path.stat().st_size if self.exists() else 0
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[SqliteWriter]:
-        """Yield what writes rows in one transaction, which an error takes back."""
+    def writing(self, *, in_use: bool = False) -> Iterator[SqliteWriter]:
+        """Yield what writes rows in one transaction, which an error takes back.
+
+        in_use: the file is a project's own.
+        """
         with _opened(self.path) as connection:
             connection.isolation_level = None
             connection.execute("PRAGMA foreign_keys = OFF")
-            # A power cut is met by making the file again: it is put in place when it is complete and on the disk.
-            connection.execute("PRAGMA synchronous = OFF")
+            if not in_use:
+                # A power cut is met by making the file again: it is put in place when it is complete and on the disk.
+                connection.execute("PRAGMA synchronous = OFF")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute("BEGIN IMMEDIATE")
             yield SqliteWriter(connection)

@@ -29,6 +29,7 @@ _BITS = 128
 _BYTES = _BITS // 8
 # In JSON a line feed and other control characters never stand for themselves inside of a text.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",\n", ":"))
+_MINUS_ZERO = b"-0.0"
 _BETWEEN_ROWS, _BETWEEN_VALUES, _MARK = b"],\n[", b",\n", b"]\x1e["
 # As MLflow writes JSON: half a surrogate pair, which no database takes as a text, stays an escape.
 _SORTING = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
@@ -101,12 +102,24 @@ class Checksum:
         """Take lines into account."""
         self.rows += len(lines)
         for line in lines:
-            digest = hashlib.blake2b(line, digest_size=_BYTES).digest()
+            # SQLite keeps zero without its sign, MySQL with it.
+            counted = _unsigned(line) if _MINUS_ZERO in line else line
+            digest = hashlib.blake2b(counted, digest_size=_BYTES).digest()
             self._sum += int.from_bytes(digest, "big")
 
     def text(self) -> str:
         """Return it in hexadecimal digits."""
         return f"{self._sum % (1 << _BITS):0{_BITS // 4}x}"
+
+
+def _unsigned(line: bytes) -> bytes:
+    """Return a line, or one behind a table's name, with zeros that have no sign."""
+    name, bracket, rest = line.partition(b"[")
+    values = json.loads(bracket + rest)
+    text = _ENCODER.encode(
+        [0.0 if value == 0 and type(value) is float else value for value in values]
+    )
+    return name + text.encode("utf-8", "surrogatepass").replace(_BETWEEN_VALUES, b",")
 
 
 def checksum(snapshot: Snapshot, table: Table) -> Checksum:
