@@ -27,7 +27,8 @@ IMPORTED = {
 )
 def test_an_import_is_told_from_its_plan(verb: str, said: str) -> None:
     """Nobody takes what check mode found for something that was done."""
-    assert report.lines([IMPORTED], verb) == [
+    (line,) = report.lines([IMPORTED], verb)
+    assert line == (
         f"churn: {said} from /home/anna/work/mlruns: 3 runs, 1 logged models, 4 artifacts (2.0 KiB) in 2 s; "
         "2 were there already; not imported: 1 rows of webhooks"
-    ]
+    )
