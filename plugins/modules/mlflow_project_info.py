@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mlflow_project_info
-short_description: Tell what projects hold, and in which state they are
+short_description: Read what projects hold, and in which state they are
 version_added: 0.4.0
 description:
   - Tells for each project the version of MLflow that serves it, the revision of its schema, how many experiments, runs,

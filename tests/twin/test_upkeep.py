@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a team does with its projects' data over the years, on the twin: back up, restore, rehearse, upgrade.
+"""What a team does with its projects' data over the years, on the twin: back up, restore, rehearse, upgrade, import.
 
 The servers run as containers, their data is in MySQL and in a bucket, and the program that works on
 it runs in a container with the role for migrations alone.
@@ -75,6 +75,25 @@ def test_a_backup_comes_back_into_another_project(team: Team, served: dict[str, 
     for secret, password in {**team.secrets(), **team.keys()}.items():
         for shown in (done, again, restored):
             assert password not in shown.output, secret
+
+
+def test_a_project_is_imported_and_nothing_is_removed_unasked(
+    team: Team, served: dict[str, str]
+) -> None:
+    """From another server; `gc` lists what could go, and a project that is present stays; test_life.py has more."""
+    make(served["demo"], "brought")
+    options = ("-e", "project=churn", "-e", f"source={served['demo']}")
+    done = team.play("import", *options, variables=TEAM)
+    assert f"churn: imported from {served['demo']}: " in done.output
+    assert "brought" in experiments(served["churn"])
+    listed = team.play("gc", variables=TEAM)
+    assert changes(listed) == []
+    assert listed.output.count(": can be removed: ") == len(served)
+    options = ("-e", "project=churn", "-e", "confirm=churn")
+    refused = team.play("remove_project", *options, variables=TEAM, check=False)
+    assert refused.code != 0
+    assert "Project 'churn' is present in mlflow_projects" in " ".join(refused.output.split())
+    assert set(team.containers()) == set(served)
 
 
 @pytest.mark.thorough("test_data.py of tests/integration/aws rehearses and restores every time.")

@@ -162,12 +162,22 @@ def _seconds(counts: t.Mapping[str, int]) -> int:
 
 def _import(record: Record) -> str:
     """Return what was imported, and what is not as in the source."""
+    return _imported(record, "imported")
+
+
+def _import_plan(record: Record) -> str:
+    """Return what an import would do."""
+    return _imported(record, "would be imported")
+
+
+def _imported(record: Record, verb: str) -> str:
+    """Return what is imported, and what is not as in the source."""
     artifacts = record["artifacts"]
     added = ", ".join(f"{number} {_named(kind)}" for kind, number in record["added"].items())
     what = (
         f"{added or 'nothing new'}, {artifacts['written']} artifacts ({size(artifacts['bytes'])})"
     )
-    parts = [f"imported from {record['source']}: {what} in {record['seconds']:.0f} s"]
+    parts = [f"{verb} from {record['source']}: {what} in {record['seconds']:.0f} s"]
     there = sum(record["there"].values())
     if there:
         parts.append(f"{there} were there already")
@@ -211,4 +221,5 @@ _VERBS: dict[str, t.Callable[[Record], str]] = {
     "archive": _archive,
     "removal": _removal,
     "import": _import,
+    "import_plan": _import_plan,
 }

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+
 _SQLITE = "sqlite:///"
 
 
@@ -17,7 +19,10 @@ def local_path(text: str) -> str:
 
 
 def folders(given: t.Iterable[str]) -> list[str]:
-    """Return the folders of this host that an import reads."""
+    """Return the folders of this host that an import reads; raises MlflowError for a path that is not there."""
+    given = list(given)
+    for text in given:
+        _require_there(text)
     # Beside an SQLite file are its journal and, usually, its artifacts.
     return sorted(
         {
@@ -26,3 +31,16 @@ def folders(given: t.Iterable[str]) -> list[str]:
             if text.startswith("/")
         }
     )
+
+
+def _require_there(text: str) -> None:
+    """Refuse a path of this host that does not exist, of which Docker would say that it cannot be mounted."""
+    if not text.startswith("/"):
+        return
+    try:
+        os.stat(text)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MlflowError(f"There is no source {text} on this host; correct the path.") from None
+    except OSError:
+        # Another user's; who reads it may be another one than who asks here.
+        return

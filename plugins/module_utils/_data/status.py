@@ -9,8 +9,8 @@ Its keys, as the JSON file has them:
     at            the time, in seconds since 1970
     backend       kind (aws or local), region, place (URI of the bucket, or the state folder)
     projects      a list, in the order of hosts and of mlflow_projects: host (empty on AWS), name, state (present,
-                  stopped, absent, or unlisted for data of a project without an entry), description, owner,
-                  known (whether it was read), the keys of mlflow_project_info, and users: who is connected,
+                  stopped, archived, absent, or unlisted for data of a project without an entry), description,
+                  owner, known (whether it was read), the keys of mlflow_project_info, and users: who is connected,
                   as pairs of a name and a number
     database      as mlflow_database_info returns it, with asleep, pauses (whether it can pause), awake_by (sentences:
                   what keeps it awake); None for the local backend

@@ -483,6 +483,26 @@ def test_an_absent_project_keeps_its_data(place: Place) -> None:
     place.unchanged({**gone, "force_drop": "mlflow_demo"}, other)
 
 
+def test_an_archived_project_keeps_its_migrator(place: Place) -> None:
+    """The server user goes, data and migrator stay; a project without data has neither; both come back."""
+    project, empty = place.project("demo"), place.project("empty")
+    place.run(project)
+    place.mysql.query("CREATE TABLE mlflow_demo.experiments (a INT PRIMARY KEY)")
+    archived = {**project, "state": "archived"}
+    foretold = place.run(archived, how={"check": True})
+    done = place.run(archived, {**empty, "state": "archived"})
+    assert actions(foretold) == {"demo": ["drop user mlflow_rt_demo"]}
+    assert actions(done) == {"demo": ["drop user mlflow_rt_demo"], "empty": []}
+    with pytest.raises(pymysql.err.MySQLError, match="Access denied"):
+        place.login(project, "runtime")
+    statements = ("INSERT INTO mlflow_demo.experiments VALUES (1)", "DROP DATABASE mlflow_demo")
+    assert place.may(project, "migrator", statements[0]) == [0]
+    assert place.mysql.query("SHOW DATABASES LIKE 'mlflow%'") == [("mlflow_demo",)]
+    place.unchanged(archived, {**empty, "state": "archived"})
+    assert actions(place.run(project))["demo"][0] == "create user mlflow_rt_demo"
+    assert place.may(project, "runtime", *statements) == [1062, 1044]
+
+
 FOREIGN = {
     "CREATE USER 'mlflow_rt_demo'@'%' IDENTIFIED BY 'x'": "user mlflow_rt_demo is in the database",
     "CREATE USER 'mlflow_rt_demo'@'10.%' IDENTIFIED BY 'x'": "also exists for the hosts 10.%",

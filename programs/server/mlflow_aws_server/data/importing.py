@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -67,7 +68,8 @@ def source_of(request: dict[str, Any]) -> Source:
         raise EntryError(f"There is no source {path} on this host; correct the path.") from None
     except PermissionError:
         raise EntryError(
-            f"The source {path} cannot be read; give this user read access to it."
+            f"The source {path} cannot be read by the user with ID {os.getuid()}, as whom MLflow runs; give that "
+            "user read access to it and its folder, then rerun."
         ) from None
     raise EntryError(
         f"The source {path} is neither a folder of MLflow's files nor an SQLite file; correct it."
