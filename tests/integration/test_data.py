@@ -431,7 +431,7 @@ def test_a_second_root_key_is_refused(space: Space, tmp_path: Path) -> None:
 
 # Kills.
 
-KILLED_FEW = {"backup": 10, "restore": 10, "rehearse": 6}
+KILLED_FEW = {"backup": 5, "restore": 4, "rehearse": 2}
 
 
 # Migrations take most of the time, and are killed by tests of their own.
@@ -499,8 +499,7 @@ def kill_at(
 def test_kills(space: Space, tmp_path: Path, verb: str, moments: int) -> None:
     """A project is whole whenever a verb was killed, and the next run completes it and leaves nothing over."""
     seen = kill_at(space, tmp_path, verb, moments, 1, WITHOUT_MIGRATIONS)
-    # Chance has to come to places of several kinds.
-    assert len(seen) > moments // 4
+    assert len(seen) > 1
 
 
 @pytest.mark.thorough("A few moments are tried every time.")

@@ -206,6 +206,7 @@ def test_a_rerun_asks_each_host_once(fleet: Fleet, server: Sshd) -> None:
     assert [recap(done, host)["changed"] for host in HOSTS] == [1, 1, 1]
 
 
+@pytest.mark.thorough("The module makes the experiments of several projects every time.")
 def test_experiments_of_the_list(fleet: Fleet, server: Sshd) -> None:
     """Are created on hosts that are up to date but for them, which takes no more calls once they are there."""
     listed: list[dict[str, Any]] = [{"name": name} for name in PROJECTS]

@@ -19,6 +19,7 @@ STACK = "status"
 MOST_SECONDS = 60
 
 
+@pytest.mark.thorough("Three projects in MySQL are told every time, without playbooks.")
 @pytest.mark.timeout(20 * MINUTES)
 def test_fifty_projects_are_told(team: Team, free_ports: Callable[[int], list[int]]) -> None:
     """Each with schema, numbers and artifacts; nothing changes, and what AWS does not tell is said."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._sizes import readable
+
 Record = t.Mapping[str, t.Any]
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
-_STEP = 1024
 # Of what is named, in one line.
 _SOME = 3
 
@@ -23,22 +23,13 @@ def lines(records: t.Iterable[Record], verb: str) -> list[str]:
     ]
 
 
-def size(number: float) -> str:
-    """Return a number of bytes as people read it."""
-    for unit in _UNITS[:-1]:
-        if number < _STEP:
-            return f"{number:.0f} {unit}" if unit == _UNITS[0] else f"{number:.1f} {unit}"
-        number /= _STEP
-    return f"{number:.1f} {_UNITS[-1]}"
-
-
 def _backup(record: Record) -> str:
     """Return what was backed up."""
     removed = f"; removed {', '.join(record['removed'])}" if record["removed"] else ""
     return (
         f"backup {record['backup']} in {record['place']}, {record['rows']} rows and {record['objects']} "
-        f"artifacts, {size(record['bytes'])}, of which {record['copied']} artifacts "
-        f"({size(record['copied_bytes'])}) are new, in {record['seconds']:.0f} s{removed}"
+        f"artifacts, {readable(record['bytes'])}, of which {record['copied']} artifacts "
+        f"({readable(record['copied_bytes'])}) are new, in {record['seconds']:.0f} s{removed}"
     )
 
 
@@ -116,7 +107,7 @@ def _gc(record: Record) -> str:
 
 def _artifacts(found: t.Mapping[str, t.Any]) -> str:
     """Return number and size of artifacts."""
-    return f"{found['objects']} artifacts ({size(found['bytes'])})"
+    return f"{found['objects']} artifacts ({readable(found['bytes'])})"
 
 
 _DELETED = {
@@ -174,9 +165,7 @@ def _imported(record: Record, verb: str) -> str:
     """Return what is imported, and what is not as in the source."""
     artifacts = record["artifacts"]
     added = ", ".join(f"{number} {_named(kind)}" for kind, number in record["added"].items())
-    what = (
-        f"{added or 'nothing new'}, {artifacts['written']} artifacts ({size(artifacts['bytes'])})"
-    )
+    what = f"{added or 'nothing new'}, {artifacts['written']} artifacts ({readable(artifacts['bytes'])})"
     parts = [f"{verb} from {record['source']}: {what} in {record['seconds']:.0f} s"]
     there = sum(record["there"].values())
     if there:

@@ -14,7 +14,6 @@ import typing as t
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data import charts, status_table
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data.charts import Bar
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data.report import size
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data.status import (
     ABSENT,
     PRESENT,
@@ -22,6 +21,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data.status impo
     UNLISTED,
     when,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._sizes import readable
 
 TITLE = "MLflow projects"
 # Old enough that somebody should look.
@@ -181,7 +181,7 @@ def _tiles(document: Record) -> str:
         (_sum(known, "runs"), "runs", f"{_sum(known, 'experiments')} experiments"),
         (_sum(known, "metric_points"), "metric points", f"{_sum(known, 'traces')} traces"),
         (
-            size(sum(one["bytes"] for one in found)) if found else status_table.NONE,
+            readable(sum(one["bytes"] for one in found)) if found else status_table.NONE,
             "of artifacts",
             f"{sum(one['objects'] for one in found):,} objects",
         ),
@@ -235,7 +235,7 @@ def _charts(document: Record) -> str:
         if row["counts"].get("metric_points")
     ]
     stored = [
-        Bar(_name(row, rows), row["artifacts"]["bytes"], size(row["artifacts"]["bytes"]))
+        Bar(_name(row, rows), row["artifacts"]["bytes"], readable(row["artifacts"]["bytes"]))
         for row in rows
         if row["artifacts"] and row["artifacts"]["bytes"]
     ]
@@ -244,7 +244,7 @@ def _charts(document: Record) -> str:
     ]
     drawn = [
         charts.bars("points", "Metric points", points, lambda value: f"{value:,.0f}"),
-        charts.bars("bytes", "Artifacts", stored, size),
+        charts.bars("bytes", "Artifacts", stored, readable),
         charts.bars("ages", "Age of the newest backup", ages, status_table.age),
     ]
     days = (document["database"] or {}).get("days")
@@ -320,7 +320,7 @@ def _project(
 
 def _bytes(row: Record, _now: int) -> str:
     """Return the size of the artifacts."""
-    return size(row["artifacts"]["bytes"]) if row["artifacts"] else status_table.NONE
+    return readable(row["artifacts"]["bytes"]) if row["artifacts"] else status_table.NONE
 
 
 def _numeric(name: str) -> str:
@@ -350,8 +350,8 @@ def _more(name: str, row: Record) -> str:
         "EXPERIMENTS": f"{deleted['experiments']:,} deleted" if deleted.get("experiments") else "",
         "RUNS": f"{deleted['runs']:,} deleted" if deleted.get("runs") else "",
         "ARTIFACTS": f"{row['artifacts']['objects']:,} objects" if row["artifacts"] else "",
-        "BACKUP": size(row["backup"]["bytes"]) if row["backup"] else "",
-        "SCHEMA": f"{row['engine']}, {size(row['database_bytes'])}" if row["engine"] else "",
+        "BACKUP": readable(row["backup"]["bytes"]) if row["backup"] else "",
+        "SCHEMA": f"{row['engine']}, {readable(row['database_bytes'])}" if row["engine"] else "",
     }
     return f"<small>{_e(texts[name])}</small>" if texts.get(name) else ""
 
@@ -371,7 +371,7 @@ def _database(database: Record | None) -> str:
         ("Connections", _known(database.get("connections"))),
         (
             "Storage",
-            size(database["storage_bytes"])
+            readable(database["storage_bytes"])
             if database.get("storage_bytes") is not None
             else "unknown",
         ),

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data.report import size
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._data.status import UNLISTED, when
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._sizes import readable
 
 NONE = "-"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -85,7 +85,7 @@ def counted(row: Record, name: str) -> str:
 def artifacts(row: Record) -> str:
     """Return number and size of the artifacts."""
     found = row["artifacts"]
-    return f"{found['objects']:,}, {size(found['bytes'])}" if found else NONE
+    return f"{found['objects']:,}, {readable(found['bytes'])}" if found else NONE
 
 
 def content(row: Record) -> str:

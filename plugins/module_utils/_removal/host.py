@@ -46,6 +46,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.container_records import (
     INSTANCE,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._sizes import readable
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._tunnel import Tunnel
 
 PROJECT, SERVER, INSTALLATION, RECORD = "project", "server", "installation", "record of ports"
@@ -241,7 +242,7 @@ class HostRemoval:
         found = []
         for folder in [] if self._on_aws else self._files.projects():
             places = ", ".join([str(folder), *state_files.links(folder)])
-            bytes_ = state_files.readable(state_files.size(folder))
+            bytes_ = readable(state_files.size(folder))
             meaning = f"database, artifacts and key in {places} ({bytes_}), which are lost"
             found.append(Finding(PROJECT, folder.name, DELETE, meaning))
         return found

@@ -21,9 +21,9 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._removal.leavings
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._removal.state_files import (
     PROJECT,
     drop,
-    readable,
     size,
 )
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._sizes import readable
 
 Found = t.Dict[str, str]
 _MANIFEST = "/manifest.json"

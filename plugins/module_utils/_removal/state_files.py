@@ -142,15 +142,6 @@ def _drop_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def readable(number: float) -> str:
-    """Return a number of bytes as people write it."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:.0f} {unit}"
-        number /= 1024
-    return f"{number:.1f} TiB"
-
-
 def names(paths: t.Iterable[Path]) -> str:
     """Return the names of files in one text."""
     return ", ".join(path.name for path in paths)

@@ -232,6 +232,7 @@ def test_a_list_changes_nothing(account: Account) -> None:
     assert (account.there(), account.stacks()) == (before, stacks)
 
 
+@pytest.mark.thorough("That nothing is removed without the word is tested every time.")
 def test_a_host_is_not_left_out(account: Account) -> None:
     """With --limit, as somebody would run it who means only the own laptop."""
     path = account.folder / "more.yml"
@@ -297,6 +298,7 @@ def test_an_operator_was_refused_nothing(account: Account) -> None:
     assert rights.refused(rights.asked(account.record)) == []
 
 
+@pytest.mark.thorough("One host is there every time.")
 def test_hosts_that_are_gone_are_no_obstacle(account: Account) -> None:
     """An empty group, as a dynamic inventory has it after the hosts on EC2 were terminated."""
     path = account.folder / "empty.yml"
