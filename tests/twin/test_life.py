@@ -90,7 +90,7 @@ class Life:
     def foresee(self, name: str, playbook: str, *options: str, **states: str) -> Done:
         """Run a playbook in check mode, which tells of changes and makes none."""
         before = self.kept(name), self.tell(name)
-        done = self.play(playbook, *options, "--check", **states)
+        done = self.play(playbook, *options, "--check", check=True, **states)
         assert changes(done) != []
         assert (self.kept(name), self.tell(name)) == before
         return done

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mlops.mlflow_aws contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A folder `mlruns`, read into a database by MLflow's own `migrate-filestore`, with three parts of it replaced.
+"""A folder `mlruns`, read into a database by MLflow's own `migrate-filestore`, with parts of it replaced.
 
 Metrics are inserted in bulk, and a point that the folder has twice is one, as in any database. Documents
 are read by libyaml, and one that cannot be read is reported. What MLflow gives a random ID gets one that
@@ -73,6 +73,7 @@ def _clear(uri: str) -> None:
 @contextlib.contextmanager
 def _replaced(unreadable: list[str]) -> Iterator[None]:
     """Replace parts of MLflow's command while the block runs."""
+    from mlflow.exceptions import MlflowException
     from mlflow.store.fs2db import _registry, _tracking
 
     def read_document(root: Path, name: str) -> dict[str, Any] | None:
@@ -81,16 +82,21 @@ def _replaced(unreadable: list[str]) -> Iterator[None]:
     def add_metrics(session: Any, folder: Path, run: str, stats: Any, **_options: Any) -> None:
         _add_metrics(session, folder, run, stats, unreadable)
 
-    kept = [
-        (module, name, getattr(module, name))
-        for module, name in (
-            (_tracking, "safe_read_yaml"),
-            (_registry, "safe_read_yaml"),
-            (_tracking, "_migrate_run_metrics"),
-        )
-    ]
-    for module, name, _own in kept:
-        setattr(module, name, read_document if name == "safe_read_yaml" else add_metrics)
+    def add_assessment(session: Any, document: dict[str, Any], *named: Any) -> None:
+        try:
+            _add_assessment(session, document, *named)
+        except (MlflowException, AttributeError, KeyError, TypeError, ValueError):
+            unreadable.append(f"assessment {named[1]} of trace {named[0]}")
+
+    replaced: tuple[tuple[Any, str, Any], ...] = (
+        (_tracking, "safe_read_yaml", read_document),
+        (_registry, "safe_read_yaml", read_document),
+        (_tracking, "_migrate_run_metrics", add_metrics),
+        (_tracking, "_migrate_one_assessment", add_assessment),
+    )
+    kept = [(module, name, getattr(module, name)) for module, name, _own in replaced]
+    for module, name, own in replaced:
+        setattr(module, name, own)
     try:
         yield
     finally:
@@ -111,6 +117,23 @@ def _document(path: Path, unreadable: list[str]) -> dict[str, Any] | None:
         unreadable.append(str(path))
         return None
     return found
+
+
+def _add_assessment(
+    session: Any, document: dict[str, Any], trace: str, identifier: str, *more: Any
+) -> None:
+    """Insert an assessment as MLflow reads it; its own command loses times, and values that are no scalars."""
+    from mlflow.entities.assessment import Assessment
+    from mlflow.store.tracking.dbmodels.models import SqlAssessments
+
+    experiment, moment, stats = more
+    found = Assessment.from_dictionary(document)
+    row = SqlAssessments.from_mlflow_entity(found)
+    row.assessment_id = found.assessment_id or identifier
+    row.trace_id, row.experiment_id, row.trace_timestamp_ms = trace, experiment, moment
+    row.valid = found.valid is not False
+    session.add(row)
+    stats.assessments += 1
 
 
 def _add_metrics(session: Any, folder: Path, run: str, stats: Any, unreadable: list[str]) -> None:

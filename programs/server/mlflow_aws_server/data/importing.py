@@ -36,6 +36,12 @@ _MAGIC = b"SQLite format 3\0"
 _URI = "sqlite:///"
 _FOLDER = ".import-"
 _DIGITS = 16
+# As a server of MLflow writes them.
+_FINITE = (
+    ("IS NULL", "0"),
+    ("= 9e999", "1.7976931348623157e308"),
+    ("= -9e999", "-1.7976931348623157e308"),
+)
 # What is told by name, of each kind.
 _NAMED = 20
 
@@ -99,6 +105,7 @@ def bring_in(project: Project, request: dict[str, Any]) -> dict[str, Any]:
                 unreadable = filestore.stage(Path(source.text), database.path)
             else:
                 _copy(Path(source.text), database.path)
+            _make_finite(database)
             merge = Merge(database, project, _origin(source, request), dry=dry)
             merge.require_artifacts()
             merge_all(merge)
@@ -186,6 +193,18 @@ def _copy(source: Path, target: Path) -> None:
     if revision != head.revision:
         with beating(f"the migration of a copy of {source} from {revision} to {head.revision}"):
             migrate(f"{_URI}{target}")
+
+
+def _make_finite(database: SqliteDatabase) -> None:
+    """Give metrics of logged models that are no number or infinite the values by which MLflow keeps such ones.
+
+    Its migrate-filestore writes them as they are, and no server can hand them out.
+    """
+    with database.writing() as writer:
+        for condition, value in _FINITE:
+            writer.execute(
+                f"UPDATE logged_model_metrics SET metric_value = {value} WHERE metric_value {condition}"
+            )
 
 
 def _revision(opened: sqlite3.Connection, source: Path) -> str:
