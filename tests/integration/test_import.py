@@ -191,6 +191,7 @@ def test_a_server_that_runs_comes_whole(
 ) -> None:
     """What it tells is the same, and a second import changes nothing: it serves a folder that was imported."""
     project = importer.project()
+    begun = int(time.time() * 1000)
     with seeds.serving(importer.release, filled, free_ports(1)[0]) as url:
         record = importer.bring(project, url)
         again = importer.bring(project, url)
@@ -202,6 +203,11 @@ def test_a_server_that_runs_comes_whole(
         name for name in SERVED if mine["checksums"][name] != theirs["checksums"][name]
     } == set()
     assert mine["artifacts"] == theirs["artifacts"]
+    # A server does not say when; gc must leave users their time to restore a run.
+    [[deleted]] = rows(
+        project, "SELECT MIN(deleted_time) FROM runs WHERE lifecycle_stage = 'deleted'"
+    )
+    assert deleted >= begun
 
 
 def test_a_file_comes_whole(importer: Importer, filled: seeds.Project) -> None:

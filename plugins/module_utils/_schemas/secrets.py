@@ -58,8 +58,7 @@ class Secrets:
         needed = [
             (project, identity)
             for project in wanted
-            if project.state == "present"
-            for identity in project.identities
+            for identity in project.kept
             # In check mode a secret may not exist yet.
             if identity.secret
         ]

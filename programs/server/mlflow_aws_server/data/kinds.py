@@ -52,7 +52,7 @@ class Kind(NamedTuple):
     """One kind of unit: its table, its key, and the rows of other tables that belong to it.
 
     location: the column that names the place of its artifacts; place: that place below the project's,
-    with the experiment's ID and the unit's own.
+    with the experiment's ID and the unit's own; made_up: as in Part, of its own row.
     """
 
     name: str
@@ -61,10 +61,11 @@ class Kind(NamedTuple):
     parts: tuple[Part, ...]
     location: str = ""
     place: str = ""
+    made_up: tuple[str, ...] = ()
 
     def whole(self) -> tuple[Part, ...]:
         """Return the unit's own row and its parts."""
-        return (Part(self.table, f"`t`.`{self.key}`"), *self.parts)
+        return (Part(self.table, f"`t`.`{self.key}`", made_up=self.made_up), *self.parts)
 
 
 def _parts(column: str, *tables: str) -> tuple[Part, ...]:
@@ -95,6 +96,7 @@ RUNS = Kind(
     ),
     location="artifact_uri",
     place="{experiment}/{key}/artifacts",
+    made_up=("deleted_time",),
 )
 LOGGED_MODELS = Kind(
     "logged_models",

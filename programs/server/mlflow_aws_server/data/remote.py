@@ -17,6 +17,7 @@ import os
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -516,8 +517,8 @@ def _run_rows(
                 "lifecycle_stage": info.lifecycle_stage,
                 "artifact_uri": info.artifact_uri,
                 "experiment_id": int(info.experiment_id),
-                # A server does not say when; without a time `mlflow gc` would never take it.
-                "deleted_time": (info.end_time or info.start_time) if deleted else None,
+                # A server does not say when: users have as long to restore it as if that was now.
+                "deleted_time": int(time.time() * 1000) if deleted else None,
             }
         ],
     )
