@@ -58,8 +58,9 @@ def source(space: Space, tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = seeds.in_folder(folder)
     seeds.upgrade(space.release(seeds.NEWEST), project)
     bulk.bulk(project, SIZE)
-    with closing(seeds.connect(project)) as connection, connection:
+    with closing(seeds.connect(project)) as connection:
         connection.execute(seeds.DEFAULT_EXPERIMENT)
+        connection.commit()
     return folder
 
 
@@ -201,8 +202,9 @@ def test_other_releases_are_refused(
     schema = schema_of(asked)
     newer = tmp_path / "newer.db"
     shutil.copy(source / "mlflow.db", newer)
-    with closing(sqlite3.connect(newer)) as connection, connection:
+    with closing(sqlite3.connect(newer)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+        connection.commit()
     before = everything(space, asked)
     assert space.verbs.refuse("import", {**asked, "from": str(newer)}) == (
         f"The source {newer} is at revision ffffffffffff, which this MLflow does not know, so a newer one wrote it; "

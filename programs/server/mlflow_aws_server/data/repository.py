@@ -120,7 +120,9 @@ class Repository:
 
     def check_lines(self, path: str, sha256: str, number: int) -> None:
         """Read lines to their end; raises EntryError if the file is missing or altered, or if they are not so many."""
-        if not self.place.exists(path) or number != sum(1 for _ in self.read_lines(path, sha256)):
+        if not self.place.exists(path) or number != sum(
+            1 for _line in self.read_lines(path, sha256)
+        ):
             raise self.altered(path)
 
     def altered(self, path: str) -> EntryError:

@@ -117,7 +117,7 @@ def _unsigned(line: bytes) -> bytes:
     name, bracket, rest = line.partition(b"[")
     values = json.loads(bracket + rest)
     text = _ENCODER.encode(
-        [0.0 if value == 0 and type(value) is float else value for value in values]
+        [0.0 if isinstance(value, float) and value == 0 else value for value in values]
     )
     return name + text.encode("utf-8", "surrogatepass").replace(_BETWEEN_VALUES, b",")
 

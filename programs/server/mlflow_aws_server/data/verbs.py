@@ -255,13 +255,20 @@ def _opened(path: Path) -> Iterator[tuple[Request, Path]]:
 def _record(
     project: Project, request: Request, work: Callable[[Project, Request], Record]
 ) -> Record:
+    """Return the record of one project, which is named in what is told meanwhile."""
+    with progress.of(project.name):
+        return _outcome(project, request, work)
+
+
+def _outcome(
+    project: Project, request: Request, work: Callable[[Project, Request], Record]
+) -> Record:
     """Return the record of one project; an error becomes a sentence in it."""
     from pymysql.err import MySQLError
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        with progress.of(project.name):
-            return {"name": project.name, "error": "", **work(project, request)}
+        return {"name": project.name, "error": "", **work(project, request)}
     except EntryError as error:
         reason = str(error)
     except (MySQLError, SQLAlchemyError, sqlite3.Error) as error:
