@@ -11,6 +11,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from ansible_collections.mlops.mlflow_aws.tests.support import clean_environment
 
 # Experiments of a project that have the IDs of the source's.
 BUSY = ("mine", "also mine", "third")
+# The metric of the seeds that does.
+_WITH_DATASET = "f1"
 _SECONDS = 300
 # What a server does when it starts on an empty database.
 _MAKE = (
@@ -143,7 +146,22 @@ def tell_folder(release: seeds.Release, folder: Path, port: int) -> dict[str, An
     with seeds.serving(files, source, port) as url, gate(url) as door:
         # Which a server of files fails to answer.
         door.before = lambda path: (200, b"{}") if path.endswith("/datasets/search") else None
-        return comparable(seeds.tell(release, door.url))
+        return as_files_tell(comparable(seeds.tell(release, door.url)))
+
+
+def as_files_tell(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what was told as a server of files tells it.
+
+    Such a server forgets the steps of a metric that names a dataset, and of a logged model's metrics it has the latest
+    points alone.
+    """
+    for run in told["runs"]:
+        for point in run["histories"].get(_WITH_DATASET, []):
+            point[2] = 0
+    for model in told["logged_models"]:
+        points = sorted(model["metrics"] or [], key=itemgetter("timestamp"))
+        model["metrics"] = list({point["key"]: point for point in points}.values())
+    return told
 
 
 def comparable(told: dict[str, Any], but: Sequence[str] = ()) -> dict[str, Any]:

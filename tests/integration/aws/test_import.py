@@ -23,7 +23,12 @@ from ansible_collections.mlops.mlflow_aws.tests.integration.aws._data import (
 )
 from ansible_collections.mlops.mlflow_aws.tests.integration.aws._entry import RUNTIME, place
 from ansible_collections.mlops.mlflow_aws.tests.parts import bulk, seeds
-from ansible_collections.mlops.mlflow_aws.tests.parts.importer import BUSY, comparable, tell_folder
+from ansible_collections.mlops.mlflow_aws.tests.parts.importer import (
+    BUSY,
+    as_files_tell,
+    comparable,
+    tell_folder,
+)
 from ansible_collections.mlops.mlflow_aws.tests.parts.tracking_gate import gate
 
 __all__ = ["place", "space"]
@@ -244,7 +249,7 @@ def test_a_folder_comes_whole(
         [],
     )
     assert record["added"]["runs"] == len(before["runs"])
-    assert seeds.differences(before, tell(space, asked)) == []
+    assert seeds.differences(before, as_files_tell(tell(space, asked))) == []
 
 
 @pytest.mark.thorough(WHY)
