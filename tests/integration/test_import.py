@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import threading
@@ -362,6 +363,32 @@ def test_what_is_no_source(importer: Importer, filled: seeds.Project, tmp_path: 
         "wrote it; use the release of the collection that carries that MLflow. Nothing was imported."
     )
     assert "ffffffffffff, and what is imported is at " in importer.refuse(newer, filled.database)
+
+
+@pytest.mark.parametrize("place", ["s3://elsewhere/1/artifacts", "elsewhere"])
+def test_artifacts_beside_a_folder(
+    place: str, importer: Importer, folder: Path, tmp_path: Path
+) -> None:
+    """A run of a folder whose artifacts are elsewhere is not imported without them."""
+    copy = tmp_path / "mlruns"
+    shutil.copytree(folder / "mlruns", copy)
+    (meta,) = [
+        path
+        for path in copy.rglob("meta.yaml")
+        if "run_name: artifacts\n" in path.read_text(encoding="utf-8")
+    ]
+    shutil.rmtree(meta.parent / "artifacts")
+    (meta.parent / "artifacts").mkdir()
+    if "://" not in place:
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "model").write_text("m")
+        place = str(tmp_path / place)
+    text = meta.read_text(encoding="utf-8")
+    meta.write_text(re.sub("artifact_uri: .*", f"artifact_uri: {place}", text), encoding="utf-8")
+    assert importer.refuse(importer.project(), copy) == (
+        f"The artifacts at {place} are outside of the source, so nothing was imported; pass their root, an absolute "
+        "path or s3://BUCKET/PREFIX, as artifacts."
+    )
 
 
 def test_artifacts_elsewhere(importer: Importer, filled: seeds.Project, tmp_path: Path) -> None:

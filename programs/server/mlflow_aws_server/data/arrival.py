@@ -71,7 +71,8 @@ class Stored:
                         f"The artifacts at {location} are relative to the server of the source; pass its artifacts "
                         "destination, an absolute path or s3://BUCKET/PREFIX, as artifacts."
                     )
-            elif not self._allowed(_plain(location)) and not self._moved(usual):
+            elif not self._allowed(_plain(location)) and not _holds(self._moved(usual)):
+                # MLflow's files have a folder for artifacts that are elsewhere, too.
                 self._require_absent(location)
 
     def place(self, location: str, usual: str) -> Place | None:
@@ -89,13 +90,14 @@ class Stored:
         return self._at(text) if self._allowed(text) else None
 
     def _moved(self, usual: str) -> str:
-        """Return the usual folder below what may be read, if it is there.
+        """Return the usual folder below what may be read, if it or what holds it is there.
 
-        A folder that was moved or copied keeps what is inside of it where it was.
+        A folder that was moved or copied keeps what is inside of it where it was. What has no artifacts may
+        have no folder for them.
         """
         for root in self._roots:
             for folder in (root, f"{root}/.trash"):
-                if not root.startswith(_BUCKET) and Path(folder, usual).is_dir():
+                if not root.startswith(_BUCKET) and Path(folder, usual).parent.is_dir():
                     return f"{folder}/{usual}"
         return ""
 
