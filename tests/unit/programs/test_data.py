@@ -535,6 +535,14 @@ def test_what_is_deleted_takes_empty_folders_along(folder: Folder) -> None:
     folder.write("a/b/c/1", [b"x"])
 
 
+def test_long_lines_come_back(repository: Repository) -> None:
+    """A line may be empty, or longer than what is read at once."""
+    lines = [b"", b"x" * (2 * places.CHUNK_BYTES), b"", *[b"y" * 1000] * 2000, b"z"]
+    written = repository.write_lines("table", [lines[:2], lines[2:]])
+    assert list(repository.read_lines("table", written.digest())) == lines
+    repository.check_lines("table", written.digest(), len(lines))
+
+
 # Locations.
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 import json
@@ -123,9 +122,8 @@ class Repository:
         """Read lines to their end; raises EntryError if the file is missing or altered, or if they are not so many."""
         if not self.place.exists(path):
             raise self.altered(path)
-        with self._decompressed(path, sha256) as stream:
-            # Each backup looks at the tables of the one before it so, and has no use for single lines.
-            found = sum(block.count(b"\n") for block in iter(lambda: stream.read(CHUNK_BYTES), b""))
+        # Each backup looks at the tables of the one before it so, and has no use for single lines.
+        found = sum(block.count(b"\n") for block in self._decompressed(path, sha256))
         if found != number:
             raise self.altered(path)
 
@@ -139,18 +137,26 @@ class Repository:
 
     def read_lines(self, path: str, sha256: str) -> Iterator[bytes]:
         """Return the lines of a file that was written so."""
-        with self._decompressed(path, sha256) as stream:
-            for line in stream:
-                yield line.rstrip(b"\n")
+        begun: list[bytes] = []
+        for block in self._decompressed(path, sha256):
+            # A line may be longer than many blocks, so its pieces are joined once.
+            first, *more = block.split(b"\n")
+            begun.append(first)
+            if more:
+                yield b"".join(begun)
+                yield from more[:-1]
+                begun = more[-1:]
+        if last := b"".join(begun):
+            yield last
 
-    @contextlib.contextmanager
-    def _decompressed(self, path: str, sha256: str) -> Iterator[gzip.GzipFile]:
-        """Yield the content of a file of lines; raises EntryError at its end if it was altered."""
+    def _decompressed(self, path: str, sha256: str) -> Iterator[bytes]:
+        """Return the content of a file of lines in blocks; raises EntryError at its end if it was altered."""
         chunks = self.read(path, sha256)
         try:
             # It reads from the chunks as it goes.
             with gzip.GzipFile(fileobj=_Chunks(chunks)) as stream:
-                yield stream
+                while block := stream.read(CHUNK_BYTES):
+                    yield block
             # What follows the last member, such as the check of the whole.
             for _chunk in chunks:
                 pass
