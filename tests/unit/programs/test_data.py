@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.data import (
+    arrival,
     backup,
     manifest,
     parallel,
@@ -577,6 +578,23 @@ def test_locations_of_buckets_and_of_tags_follow_too() -> None:
     assert [row[1] for row in rows] == ["/new/1", "s3://b/p/1"]
     assert relocation.relocated(table, rows, "/new", "/new") == 0
     assert relocation.relocated(table._replace(name="params"), rows, "/new", "/x") == 0
+
+
+def test_a_root_that_holds_something_is_preferred(tmp_path: Path) -> None:
+    """A folder of files has an empty folder where the artifacts are not."""
+    usual = "1/run/artifacts"
+    roots = [tmp_path / "mlruns", tmp_path / "artifacts"]
+    for root in roots:
+        (root / usual).mkdir(parents=True)
+    origin = arrival.Stored("", [str(root) for root in roots], client=lambda: None)
+    gone = ("s3://gone/1/run/artifacts", usual)
+    with pytest.raises(EntryError, match="are outside of the source"):
+        origin.require([gone])
+    (roots[1] / usual / "model").write_text("m")
+    origin.require([gone])
+    place = origin.place(*gone)
+    assert place
+    assert place.text() == str(roots[1] / usual)
 
 
 # Several at once.

@@ -93,13 +93,16 @@ class Stored:
         """Return the usual folder below what may be read, if it or what holds it is there.
 
         A folder that was moved or copied keeps what is inside of it where it was. What has no artifacts may
-        have no folder for them.
+        have no folder for them, or an empty one beside MLflow's files, so one that holds something is preferred.
         """
-        for root in self._roots:
-            for folder in (root, f"{root}/.trash"):
-                if not root.startswith(_BUCKET) and Path(folder, usual).parent.is_dir():
-                    return f"{folder}/{usual}"
-        return ""
+        found = [
+            f"{folder}/{usual}"
+            for root in self._roots
+            if not root.startswith(_BUCKET)
+            for folder in (root, f"{root}/.trash")
+            if Path(folder, usual).parent.is_dir()
+        ]
+        return next(filter(_holds, found), found[0] if found else "")
 
     def _at(self, text: str) -> Place:
         """Return a place."""
