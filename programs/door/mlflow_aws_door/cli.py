@@ -12,6 +12,7 @@ The settings are described in settings.py. Caddy's program is beside the Python 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
     try:
         if verb not in _VERBS or len(rest) != 1:
             raise DoorError(f"Usage: mlflow_door.py {' | '.join(_VERBS)} SETTINGS.json")
-        return _VERBS[verb](Path(rest[0]))
+        return _VERBS[verb](_settings(Path(rest[0])))
     except DoorError as error:
         say(str(error))
         return 2
@@ -59,7 +60,9 @@ def health(path: Path) -> int:
     wanted = settings_file.read(path).configuration
     try:
         state = json.loads(path.with_name(STATE).read_text(encoding="utf-8"))
-        wrong = state["error"] or ("" if state["configuration"] == wanted else "It has other settings.")
+        wrong = state["error"] or (
+            "" if state["configuration"] == wanted else "It has other settings."
+        )
         os.kill(int(state["pid"]), 0)
     except (OSError, ValueError, LookupError) as error:
         wrong = f"It does not run ({error})."
@@ -68,12 +71,24 @@ def health(path: Path) -> int:
     return 1 if wrong else 0
 
 
+def _settings(path: Path) -> Path:
+    """Return the path of the settings, which a file with the one key `settings` may name.
+
+    What starts the door is named after its program, and the settings may be replaced while it runs.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return Path(json.loads(path.read_text(encoding="utf-8")).get("settings", path))
+    return path
+
+
 def _caddy() -> str:
     """Return the path of Caddy's program."""
     beside = Path(sys.executable).with_name("caddy")
     found = str(beside) if beside.is_file() else shutil.which("caddy")
     if not found:
-        raise DoorError(f"There is no caddy beside {sys.executable} or on the PATH; install the door again.")
+        raise DoorError(
+            f"There is no caddy beside {sys.executable} or on the PATH; install the door again."
+        )
     return found
 
 
