@@ -9,7 +9,6 @@ import typing as t
 
 Spec = dict[str, t.Any]
 _TEXT: Spec = {"type": "str", "default": ""}
-ROLES = ["read", "edit", "manage"]
 TLS: Spec = {
     "kind": {"type": "str", "choices": ["internal", "files", "acme"], "default": "internal"},
     "certificate": {"type": "path"},

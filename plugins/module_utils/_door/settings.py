@@ -12,10 +12,9 @@ import hashlib
 import json
 import typing as t
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.options import ROLES
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import members as listed
 
-ALL = "*"
 _HIDDEN = "..."
 
 
@@ -26,6 +25,15 @@ def settings(params: t.Mapping[str, t.Any], secret: str) -> dict[str, t.Any]:
     """
     tls = {key: text for key, text in (params["tls"] or {}).items() if text is not None}
     _require(params, tls)
+    members = listed.members(params["members"])
+    projects = [
+        {
+            **project,
+            "members": listed.roles(f"projects '{project['name']}': members", project["members"]),
+        }
+        for project in params["projects"]
+    ]
+    listed.require_known(projects, members)
     made: dict[str, t.Any] = {
         "host": params["host"],
         "listen": list(params["listen"]),
@@ -37,11 +45,10 @@ def settings(params: t.Mapping[str, t.Any], secret: str) -> dict[str, t.Any]:
             project["name"]: {
                 key: project[key] for key in ("upstream", "owner", "description", "members")
             }
-            for project in params["projects"]
+            for project in projects
         },
         "members": {
-            member["name"]: {"kind": member["kind"], "email": member["email"]}
-            for member in params["members"]
+            member["name"]: {"kind": member["kind"], "email": member["email"]} for member in members
         },
         "oidc": params["oidc"],
         "session": params["session"],
@@ -68,14 +75,3 @@ def _require(params: t.Mapping[str, t.Any], tls: t.Mapping[str, str]) -> None:
         raise MlflowError(
             "mlflow_door_tls has the kind files; name both files by certificate and key."
         )
-    known = {member["name"] for member in params["members"]} | {ALL}
-    for project in params["projects"]:
-        for name, role in project["members"].items():
-            if name not in known:
-                raise MlflowError(
-                    f"Project '{project['name']}' has the member {name}, who is not in mlflow_members; add {name} there."
-                )
-            if role not in ROLES:
-                raise MlflowError(
-                    f"Project '{project['name']}': the role of {name} is {role!r}; write one of {', '.join(ROLES)}."
-                )
