@@ -123,6 +123,8 @@ failures:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import Folder
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import project_experiments
 
 
@@ -146,6 +148,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "servers": {"type": "list", "elements": "dict", "required": True, "options": server},
+            "state_dir": {"type": "path"},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
@@ -156,7 +159,10 @@ def main() -> None:
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Create the experiments, or in check mode report what would be done."""
     return project_experiments.converge(
-        module.params["servers"], module.params["timeout"], module.check_mode
+        module.params["servers"],
+        module.params["timeout"],
+        module.check_mode,
+        Folder(files.state_folder(module.params["state_dir"])).secret(),
     )
 
 

@@ -187,6 +187,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import Folder
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, paths
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
@@ -220,6 +221,8 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
     """Converge the servers, or in check mode say what that would do."""
     params = module.params
     state = files.state_folder(params["state_dir"])
+    if params["door"] and not module.check_mode:
+        Folder(state).make_keys()
     wanted = target.target(params, state, *paths.runtime_paths(params))
     kept = {"kept": target.kept(params, state)}
     try:

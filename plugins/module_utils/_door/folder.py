@@ -38,6 +38,8 @@ class Folder:
         self.path = state / "door"
         self.settings, self.state = self.path / SETTINGS, self.path / STATE
         self.audit = self.path / "audit.log"
+        # Where Caddy keeps it.
+        self.authority = self.path / "caddy" / "pki" / "authorities" / "local" / "root.crt"
 
     def locked(self, timeout: float, purpose: str) -> t.ContextManager[None]:
         """Hold the lock on all of these files; timeout is in seconds."""
@@ -69,6 +71,7 @@ class Folder:
 
     def make_keys(self) -> None:
         """Make the secret and the key of sessions, unless they are there."""
+        files.make_folder(self.path)
         for name in (_SECRET, _SESSION_KEY):
             if not self._text(name):
                 files.write_private(self.path / name, secrets.token_hex(_KEY_BYTES))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import Folder
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, installation
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
@@ -46,14 +47,15 @@ class RunSearch:
         self,
         experiment: str,
         listed: t.Mapping[int, t.Sequence[t.Mapping[str, t.Any]]] | None = None,
+        token: str = "",
     ) -> None:
-        """Take the experiment that holds these runs, and the experiments of servers by port."""
-        self._experiment, self._listed = experiment, listed or {}
+        """Take the experiment that holds these runs, the experiments of servers by port, and what servers want to see."""
+        self._experiment, self._listed, self._token = experiment, listed or {}, token
         self._found: dict[str, dict[str, t.Any]] = {}
 
     def ask(self, host: str, port: int) -> probe.Answer:
         """Ask the server on host and port; it is healthy if it knows its run."""
-        with probe.conversation(host, port, _ASK_SECONDS) as talk:
+        with probe.conversation(host, port, _ASK_SECONDS, self._token) as talk:
             try:
                 run = verification_runs.find(
                     talk.call, lambda: talk.configuration, self._experiment
@@ -97,6 +99,10 @@ def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
     """Check the tunnel and the MLflow first, then the servers."""
     if params["tunnel"]:
         return HostCheck("its tunnel has to be checked")
+    if params["door"]:
+        return HostCheck("its front door has to be checked")
+    if Folder(state).settings.exists():
+        return HostCheck("it has a front door that nothing needs")
     if files.has_tunnel(state):
         return HostCheck("it has a tunnel that nothing needs")
     python = entrypoint = ""
@@ -118,8 +124,9 @@ def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
         server["port"]: params["experiments"].get(server["name"], ())
         for server in params["servers"]
     }
-    search = RunSearch(params["experiment"], listed)
-    found = manager.check(target.target(params, state, python, entrypoint), search.ask)
+    wanted = target.target(params, state, python, entrypoint)
+    search = RunSearch(params["experiment"], listed, wanted.token)
+    found = manager.check(wanted, search.ask)
     return judge(found, search, params["always"])
 
 
