@@ -11,14 +11,17 @@ from urllib.parse import urlsplit
 
 
 def mlflow_door_projects(
-    records: t.Iterable[t.Mapping[str, t.Any]], servers: t.Iterable[t.Mapping[str, t.Any]]
+    records: t.Collection[t.Mapping[str, t.Any]],
+    servers: t.Iterable[t.Mapping[str, t.Any]] | None = None,
 ) -> list[dict[str, t.Any]]:
-    """Return the option `projects` of mlflow_door, for projects that have a server on the host."""
-    served = {
-        server["name"]: urlsplit(server["url"]).netloc
-        for server in servers
-        if server["listed"] and server["state"] != "absent" and server["url"]
-    }
+    """Return the option `projects` of mlflow_door, for projects that have a server on the host.
+
+    Where servers are not known yet, all projects are returned.
+    """
+    if servers is None:
+        served = {record["name"]: f"127.0.0.1:{record['port']}" for record in records}
+    else:
+        served = _served(servers)
     return [
         {
             **{key: record[key] for key in ("name", "owner", "description", "members")},
@@ -27,6 +30,15 @@ def mlflow_door_projects(
         for record in records
         if record["name"] in served
     ]
+
+
+def _served(servers: t.Iterable[t.Mapping[str, t.Any]]) -> dict[str, str]:
+    """Return the addresses of servers by their projects."""
+    return {
+        server["name"]: urlsplit(server["url"]).netloc
+        for server in servers
+        if server["listed"] and server["state"] != "absent" and server["url"]
+    }
 
 
 class FilterModule:

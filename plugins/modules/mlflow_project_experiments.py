@@ -22,6 +22,7 @@ seealso:
   - module: mlops.mlflow_aws.mlflow_server
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
+  - mlops.mlflow_aws.state_dir
 attributes:
   check_mode:
     support: full

@@ -25,6 +25,7 @@ seealso:
   - module: mlops.mlflow_aws.mlflow_server_check
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
+  - mlops.mlflow_aws.state_dir
   - mlops.mlflow_aws.docker
 attributes:
   check_mode:

@@ -181,6 +181,11 @@ tunnel:
   description: Whether the host has a tunnel of M(mlops.mlflow_aws.mlflow_database_tunnel).
   returned: success
   type: bool
+door:
+  description: Whether the host has a front door of M(mlops.mlflow_aws.mlflow_door).
+  returned: success
+  type: bool
+  version_added: 0.5.0
 """
 
 from typing import Any
@@ -233,7 +238,12 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
         )
     except MlflowError as error:
         raise MlflowError(str(error), error.details | kept) from error
-    return {**done._asdict(), **kept, "tunnel": files.has_tunnel(state)}
+    return {
+        **done._asdict(),
+        **kept,
+        "tunnel": files.has_tunnel(state),
+        "door": Folder(state).settings.exists(),
+    }
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
     """Check the tunnel and the MLflow first, then the servers."""
     if params["tunnel"]:
         return HostCheck("its tunnel has to be checked")
-    if params["door"]:
+    if params["door"] and params["state"] == "present":
         return HostCheck("its front door has to be checked")
     if Folder(state).settings.exists():
         return HostCheck("it has a front door that nothing needs")

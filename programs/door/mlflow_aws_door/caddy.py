@@ -17,8 +17,6 @@ from .settings import Settings
 # Between Caddy and the door, in the spelling that Caddy looks up. A client cannot set them.
 MEMBER, PROJECT = "X-Mlflow-Member", "X-Mlflow-Project"
 METHOD, URI, ADDRESS = "X-Forwarded-Method", "X-Forwarded-Uri", "X-Mlflow-Address"
-# What a server knows the door by; programs/server/mlflow_aws_server/door.py has the same name.
-SECRET = "X-Mlflow-Door"  # noqa: S105
 PAGES = ("/", "/-/*")
 _HOLD_INTERVAL = "250ms"
 _AUDIT = "audit"
@@ -166,10 +164,10 @@ def _proxy(settings: Settings, upstream: str) -> dict[str, Any]:
             "request": {
                 "set": {
                     "Host": ["{http.reverse_proxy.upstream.hostport}"],
-                    SECRET: [settings.secret],
+                    "Authorization": [f"Bearer {settings.secret}"],
                     MEMBER: ["{http.vars.member}"],
                 },
-                "delete": ["Authorization", "Cookie", "Origin", "Referer"],
+                "delete": ["Cookie", "Origin", "Referer"],
             }
         },
     }
@@ -177,7 +175,7 @@ def _proxy(settings: Settings, upstream: str) -> dict[str, Any]:
 
 def _clean() -> dict[str, Any]:
     """Return what takes from a request what only the door may say."""
-    own = [MEMBER, PROJECT, METHOD, URI, ADDRESS, SECRET, "X-HTTP-Method-Override"]
+    own = [MEMBER, PROJECT, METHOD, URI, ADDRESS, "X-HTTP-Method-Override"]
     return {"handler": "headers", "request": {"delete": own}}
 
 
