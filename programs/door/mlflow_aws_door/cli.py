@@ -59,7 +59,9 @@ def health(path: Path) -> int:
     wanted = settings_file.read(path).configuration
     try:
         state = json.loads(path.with_name(STATE).read_text(encoding="utf-8"))
-        wrong = state["error"] or ("" if state["configuration"] == wanted else "It has other settings.")
+        wrong = state["error"] or (
+            "" if state["configuration"] == wanted else "It has other settings."
+        )
         os.kill(int(state["pid"]), 0)
     except (OSError, ValueError, LookupError) as error:
         wrong = f"It does not run ({error})."
@@ -73,7 +75,9 @@ def _caddy() -> str:
     beside = Path(sys.executable).with_name("caddy")
     found = str(beside) if beside.is_file() else shutil.which("caddy")
     if not found:
-        raise DoorError(f"There is no caddy beside {sys.executable} or on the PATH; install the door again.")
+        raise DoorError(
+            f"There is no caddy beside {sys.executable} or on the PATH; install the door again."
+        )
     return found
 
 

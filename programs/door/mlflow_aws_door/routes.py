@@ -46,7 +46,9 @@ class Table:
     def role(self, method: str, path: str) -> str:
         """Return the role that a request needs, the strongest of those that match; NONE if no route does."""
         method = "GET" if method == "HEAD" else method
-        matching = [role for pattern, role in self._patterns.get(method, ()) if pattern.fullmatch(path)]
+        matching = [
+            role for pattern, role in self._patterns.get(method, ()) if pattern.fullmatch(path)
+        ]
         exact = self._exact.get((method, path))
         if exact is not None:
             matching.append(exact)
