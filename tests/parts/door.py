@@ -109,9 +109,11 @@ class Door:
     def certificate(self) -> bool:
         """Return whether it shows a certificate; the first one takes a moment."""
         context = ssl._create_unverified_context()
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as plain:
-            with context.wrap_socket(plain, server_hostname=HOST) as made:
-                return bool(made.getpeercert(binary_form=True))
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=20) as plain,
+            context.wrap_socket(plain, server_hostname=HOST) as made,
+        ):
+            return bool(made.getpeercert(binary_form=True))
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """End it by a signal; return its exit code."""
