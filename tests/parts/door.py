@@ -111,7 +111,7 @@ class Door:
         context = ssl._create_unverified_context()
         with (
             socket.create_connection(("127.0.0.1", self.port), timeout=20) as plain,
-            context.wrap_socket(plain, server_hostname=HOST) as made,
+            context.wrap_socket(plain, server_hostname=self.settings["host"]) as made,
         ):
             return bool(made.getpeercert(binary_form=True))
 
@@ -357,3 +357,8 @@ def _name(pid: int) -> str:
     with suppress(OSError):
         return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
     return ""
+
+
+def listener(port: int) -> socket.socket:
+    """Return a socket that listens on a port of this machine."""
+    return socket.create_server(("127.0.0.1", port))

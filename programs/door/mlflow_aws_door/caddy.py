@@ -24,6 +24,7 @@ PAGES = ("/", "/-/*")
 # How long a connection to the door's own process is kept.
 IDLE_SECONDS = 60
 _HOLD_INTERVAL = "250ms"
+_UNREAD = "^dial |: connection reset by peer$|: broken pipe$"
 _UPSTREAM = r"^[^{}]+:[0-9]+$"
 _AUDIT = "audit"
 _LOG_MEBIBYTES, _LOG_FILES = 50, 10
@@ -201,14 +202,15 @@ def _noted(**fields: str) -> dict[str, Any]:
 def _failed() -> list[dict[str, Any]]:
     """Return the answers where a server gave none.
 
-    Each client of MLflow repeats any call after 429, so that is for those that reached no server. What else
-    was sent may have been done: each client knows what it repeats after 502.
+    Each client of MLflow repeats any call after 429, so that is for those that reached no server, or of which one
+    had not read the whole: the system resets a connection then, and ends it otherwise. What else was sent may have
+    been done; each client knows what it repeats after 502.
     """
     unsent = _answer(429, "The server is not reachable; try again.")
     unsent["headers"]["Retry-After"] = ["2"]
     return [
         {
-            "match": [{"vars_regexp": {"{http.error.message}": {"pattern": "^dial "}}}],
+            "match": [{"vars_regexp": {"{http.error.message}": {"pattern": _UNREAD}}}],
             "handle": [unsent],
             "terminal": True,
         },
