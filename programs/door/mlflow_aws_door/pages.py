@@ -39,6 +39,10 @@ button, .button { font: inherit; padding: .4rem .9rem; border: 1px solid var(--l
 """
 
 
+# The one button that most people want.
+MAIN = ' class="main"'
+
+
 class Card(NamedTuple):
     """A project on the page."""
 
@@ -82,7 +86,7 @@ def sign_in(following: str, wrong: str, *, issuer: str, passwords: bool) -> str:
             f'<form method="post" action="/-/login"><input type="hidden" name="next" value="{target}">'
             '<label>Name <input name="name" autocomplete="username" required autofocus></label>'
             '<label>Password <input name="password" type="password" autocomplete="current-password" required></label>'
-            "<button>Sign in</button></form>"
+            f"<button{'' if issuer else MAIN}>Sign in</button></form>"
         )
     if not issuer and not passwords:
         parts.append(
