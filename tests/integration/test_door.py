@@ -10,7 +10,7 @@ import json
 import random
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,8 @@ def front(
 ) -> Iterator[Door]:
     """Return a door before both."""
     upstreams = {"churn": churn.address, "other": other.address}
-    with doors.door(door_python, *free_ports(1), upstreams, MEMBERS) as found:
+    [port] = free_ports(1)
+    with doors.door(door_python, port, upstreams, MEMBERS) as found:
         yield found
 
 
@@ -92,7 +93,7 @@ def real(
         yield made
 
 
-def work(python: Path, made: Door, folder: Path, size: int, login: Mapping[str, str]) -> Any:
+def work(python: Path, made: Door, folder: Path, size: int, login: dict[str, str]) -> Any:
     """Return what the client's program tells."""
     own = {
         "MLFLOW_TRACKING_URI": f"{made.url}/churn",

@@ -185,11 +185,16 @@ class Door:
 class Connection(http.client.HTTPSConnection):
     """A connection to this machine under a name of the door's."""
 
+    def __init__(self, host: str, port: int, *, context: ssl.SSLContext, timeout: float) -> None:
+        """Take where it leads."""
+        super().__init__(host, port, context=context, timeout=timeout)
+        self._tls = context
+
     def connect(self) -> None:
         """Connect."""
         plain = socket.create_connection(("127.0.0.1", self.port), self.timeout)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock = self._context.wrap_socket(plain, server_hostname=self.host)
+        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
 
 
 def quick(connection: http.client.HTTPConnection) -> http.client.HTTPConnection:

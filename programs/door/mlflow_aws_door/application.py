@@ -285,7 +285,7 @@ def _request(scope: dict[str, Any], body: bytes) -> Request:
 
 async def _body(receive: Any) -> bytes:
     """Return a request's body, cut where no form is so long."""
-    body = b""
+    body: bytes = b""
     while True:
         message = await receive()
         body += message.get("body", b"")

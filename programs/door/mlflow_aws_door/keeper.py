@@ -61,6 +61,7 @@ class Keeper:
         self._door = Door(
             self._settings, Store(self._folder), routes.Table(routes.read()), time.time
         )
+        self._loaded: tuple[dict[str, Any], list[object]] | None = None
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -116,7 +117,7 @@ class Keeper:
 
     def _start_caddy(self, private: Path) -> subprocess.Popen[bytes]:
         """Start Caddy with the settings."""
-        self._loaded = _needed(self._settings, self._places)
+        self._loaded = needed = _needed(self._settings, self._places)
         # It writes below its HOME, which a container may not have.
         names = ("PATH", "SSL_CERT_FILE", "TMPDIR")
         kept = {name: value for name, value in os.environ.items() if name in names}
@@ -133,8 +134,9 @@ class Keeper:
         except OSError as error:
             raise DoorError(f"Caddy cannot be started ({error}); install the door again.") from None
         # It may have ended already, which is noticed below.
-        with contextlib.suppress(BrokenPipeError), process.stdin as stream:
-            stream.write(json.dumps(self._loaded[0]).encode("utf-8"))
+        with contextlib.suppress(BrokenPipeError), contextlib.ExitStack() as stack:
+            if process.stdin is not None:
+                stack.enter_context(process.stdin).write(json.dumps(needed[0]).encode("utf-8"))
         return process
 
     async def _await_caddy(self, process: subprocess.Popen[bytes]) -> None:

@@ -135,7 +135,8 @@ class Issuer:
     def _key_set(self) -> KeySet:
         """Return the issuer's keys."""
         if self._keys is None:
-            self._keys = KeySet.import_key_set(self._get(self._endpoint("jwks_uri")))
+            keys: Any = self._get(self._endpoint("jwks_uri"))
+            self._keys = KeySet.import_key_set(keys)
         return self._keys
 
     def _endpoint(self, name: str) -> str:

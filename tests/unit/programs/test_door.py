@@ -32,6 +32,7 @@ from ansible_collections.mlops.mlflow_aws.tests.unit.programs._door import (
     Files,
     files,
 )
+from itsdangerous import URLSafeTimedSerializer
 
 CREATE = "/churn/api/2.0/mlflow/runs/create"
 DELETE = "/churn/api/2.0/mlflow/experiments/delete"
@@ -451,7 +452,7 @@ def test_a_broken_key_signs_nothing(key: str, kept: Files) -> None:
     """With an empty one anybody could sign in."""
     kept.write(store.SESSION_KEY, key)
     made = sessions.Sessions(kept.folder / store.SESSION_KEY)
-    signer = sessions.URLSafeTimedSerializer(
+    signer = URLSafeTimedSerializer(
         key or "secret", salt=sessions.COOKIE, signer_kwargs=sessions._SIGNER
     )
     assert made.member(f"{sessions.COOKIE}={signer.dumps('ann')!s}", 60) == ""

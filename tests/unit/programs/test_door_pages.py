@@ -21,7 +21,6 @@ from ansible_collections.mlops.mlflow_aws.programs.door.mlflow_aws_door import (
     attempts,
     caddy,
     errors,
-    oidc,
     pages,
     sessions,
     settings,
@@ -39,6 +38,7 @@ from ansible_collections.mlops.mlflow_aws.tests.unit.programs._door import (
     content,
     files,
 )
+from authlib.integrations.requests_client import OAuth2Session
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
@@ -331,9 +331,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     """Stand for a sign-in service."""
     found = Service()
     monkeypatch.setattr(Issuer, "_get", lambda _self, *given: found.get(*given))
-    monkeypatch.setattr(
-        oidc.OAuth2Session, "fetch_token", lambda _self, _url, **_given: found.token()
-    )
+    monkeypatch.setattr(OAuth2Session, "fetch_token", lambda _self, _url, **_given: found.token())
     return found
 
 
