@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from . import pages, paths, sessions
 from .attempts import Attempts
-from .caddy import ADDRESS, MEMBER, METHOD, PROJECT, URI
+from .caddy import ADDRESS, MEMBER, METHOD, PROJECT, UPSTREAM, URI
 from .check import LOGIN, Asked, Door, Verdict
 from .errors import DoorError, say
 from .oidc import CALLBACK, Issuer
@@ -85,20 +85,34 @@ class Application:
             await _send(send, self._check(_request(scope, b"")))
             return
         request = _request(scope, await _body(receive))
+        await _send(send, _as_page(await self._page(request)))
+
+    async def _page(self, request: Request) -> Answer:
+        """Return a page."""
         page = self._pages.get((request.method.replace("HEAD", "GET"), request.path))
-        answer = await page(request) if page else Answer(404, pages.message("Not found", "There is no such page."))
-        await _send(send, _as_page(answer))
+        if page is None:
+            return Answer(404, pages.message("Not found", "There is no such page."))
+        try:
+            return await page(request)
+        except DoorError as error:
+            say(str(error))
+            return Answer(500, pages.message("Not possible now", "The log of the door says why."))
 
     def _check(self, request: Request) -> Answer:
         """Answer whether a request passes."""
         verdict = self.door.check(
-            request.asked(request.headers.get(METHOD.lower(), ""), request.headers.get(URI.lower(), ""))
+            request.asked(
+                request.headers.get(METHOD.lower(), ""), request.headers.get(URI.lower(), "")
+            )
         )
         who = ((MEMBER, verdict.member), (PROJECT, verdict.project))
         if verdict.status == 200:
-            return Answer(200, headers=who)
+            return Answer(200, headers=(*who, (UPSTREAM, verdict.upstream)))
         if verdict.location:
-            return Answer(verdict.status, headers=(*who, ("Location", verdict.location), ("Cache-Control", "no-store")))
+            return Answer(
+                verdict.status,
+                headers=(*who, ("Location", verdict.location), ("Cache-Control", "no-store")),
+            )
         return _refusal(verdict, who)
 
     async def _home(self, request: Request) -> Answer:
@@ -107,8 +121,14 @@ class Application:
         if not member:
             return _to(LOGIN)
         settings = self.door.settings
-        mine = [(name, one) for name, one in sorted(settings.projects.items()) if settings.role(member, name)]
-        states = await asyncio.gather(*(asyncio.to_thread(_state, one.upstream) for _name, one in mine))
+        mine = [
+            (name, one)
+            for name, one in sorted(settings.projects.items())
+            if settings.role(member, name)
+        ]
+        states = await asyncio.gather(
+            *(asyncio.to_thread(_state, one.upstream) for _name, one in mine)
+        )
         cards = [
             pages.Card(name, settings.role(member, name), state, one.owner, one.description)
             for (name, one), state in zip(mine, states, strict=True)
@@ -118,26 +138,32 @@ class Application:
     async def _style(self, request: Request) -> Answer:
         """Return the style of all pages."""
         del request
-        return Answer(200, pages.STYLE, (("Cache-Control", "max-age=3600"),), "text/css; charset=utf-8")
+        return Answer(
+            200, pages.STYLE, (("Cache-Control", "max-age=3600"),), "text/css; charset=utf-8"
+        )
 
     async def _login_page(self, request: Request) -> Answer:
         """Show how to sign in."""
-        return self._sign_in(_following(parse_qs(request.query).get("next", [""])[0]))
+        return self._sign_in(paths.following(parse_qs(request.query).get("next", [""])[0]))
 
     async def _login(self, request: Request) -> Answer:
         """Sign in by a password."""
-        following = _following(request.form.get("next", ""))
+        following = paths.following(request.form.get("next", ""))
         if not self.door.is_own_page(request.asked("POST", LOGIN)):
             return self._sign_in(following, "Sign in on this page.", 403)
         name, address = request.form.get("name", ""), request.headers.get(ADDRESS.lower(), "")
         wait = self._attempts.wait(name, address)
         if wait:
             sentence = f"Too many attempts failed; try again in {-(-wait // 60)} minutes."
-            return self._sign_in(following, sentence, 429)._replace(headers=(("Retry-After", str(wait)),))
+            return self._sign_in(following, sentence, 429)._replace(
+                headers=(("Retry-After", str(wait)),)
+            )
         # Noted before, so that attempts at the same time count.
         self._attempts.note(name, address)
         async with self._passwords:
-            right = await asyncio.to_thread(self.door.store.is_password, name, request.form.get("password", ""))
+            right = await asyncio.to_thread(
+                self.door.store.is_password, name, request.form.get("password", "")
+            )
         if not right or name not in self.door.settings.members:
             return self._sign_in(following, "The name or the password is wrong.", 403)
         self._attempts.forget(name, address)
@@ -148,7 +174,7 @@ class Application:
         issuer = self._current_issuer()
         if issuer is None:
             return _to(LOGIN)
-        following = _following(parse_qs(request.query).get("next", [""])[0])
+        following = paths.following(parse_qs(request.query).get("next", [""])[0])
         try:
             url, kept = await asyncio.to_thread(issuer.begin)
         except DoorError as error:
@@ -167,7 +193,11 @@ class Application:
         except DoorError as error:
             return self._sign_in(str(kept["next"]), str(error), 403)
         for name, member in self.door.settings.members.items():
-            if member.kind == "person" and member.email and member.email.casefold() == email.casefold():
+            if (
+                member.kind == "person"
+                and member.email
+                and member.email.casefold() == email.casefold()
+            ):
                 return self._begin(name, str(kept["next"]))
         say(f"{email} signed in at the sign-in service, and is not a member.")
         return self._sign_in("/", f"{email} is not a member here; ask the owner of a project.", 403)
@@ -175,21 +205,31 @@ class Application:
     async def _logout(self, request: Request) -> Answer:
         """End a session."""
         if not self.door.is_own_page(request.asked("POST", "/-/logout")):
-            return Answer(403, pages.message("Not signed out", "Sign out on the page with the projects."))
+            return Answer(
+                403, pages.message("Not signed out", "Sign out on the page with the projects.")
+            )
         return Answer(303, headers=(("Location", LOGIN), ("Set-Cookie", sessions.end())))
 
     def _begin(self, member: str, following: str) -> Answer:
         """Begin a session."""
         say(f"{member} signed in.")
         begun = self.door.sessions.begin(member, self.door.settings.session)
-        headers = (("Location", following), ("Set-Cookie", begun), ("Set-Cookie", sessions.forget()))
+        headers = (
+            ("Location", following),
+            ("Set-Cookie", begun),
+            ("Set-Cookie", sessions.forget()),
+            (MEMBER, member),
+        )
         return Answer(303, headers=headers)
 
     def _sign_in(self, following: str, wrong: str = "", status: int = 200) -> Answer:
         """Return the page to sign in."""
         oidc = self.door.settings.oidc
         page = pages.sign_in(
-            following, wrong, issuer=oidc.name if oidc else "", passwords=self.door.store.has_passwords()
+            following,
+            wrong,
+            issuer=oidc.name if oidc else "",
+            passwords=self.door.store.has_passwords(),
         )
         return Answer(status, page)
 
@@ -198,15 +238,9 @@ class Application:
         oidc = self.door.settings.oidc
         if oidc is None:
             self._issuer = None
-        elif self._issuer is None or self._issuer.oidc != oidc:
+        elif self._issuer is None or not self._issuer.serves(oidc, self.door.settings.origin):
             self._issuer = Issuer(oidc, self.door.settings.origin)
         return self._issuer
-
-
-def _following(path: str) -> str:
-    """Return where a browser goes after signing in, never to another site."""
-    target = paths.split(path)
-    return path if target and (target.project or target.path == "/") else "/"
 
 
 def _to(location: str) -> Answer:
@@ -235,17 +269,13 @@ def _as_page(answer: Answer) -> Answer:
 
 
 def _request(scope: dict[str, Any], body: bytes) -> Request:
-    """Return a request; of a header that repeats, none counts."""
-    headers: dict[str, str] = {}
-    repeated: set[str] = set()
+    """Return a request; of a header that repeats, none counts, but for cookies."""
+    sent: dict[str, list[str]] = {}
     for raw_name, raw_value in scope["headers"]:
-        name = raw_name.decode("latin-1")
-        if name in headers:
-            repeated.add(name)
-        headers[name] = raw_value.decode("latin-1")
-    # Browsers may send several cookies so; of two logins neither is believed.
-    for name in repeated - {"cookie"}:
-        del headers[name]
+        sent.setdefault(raw_name.decode("latin-1"), []).append(raw_value.decode("latin-1"))
+    # Of two logins neither is believed, and what is left of them is not taken for none.
+    headers = {name: values[0] if len(values) == 1 else "?" for name, values in sent.items()}
+    headers["cookie"] = "; ".join(sent.get("cookie", []))
     target = scope["raw_path"].decode("latin-1")
     if scope["query_string"]:
         target += "?" + scope["query_string"].decode("latin-1")
@@ -255,23 +285,34 @@ def _request(scope: dict[str, Any], body: bytes) -> Request:
 
 async def _body(receive: Any) -> bytes:
     """Return a request's body, cut where no form is so long."""
-    body = b""
+    body: bytes = b""
     while True:
         message = await receive()
         body += message.get("body", b"")
-        if message["type"] != "http.request" or not message.get("more_body") or len(body) > _FORM_BYTES:
+        if (
+            message["type"] != "http.request"
+            or not message.get("more_body")
+            or len(body) > _FORM_BYTES
+        ):
             return body[:_FORM_BYTES]
 
 
 async def _send(send: Any, answer: Answer) -> None:
     """Send an answer."""
     body = answer.body.encode("utf-8")
-    headers = [(name.lower().encode("ascii"), value.encode("utf-8")) for name, value in answer.headers]
+    headers = [(name.lower().encode("ascii"), _line(value)) for name, value in answer.headers]
     if body:
         headers.append((b"content-type", answer.kind.encode("ascii")))
     headers.append((b"content-length", str(len(body)).encode("ascii")))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _line(value: str) -> bytes:
+    """Return the value of a header; raises ValueError for one that would end its line."""
+    if not value.isprintable():
+        raise ValueError("a header's value is not printable")
+    return value.encode("utf-8")
 
 
 def _state(upstream: str) -> str:

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 
 # Of one name from one address, of one address, and of one name from anywhere: tries within WINDOW seconds.
 BY_BOTH, BY_ADDRESS, BY_NAME = 5, 30, 100
 WINDOW = 600
-# What is remembered; the oldest goes first.
-_MOST = 10_000
+# What is remembered; the oldest goes first. No member's name is longer.
+_MOST, _NAME = 10_000, 100
+# Whoever has one address of IPv6 has all of its network.
+_NETWORK = 64
 
 
 class Attempts:
@@ -25,12 +28,12 @@ class Attempts:
 
     def wait(self, name: str, address: str) -> int:
         """Return after how many seconds one may try, 0 for now."""
-        limits = (((name, address), BY_BOTH), (("", address), BY_ADDRESS), ((name, ""), BY_NAME))
-        return max(self._wait(key, limit) for key, limit in limits)
+        limits = (BY_BOTH, BY_ADDRESS, BY_NAME)
+        return max(map(self._wait, _keys(name, address), limits))
 
     def note(self, name: str, address: str) -> None:
         """Note that a sign-in failed."""
-        for key in ((name, address), ("", address), (name, "")):
+        for key in _keys(name, address):
             times = self._recent(key)
             times.append(self._clock())
             self._failed[key] = times[-BY_NAME:]
@@ -39,8 +42,11 @@ class Attempts:
             self._failed.popitem(last=False)
 
     def forget(self, name: str, address: str) -> None:
-        """Note that one succeeded."""
-        self._failed.pop((name, address), None)
+        """Note that the last attempt succeeded: many people may come from one address."""
+        own, *others = _keys(name, address)
+        self._failed.pop(own, None)
+        for key in others:
+            self._failed[key] = self._recent(key)[:-1]
 
     def _wait(self, key: tuple[str, str], limit: int) -> int:
         """Return after how many seconds there are fewer failures than the limit."""
@@ -51,3 +57,19 @@ class Attempts:
         """Return the times of the failures that count."""
         since = self._clock() - WINDOW
         return [time for time in self._failed.get(key, ()) if time > since]
+
+
+def _keys(name: str, address: str) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
+    """Return what an attempt counts for: the name from the address, the address, and the name."""
+    name, place = name[:_NAME], _place(address)
+    return (name, place), ("", place), (name, "")
+
+
+def _place(address: str) -> str:
+    """Return an address as attempts count."""
+    try:
+        if ipaddress.ip_address(address).version == 4:
+            return address
+        return str(ipaddress.ip_network(f"{address}/{_NETWORK}", strict=False))
+    except ValueError:
+        return ""

@@ -4,7 +4,8 @@
 """Caddy's configuration, purely: TLS, the question to the door for each request, and the way to the servers.
 
 A request to a project is one to the door first (`/check`, as Caddy's forward_auth does it). The door's answer names
-the project, and that name alone chooses the server: Caddy reads no path.
+the project and its server: Caddy reads no path, and knows no project, so that projects and members change without
+a new configuration.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from typing import Any
 from .settings import Settings
 
 # Between Caddy and the door, in the spelling that Caddy looks up. A client cannot set them.
-MEMBER, PROJECT = "X-Mlflow-Member", "X-Mlflow-Project"
+MEMBER, PROJECT, UPSTREAM = "X-Mlflow-Member", "X-Mlflow-Project", "X-Mlflow-Upstream"
 METHOD, URI, ADDRESS = "X-Forwarded-Method", "X-Forwarded-Uri", "X-Mlflow-Address"
 PAGES = ("/", "/-/*")
+# How long a connection to the door's own process is kept.
+IDLE_SECONDS = 60
 _HOLD_INTERVAL = "250ms"
+_UNREAD = "^dial |: connection reset by peer$|: broken pipe$"
+_UPSTREAM = r"^[^{}]+:[0-9]+$"
 _AUDIT = "audit"
 _LOG_MEBIBYTES, _LOG_FILES = 50, 10
 
@@ -59,6 +64,7 @@ def _https(settings: Settings, places: Places) -> dict[str, Any]:
     """Return the server for clients."""
     return {
         "listen": settings.listen,
+        "protocols": ["h1", "h2"],
         "routes": [
             {
                 "match": [{"host": [settings.host]}],
@@ -67,7 +73,7 @@ def _https(settings: Settings, places: Places) -> dict[str, Any]:
             },
             {"handle": [_answer(421, f"This is {settings.host}; use that name.")]},
         ],
-        "errors": {"routes": [{"handle": [_failed()]}]},
+        "errors": {"routes": _failed()},
         # The certificate is chosen by the one name; a client that names no server gets it too.
         "tls_connection_policies": [{"default_sni": settings.host}],
         "automatic_https": {"disable_redirects": True},
@@ -80,21 +86,25 @@ def _routes(settings: Settings, places: Places) -> list[dict[str, Any]]:
     """Return what is done with a request to the right name."""
     pages = {
         "match": [{"path": list(PAGES)}],
-        "handle": [_clean(), _noted("{http.vars.member}", "{http.vars.project}"), _to_door(places, {})],
+        # Who signs in or out is in the answer alone.
+        "handle": [
+            _clean(),
+            _noted(member=f"{{http.reverse_proxy.header.{MEMBER}}}"),
+            _to_door(places, {}),
+        ],
         "terminal": True,
     }
-    ask = {
-        "handle": [_clean(), _noted("{http.vars.member}", "{http.vars.project}"), _question(places)],
+    noted = _noted(member="{http.vars.member}", project="{http.vars.project}")
+    server = {
+        "match": [{"vars_regexp": {"{http.vars.upstream}": {"pattern": _UPSTREAM}}}],
+        "handle": [
+            {"handler": "rewrite", "strip_path_prefix": "/{http.vars.project}"},
+            _to_server(settings),
+        ],
+        "terminal": True,
     }
-    servers = [
-        {
-            "match": [{"vars": {"{http.vars.project}": [name]}}],
-            "handle": [_to_server(settings, project.upstream)],
-            "terminal": True,
-        }
-        for name, project in sorted(settings.projects.items())
-    ]
-    return [pages, ask, *servers, {"handle": [_answer(404, "There is nothing here.")]}]
+    nothing = {"handle": [_answer(404, "There is nothing here.")]}
+    return [pages, {"handle": [_clean(), noted, _question(places)]}, server, nothing]
 
 
 def _question(places: Places) -> dict[str, Any]:
@@ -110,16 +120,18 @@ def _question(places: Places) -> dict[str, Any]:
         ]
     }
     asked = _to_door(places, {METHOD: ["{http.request.method}"], URI: ["{http.request.uri}"]})
-    return {**asked, "rewrite": {"method": "GET", "uri": "/check"}, "handle_response": [passes, refused]}
+    return {
+        **asked,
+        "rewrite": {"method": "GET", "uri": "/check"},
+        "handle_response": [passes, refused],
+    }
 
 
 def _remembered() -> dict[str, Any]:
     """Return what keeps the door's answer: the next proxy's answer replaces its headers."""
-    return {
-        "handler": "vars",
-        "member": f"{{http.reverse_proxy.header.{MEMBER}}}",
-        "project": f"{{http.reverse_proxy.header.{PROJECT}}}",
-    }
+    answer = {"member": MEMBER, "project": PROJECT, "upstream": UPSTREAM}
+    kept = {name: f"{{http.reverse_proxy.header.{header}}}" for name, header in answer.items()}
+    return {"handler": "vars", **kept}
 
 
 def _to_door(places: Places, headers: dict[str, list[str]]) -> dict[str, Any]:
@@ -127,29 +139,20 @@ def _to_door(places: Places, headers: dict[str, list[str]]) -> dict[str, Any]:
     return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": f"unix/{places.door}"}],
+        # Its own process keeps connections for longer (keeper.py), so that none ends as it is used.
+        "transport": {"protocol": "http", "keep_alive": {"idle_timeout": f"{IDLE_SECONDS}s"}},
         "headers": {
             "request": {"set": {**headers, ADDRESS: ["{http.request.remote.host}"]}},
-            "response": {"delete": [MEMBER, PROJECT]},
+            "response": {"delete": [MEMBER, PROJECT, UPSTREAM]},
         },
     }
 
 
-def _to_server(settings: Settings, upstream: str) -> dict[str, Any]:
-    """Return the way to a project's server, whose paths begin below the project's."""
-    return {
-        "handler": "subroute",
-        "routes": [
-            {"handle": [{"handler": "rewrite", "strip_path_prefix": "/{http.vars.project}"}]},
-            {"handle": [_proxy(settings, upstream)]},
-        ],
-    }
-
-
-def _proxy(settings: Settings, upstream: str) -> dict[str, Any]:
+def _to_server(settings: Settings) -> dict[str, Any]:
     """Return what sends a request to a server: no login with it, and under the server's own name."""
     return {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": upstream}],
+        "upstreams": [{"dial": "{http.vars.upstream}"}],
         # A server that starts again does not listen; nothing was sent then.
         "load_balancing": {"try_duration": f"{settings.hold}s", "try_interval": _HOLD_INTERVAL},
         "flush_interval": -1,
@@ -168,34 +171,49 @@ def _proxy(settings: Settings, upstream: str) -> dict[str, Any]:
                     MEMBER: ["{http.vars.member}"],
                 },
                 "delete": ["Cookie", "Origin", "Referer"],
-            }
+            },
+            # All projects share one origin: a server of one is to change nothing for the others.
+            "response": {"delete": ["Set-Cookie", "Clear-Site-Data", "Service-Worker-Allowed"]},
         },
     }
 
 
 def _clean() -> dict[str, Any]:
-    """Return what takes from a request what only the door may say."""
-    own = [MEMBER, PROJECT, METHOD, URI, ADDRESS, "X-HTTP-Method-Override"]
-    return {"handler": "headers", "request": {"delete": own}}
+    """Return what takes from a request what only the door may say, and what changes its meaning."""
+    own = [MEMBER, PROJECT, UPSTREAM, METHOD, URI, ADDRESS]
+    odd = ["X-HTTP-Method-Override", "X-Original-URL", "X-Rewrite-URL", "Upgrade"]
+    # WSGI takes `_` for `-`, so that such a header would pass for another one.
+    return {"handler": "headers", "request": {"delete": [*own, *odd, "*_*"]}}
 
 
-def _noted(member: str, project: str) -> dict[str, Any]:
+def _noted(**fields: str) -> dict[str, Any]:
     """Return what writes into the log who did it, and where."""
     return {
         "handler": "subroute",
         "routes": [
             {"handle": [{"handler": "log_append", "key": key, "value": value}]}
-            for key, value in (("member", member), ("project", project))
+            for key, value in fields.items()
         ],
     }
 
 
-def _failed() -> dict[str, Any]:
-    """Return the answer where no server answered: one after which each client of MLflow tries again."""
-    return {
-        **_answer(429, "The server did not answer; try again."),
-        "headers": {"Retry-After": ["2"], "Content-Type": ["text/plain; charset=utf-8"]},
-    }
+def _failed() -> list[dict[str, Any]]:
+    """Return the answers where a server gave none.
+
+    Each client of MLflow repeats any call after 429, so that is for those that reached no server, or of which one
+    had not read the whole: the system resets a connection then, and ends it otherwise. What else was sent may have
+    been done; each client knows what it repeats after 502.
+    """
+    unsent = _answer(429, "The server is not reachable; try again.")
+    unsent["headers"]["Retry-After"] = ["2"]
+    return [
+        {
+            "match": [{"vars_regexp": {"{http.error.message}": {"pattern": _UNREAD}}}],
+            "handle": [unsent],
+            "terminal": True,
+        },
+        {"handle": [_answer(502, "The server ended before it answered.")]},
+    ]
 
 
 def _answer(status: int, text: str) -> dict[str, Any]:
@@ -214,14 +232,18 @@ def _redirect(settings: Settings) -> dict[str, Any]:
         "listen": settings.redirect,
         "routes": [
             {
+                # Without its slash it would lengthen the name.
+                "match": [{"vars_regexp": {"{http.request.uri}": {"pattern": "^/"}}}],
                 "handle": [
                     {
                         "handler": "static_response",
                         "status_code": 308,
                         "headers": {"Location": [f"{settings.origin}{{http.request.uri}}"]},
                     }
-                ]
-            }
+                ],
+                "terminal": True,
+            },
+            {"handle": [_answer(400, "The path of a request begins with a slash.")]},
         ],
         "automatic_https": {"disable": True},
     }
@@ -265,7 +287,7 @@ def _logging(places: Places) -> dict[str, Any]:
     name = f"http.log.access.{_AUDIT}"
     return {
         "logs": {
-            "default": {"level": "WARN", "exclude": [name]},
+            "default": {"level": "WARN", "encoder": hidden, "exclude": [name, "admin"]},
             _AUDIT: {"writer": file, "encoder": hidden, "include": [name]},
         }
     }

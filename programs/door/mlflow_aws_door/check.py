@@ -20,7 +20,10 @@ from .store import Store
 LOGIN = "/-/login"
 # What changes nothing, so that a page of another site may lead to it.
 _SAFE = {"GET", "HEAD"}
-_BASIC, _BEARER = re.compile(r"basic +(\S+)", re.IGNORECASE), re.compile(r"bearer +(\S+)", re.IGNORECASE)
+_BASIC, _BEARER = (
+    re.compile(r"basic +(\S+)", re.IGNORECASE),
+    re.compile(r"bearer +(\S+)", re.IGNORECASE),
+)
 
 
 class Asked(NamedTuple):
@@ -38,8 +41,8 @@ class Asked(NamedTuple):
 class Verdict(NamedTuple):
     """What becomes of a request.
 
-    status: 200 if it passes, else that of the answer; code and message: what MLflow's API would answer with;
-    location: where a browser goes instead.
+    status: 200 if it passes, to upstream, else that of the answer; code and message: what MLflow's API would
+    answer with; location: where a browser goes instead.
     """
 
     status: int
@@ -48,12 +51,15 @@ class Verdict(NamedTuple):
     code: str = ""
     message: str = ""
     location: str = ""
+    upstream: str = ""
 
 
 class Door:
     """Decides by settings that may be replaced while it runs."""
 
-    def __init__(self, settings: Settings, store: Store, table: routes.Table, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, table: routes.Table, clock: Callable[[], float]
+    ) -> None:
         """Take what it knows; clock returns the Unix time."""
         self.settings = settings
         self.store = store
@@ -76,14 +82,20 @@ class Door:
         target = paths.split(asked.target)
         if target is None:
             return Verdict(
-                400, code="BAD_REQUEST", message="The path can be read in several ways; write it without escapes."
+                400,
+                code="BAD_REQUEST",
+                message="The path can be read in several ways; write it without escapes.",
             )
         member, by_browser = self.member(asked)
         if not member:
             return self._unknown(asked)
         if by_browser and asked.method not in _SAFE and not self.is_own_page(asked):
             return Verdict(
-                403, member, target.project, "PERMISSION_DENIED", "A page of another site cannot change anything here."
+                403,
+                member,
+                target.project,
+                "PERMISSION_DENIED",
+                "A page of another site cannot change anything here.",
             )
         return self._in_project(asked, target, member)
 
@@ -96,6 +108,10 @@ class Door:
     def _in_project(self, asked: Asked, target: paths.Target, member: str) -> Verdict:
         """Return whether a member may do this in a project."""
         project = target.project
+        if not project:
+            return Verdict(
+                404, member, "", "ENDPOINT_NOT_FOUND", "A path begins with a project's name."
+            )
         role = self.settings.role(member, project)
         if not role:
             return Verdict(
@@ -108,13 +124,19 @@ class Door:
         needed = self._table.role(asked.method, target.path)
         if needed == routes.NONE:
             return Verdict(
-                404, member, project, "ENDPOINT_NOT_FOUND", f"The door knows no such route of MLflow: {asked.method}."
+                404,
+                member,
+                project,
+                "ENDPOINT_NOT_FOUND",
+                f"The door knows no such route of MLflow: {asked.method}.",
             )
         if not routes.allows(role, needed):
-            return Verdict(403, member, project, "PERMISSION_DENIED", _too_low(project, role, needed))
+            return Verdict(
+                403, member, project, "PERMISSION_DENIED", _too_low(project, role, needed)
+            )
         if target.bare:
             return Verdict(308, member, project, location=f"/{project}/")
-        return Verdict(200, member, project)
+        return Verdict(200, member, project, upstream=self.settings.projects[project].upstream)
 
     def _unknown(self, asked: Asked) -> Verdict:
         """Answer a request without a login: a browser gets the page for it."""
@@ -133,7 +155,9 @@ class Door:
             return self.store.member_of(found[1], now)
         if found := _BASIC.fullmatch(authorization):
             try:
-                name, _colon, token = base64.b64decode(found[1], validate=True).decode("utf-8").partition(":")
+                name, _colon, token = (
+                    base64.b64decode(found[1], validate=True).decode("utf-8").partition(":")
+                )
             except (binascii.Error, ValueError):
                 return ""
             member = self.store.member_of(token, now)

@@ -15,5 +15,6 @@ class DoorError(Exception):
 
 
 def say(sentence: str) -> None:
-    """Write one line to the log."""
-    print(f"{NAME}: {sentence}", file=sys.stderr, flush=True)
+    """Write one line to the log, which what others sent cannot break."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in sentence)
+    print(f"{NAME}: {line}", file=sys.stderr, flush=True)

@@ -43,6 +43,8 @@ _START_SECONDS, _LOAD_SECONDS = 30, 60
 # How long requests may go on after a stop; Caddy waits for them.
 _GRACE_SECONDS = 30
 _PR_SET_PDEATHSIG = 1
+# Loaded before a fork, after which little is safe.
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Keeper:
@@ -53,71 +55,89 @@ class Keeper:
         self._path = path.resolve()
         self._folder = self._path.parent
         self._program = program
+        # Before it is read, so that one that comes meanwhile is seen.
+        self._seen = _identity(self._path)
         self._settings = settings_file.read(self._path)
-        self._door = Door(self._settings, Store(self._folder), routes.Table(routes.read()), time.time)
+        self._door = Door(
+            self._settings, Store(self._folder), routes.Table(routes.read()), time.time
+        )
+        self._loaded: tuple[dict[str, Any], list[object]] | None = None
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until stopped; raises DoorError if Caddy does not start, or ends by itself."""
         with tempfile.TemporaryDirectory(prefix="mlflow-door-") as private:
             self._places = Places(Path(private), self._folder)
-            self._places.data.mkdir(mode=0o700, exist_ok=True)
+            _make(self._places.data)
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, self._stopping.set)
             server = _Server(Application(self._door, Attempts(time.monotonic)), self._places.door)
             served = asyncio.create_task(server.serve())
             process = self._start_caddy(Path(private))
             try:
-                await self._attend(process)
+                await self._attend(process, served)
             finally:
                 await _end(process)
                 server.should_exit = True
                 await served
 
-    async def _attend(self, process: subprocess.Popen[bytes]) -> None:
+    async def _attend(self, process: subprocess.Popen[bytes], served: asyncio.Task[None]) -> None:
         """Tell that it serves, and load each replacement of the settings."""
         await self._await_caddy(process)
         self._tell("")
         say(f"It serves {self._settings.origin} with {len(self._settings.projects)} projects.")
-        seen = _identity(self._path)
         while not self._stopping.is_set():
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), _POLL_SECONDS)
             if process.poll() is not None:
                 raise DoorError(f"Caddy ended with code {process.returncode}; see the lines above.")
+            if served.done():
+                raise DoorError("The door's own process does not serve; see the lines above.")
             now = _identity(self._path)
-            if now != seen:
-                seen = now
+            if now != self._seen:
+                self._seen = now
                 self._tell(await self._load())
 
     async def _load(self) -> str:
         """Use settings that were replaced; returns why they cannot be used, empty if they are."""
         try:
             wanted = settings_file.read(self._path)
-            # Caddy refuses as a whole what it cannot use, and goes on with what it has.
-            await asyncio.to_thread(self._send, caddy.configuration(wanted, self._places))
+            needed = _needed(wanted, self._places)
+            # Most changes, such as of projects and members, are not Caddy's, whose kept connections stay then.
+            if needed != self._loaded:
+                # Caddy refuses as a whole what it cannot use, and goes on with what it has.
+                await asyncio.to_thread(self._send, needed[0])
         except DoorError as error:
             say(str(error))
             return str(error)
+        self._loaded = needed
         self._settings = self._door.settings = wanted
         say(f"It has new settings, with {len(wanted.projects)} projects.")
         return ""
 
     def _start_caddy(self, private: Path) -> subprocess.Popen[bytes]:
         """Start Caddy with the settings."""
-        made = private / "caddy.json"
-        made.touch(mode=0o600)
-        made.write_text(json.dumps(caddy.configuration(self._settings, self._places)), encoding="utf-8")
+        self._loaded = needed = _needed(self._settings, self._places)
         # It writes below its HOME, which a container may not have.
-        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "SSL_CERT_FILE", "TMPDIR")}
-        environment = {**kept, "HOME": str(self._places.data), "XDG_DATA_HOME": str(self._places.data)}
-        command = [self._program, "run", "--config", str(made)]
+        names = ("PATH", "SSL_CERT_FILE", "TMPDIR")
+        kept = {name: value for name, value in os.environ.items() if name in names}
+        data = str(self._places.data)
         try:
-            return subprocess.Popen(
-                command, env=environment, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent, cwd=private
+            # By its standard input, since a file would be left with the secret if the door is killed.
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                [self._program, "run", "--config", "-"],
+                env={**kept, "HOME": data, "XDG_DATA_HOME": data},
+                stdin=subprocess.PIPE,
+                preexec_fn=_end_with_parent,
+                cwd=private,
             )
         except OSError as error:
             raise DoorError(f"Caddy cannot be started ({error}); install the door again.") from None
+        # It may have ended already, which is noticed below.
+        with contextlib.suppress(BrokenPipeError), contextlib.ExitStack() as stack:
+            if process.stdin is not None:
+                stack.enter_context(process.stdin).write(json.dumps(needed[0]).encode("utf-8"))
+        return process
 
     async def _await_caddy(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until Caddy has loaded its configuration."""
@@ -155,7 +175,9 @@ class Keeper:
         """Send a request to Caddy's administration socket."""
         connection = _UnixConnection(self._places.admin)
         with contextlib.closing(connection):
-            connection.request(method, path, body, {"Content-Type": "application/json"})
+            # Also where only the files that it names were replaced.
+            headers = {"Content-Type": "application/json", "Cache-Control": "must-revalidate"}
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
 
@@ -169,8 +191,11 @@ class Keeper:
             "pid": os.getpid(),
         }
         made = self._folder / f".{STATE}"
-        made.write_text(json.dumps(state), encoding="utf-8")
-        made.replace(self._folder / STATE)
+        try:
+            made.write_text(json.dumps(state), encoding="utf-8")
+            made.replace(self._folder / STATE)
+        except OSError as why:
+            say(f"{made} cannot be written ({why}); whoever asks for its state sees an older one.")
 
 
 class _Server(uvicorn.Server):
@@ -179,7 +204,14 @@ class _Server(uvicorn.Server):
     def __init__(self, application: Application, path: Path) -> None:
         """Take what it serves, and where."""
         settings = uvicorn.Config(
-            application, uds=str(path), log_level="warning", access_log=False, lifespan="off", server_header=False
+            application,
+            uds=str(path),
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            # Caddy ends connections that it does not use, and never sends over one that has ended here.
+            timeout_keep_alive=10 * caddy.IDLE_SECONDS,
         )
         super().__init__(settings)
 
@@ -217,8 +249,22 @@ async def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _end_with_parent() -> None:
     """Let the kernel end Caddy when the door's process is gone, however it went; Linux has this alone."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder for this user alone; raises DoorError."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise DoorError(f"{folder} cannot be made ({error}); make its parent writable.") from None
+
+
+def _needed(settings: Settings, places: Places) -> tuple[dict[str, Any], list[object]]:
+    """Return what Caddy needs to have: its configuration, and which files it has read for it."""
+    paths = [settings.tls[name] for name in ("certificate", "key") if name in settings.tls]
+    return caddy.configuration(settings, places), [_identity(Path(path)) for path in paths]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

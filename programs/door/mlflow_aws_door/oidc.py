@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
@@ -25,10 +27,22 @@ CALLBACK = "/-/callback"
 _SECONDS = 10
 # How long an issuer's metadata and keys are kept; an unknown key is asked for at once.
 _FRESH_SECONDS = 3600
-_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+_ALGORITHMS = [
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+]
 # A clock may be so much off.
 _LEEWAY = 60
-_AWAY = "The sign-in service does not answer; try again later. Whoever is signed in goes on."
+_AWAY = "The sign-in service does not answer; try again later. Those who are signed in can go on."
+_FAILED = "The sign-in did not succeed; begin again."
 
 
 class Issuer:
@@ -37,9 +51,13 @@ class Issuer:
     def __init__(self, oidc: Oidc, origin: str) -> None:
         """Take the settings and the door's own address."""
         self.oidc = oidc
-        self._redirect = f"{origin}{CALLBACK}"
+        self._origin, self._redirect = origin, f"{origin}{CALLBACK}"
         self._metadata: tuple[float, dict[str, Any]] = (0.0, {})
         self._keys: KeySet | None = None
+
+    def serves(self, oidc: Oidc, origin: str) -> bool:
+        """Return whether it was made of these settings."""
+        return (self.oidc, self._origin) == (oidc, origin)
 
     def begin(self) -> tuple[str, dict[str, str]]:
         """Return where to send a browser, and what it has to bring back; raises DoorError."""
@@ -56,23 +74,40 @@ class Issuer:
     def finish(self, query: str, kept: dict[str, Any]) -> str:
         """Return the email address of the person whose browser came back; raises DoorError."""
         try:
-            with self._session(str(kept["state"])) as session:
+            given = dict(parse_qsl(query))
+            # Other parameters, such as error, come without a code.
+            if not hmac.compare_digest(given["state"].encode(), str(kept["state"]).encode()):
+                raise DoorError(_FAILED)
+            with self._session() as session:
                 token = session.fetch_token(
                     self._endpoint("token_endpoint"),
-                    authorization_response=f"{self._redirect}?{query}",
+                    grant_type="authorization_code",
+                    code=given["code"],
                     code_verifier=str(kept["verifier"]),
                     timeout=_SECONDS,
                 )
             claims = self._claims(str(token["id_token"]))
+            if claims.get("nonce") != kept["nonce"]:
+                raise DoorError(_FAILED)
+            if "email" not in claims:
+                claims = self._user(str(token["access_token"]), claims["sub"])
         except RequestException:
             raise DoorError(_AWAY) from None
-        except (OAuthError, JoseError, KeyError, ValueError):
-            raise DoorError("The sign-in did not succeed; begin again.") from None
-        if claims.get("nonce") != kept["nonce"]:
-            raise DoorError("The sign-in did not succeed; begin again.")
-        if claims.get("email_verified") is False or not claims.get("email"):
-            raise DoorError("The sign-in service does not confirm an email address; ask its administrators.")
+        except (OAuthError, JoseError, LookupError, TypeError, ValueError):
+            raise DoorError(_FAILED) from None
+        # Some issuers write truth values as text.
+        if str(claims.get("email_verified", True)).lower() == "false" or not claims.get("email"):
+            raise DoorError(
+                "The sign-in service does not confirm an email address; ask its administrators."
+            )
         return str(claims["email"])
+
+    def _user(self, token: str, subject: str) -> dict[str, Any]:
+        """Return what the issuer says of a person apart from the ID token; LookupError if it is another one."""
+        found = self._get(self._endpoint("userinfo_endpoint"), {"Authorization": f"Bearer {token}"})
+        if found["sub"] != subject:
+            raise LookupError("another person's claims")
+        return found
 
     def _claims(self, token: str) -> dict[str, Any]:
         """Return what the issuer says of a person; raises JoseError if it is not the issuer who says so."""
@@ -91,14 +126,17 @@ class Issuer:
         registry.validate(decoded.claims)
         audiences = decoded.claims["aud"]
         party = decoded.claims.get("azp", self.oidc.client_id)
-        if party != self.oidc.client_id or (isinstance(audiences, list) and len(audiences) > 1 and "azp" not in decoded.claims):
+        if party != self.oidc.client_id or (
+            isinstance(audiences, list) and len(audiences) > 1 and "azp" not in decoded.claims
+        ):
             raise ValueError("another client's token")
         return decoded.claims
 
     def _key_set(self) -> KeySet:
         """Return the issuer's keys."""
         if self._keys is None:
-            self._keys = KeySet.import_key_set(self._get(self._endpoint("jwks_uri")))
+            keys: Any = self._get(self._endpoint("jwks_uri"))
+            self._keys = KeySet.import_key_set(keys)
         return self._keys
 
     def _endpoint(self, name: str) -> str:
@@ -115,32 +153,39 @@ class Issuer:
             except (RequestException, ValueError):
                 raise DoorError(_AWAY) from None
             if str(found.get("issuer", "")).rstrip("/") != issuer:
-                raise DoorError("The sign-in service has another name than mlflow_door_oidc gives; correct issuer there.")
+                raise DoorError(
+                    "The sign-in service has another name than mlflow_door_oidc gives; correct issuer there."
+                )
             self._metadata, self._keys = (time.monotonic(), found), None
         return found
 
-    def _get(self, url: str) -> dict[str, Any]:
+    def _get(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return a JSON object."""
         with self._session() as session:
-            answer = session.request("GET", url, timeout=_SECONDS, withhold_token=True)
+            answer = session.request(
+                "GET", url, headers=headers, timeout=_SECONDS, withhold_token=True
+            )
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
 
-    def _session(self, state: str | None = None) -> OAuth2Session:
+    def _session(self) -> OAuth2Session:
         """Return a client of the issuer."""
         return OAuth2Session(
             self.oidc.client_id,
             self.oidc.client_secret or None,
             scope="openid email",
             redirect_uri=self._redirect,
-            state=state,
         )
 
 
 def _secure(url: str) -> str:
     """Return an address; raises DoorError for one without TLS that is not on this host."""
     parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")):
+    if parts.scheme == "https" or (
+        parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    ):
         return url
-    raise DoorError("The sign-in service has an address without TLS; correct issuer of mlflow_door_oidc.")
+    raise DoorError(
+        "The sign-in service has an address without TLS; correct issuer of mlflow_door_oidc."
+    )

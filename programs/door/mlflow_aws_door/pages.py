@@ -21,7 +21,8 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 56rem; p
 header { display: flex; align-items: baseline; justify-content: space-between; gap: 1rem; flex-wrap: wrap; }
 h1 { font-size: 1.4rem; margin: .5rem 0; }
 header form { display: flex; gap: .75rem; align-items: baseline; color: var(--soft); margin: 0; }
-ul { list-style: none; padding: 0; display: grid; gap: .75rem; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }
+ul { list-style: none; padding: 0; display: grid; gap: .75rem;
+  grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }
 li { border: 1px solid var(--line); border-radius: .5rem; padding: .75rem 1rem; overflow-wrap: anywhere; }
 li a { font-weight: 600; font-size: 1.1rem; }
 a { color: var(--accent); }
@@ -38,6 +39,10 @@ button, .button { font: inherit; padding: .4rem .9rem; border: 1px solid var(--l
 """
 
 
+# The one button that most people want.
+MAIN = ' class="main"'
+
+
 class Card(NamedTuple):
     """A project on the page."""
 
@@ -51,7 +56,11 @@ class Card(NamedTuple):
 def projects(member: str, cards: Sequence[Card]) -> str:
     """Return the page with the projects that somebody may see."""
     listed = "\n".join(_card(card) for card in cards)
-    body = f"<ul>\n{listed}\n</ul>" if cards else "<p>You are not a member of any project yet; ask its owner.</p>"
+    body = (
+        f"<ul>\n{listed}\n</ul>"
+        if cards
+        else "<p>You are not a member of any project yet; ask its owner.</p>"
+    )
     return _page(
         "MLflow",
         f"""<header><h1>MLflow</h1>
@@ -77,17 +86,23 @@ def sign_in(following: str, wrong: str, *, issuer: str, passwords: bool) -> str:
             f'<form method="post" action="/-/login"><input type="hidden" name="next" value="{target}">'
             '<label>Name <input name="name" autocomplete="username" required autofocus></label>'
             '<label>Password <input name="password" type="password" autocomplete="current-password" required></label>'
-            "<button>Sign in</button></form>"
+            f"<button{'' if issuer else MAIN}>Sign in</button></form>"
         )
     if not issuer and not passwords:
-        parts.append("<p>Nobody can sign in yet; set mlflow_door_oidc, or give members a password.</p>")
-    return _page("Sign in to MLflow", '<main class="sign-in"><h1>MLflow</h1>\n' + "\n".join(parts) + "\n</main>")
+        parts.append(
+            "<p>Nobody can sign in yet; set mlflow_door_oidc, or give members a password.</p>"
+        )
+    return _page(
+        "Sign in to MLflow",
+        '<main class="sign-in"><h1>MLflow</h1>\n' + "\n".join(parts) + "\n</main>",
+    )
 
 
 def message(title: str, sentence: str) -> str:
     """Return a page with one sentence."""
     return _page(
-        title, f'<main class="sign-in"><h1>{_text(title)}</h1><p>{_text(sentence)}</p><p><a href="/">Projects</a></p></main>'
+        title,
+        f'<main class="sign-in"><h1>{_text(title)}</h1><p>{_text(sentence)}</p><p><a href="/">Projects</a></p></main>',
     )
 
 

@@ -14,9 +14,13 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 # A project's name, as the inventory has it: no other first segment leads to a project.
-_PROJECT = re.compile(r"/([a-z0-9]+(?:-[a-z0-9]+)*)(/.*)?", re.DOTALL)
+PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_INNER = re.compile(rf"/({PROJECT.pattern})(/.*)?", re.DOTALL)
 # What a client may send literally; everything else comes as %XX.
 _TARGET = re.compile(r"/[\x21-\x7e]*")
+_QUERY = re.compile(r"[\x21-\x7e\x80-\xff]*")
+# Three times what S3 takes as a key, for names of which each byte is escaped.
+_LONGEST = 4096
 _ESCAPES = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # Encoded, these would be taken for separators by one reader and not by another.
 _SEPARATORS = re.compile(r"%(?:2[fF]|5[cC])|\\")
@@ -37,10 +41,12 @@ class Target(NamedTuple):
 
 def split(target: str) -> Target | None:
     """Return what a request's target (path and query, as sent) asks for; None if it has several readings."""
-    raw = target.partition("?")[0]
-    if not _TARGET.fullmatch(raw) or "#" in target or _ESCAPES.search(raw) or _SEPARATORS.search(raw):
+    raw, _mark, query = target.partition("?")
+    if len(raw) > _LONGEST or not _TARGET.fullmatch(raw) or not _QUERY.fullmatch(query):
         return None
-    found = _PROJECT.fullmatch(raw)
+    if "#" in target or _ESCAPES.search(raw) or _SEPARATORS.search(raw):
+        return None
+    found = _INNER.fullmatch(raw)
     inner = (found[2] or "/") if found else raw
     try:
         path = unquote_to_bytes(inner).decode("utf-8")
@@ -50,3 +56,9 @@ def split(target: str) -> Target | None:
     if _CONTROLS.search(path) or {".", ".."} & set(segments) or "" in segments[:-1]:
         return None
     return Target(found[1], path, found[2] is None) if found else Target("", path)
+
+
+def following(target: str) -> str:
+    """Return where a browser goes after signing in: never to another site, and in characters of a header."""
+    found = split(target)
+    return target if found and target.isascii() and (found.project or target == "/") else "/"

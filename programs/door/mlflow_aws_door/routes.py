@@ -17,6 +17,8 @@ from typing import NamedTuple
 # From the weakest to the strongest; the last one is nobody's.
 ROLES = ("read", "edit", "manage", "nobody")
 NONE = ""
+# MLflow has nearly all that clients ask for a second time, for its pages.
+_API, _PAGES = "/api/", "/ajax-api/"
 _FILE = Path(__file__).with_name("routes.txt")
 # As MLflow's two frameworks write them: <path:name> and {name:path} take slashes, <name> and {name} do not.
 _PARAMETER = re.compile(r"<(?P<rest>path:)?\w+>|\{\w+(?P<other>:path)?\}")
@@ -46,7 +48,9 @@ class Table:
     def role(self, method: str, path: str) -> str:
         """Return the role that a request needs, the strongest of those that match; NONE if no route does."""
         method = "GET" if method == "HEAD" else method
-        matching = [role for pattern, role in self._patterns.get(method, ()) if pattern.fullmatch(path)]
+        matching = [
+            role for pattern, role in self._patterns.get(method, ()) if pattern.fullmatch(path)
+        ]
         exact = self._exact.get((method, path))
         if exact is not None:
             matching.append(exact)
@@ -54,11 +58,13 @@ class Table:
 
 
 def read() -> Iterator[Route]:
-    """Return the lines of the table."""
+    """Return the lines of the table, and what those below /api/ stand for."""
     for line in _FILE.read_text(encoding="ascii").splitlines():
         if line and not line.startswith("#"):
             role, method, template = line.split()
             yield Route(role, method, template)
+            if template.startswith(_API):
+                yield Route(role, method, _PAGES + template.removeprefix(_API))
 
 
 def allows(role: str, needed: str) -> bool:

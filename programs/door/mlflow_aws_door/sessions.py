@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import hashlib
-import http.cookies
+import re
 from pathlib import Path
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from .errors import DoorError
+
 # Browsers take a cookie of this prefix from its own host and by TLS alone.
 COOKIE, PENDING = "__Host-mlflow", "__Host-mlflow-sign-in"
 PENDING_SECONDS = 600
+_KEY = re.compile(r"[0-9a-f]{64}")
 _SIGNER = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
 
 
@@ -45,17 +48,25 @@ class Sessions:
 
     def _load(self, name: str, cookie: str, seconds: int) -> object:
         """Return the content of a cookie among a request's, None if it is missing, forged or old."""
-        jar = http.cookies.SimpleCookie()
+        found = [value for key, _is, value in map(_pair, cookie.split(";")) if key == name]
         try:
-            jar.load(cookie)
-            return self._signer(name).loads(jar[name].value, max_age=seconds)
-        except (http.cookies.CookieError, KeyError, BadSignature, OSError):
+            return self._signer(name).loads(found[0], max_age=seconds) if found else None
+        except (BadSignature, DoorError):
             return None
 
     def _signer(self, purpose: str) -> URLSafeTimedSerializer:
-        """Return what signs and checks; the key is read each time, so that replacing it ends all sessions."""
-        return URLSafeTimedSerializer(self._key.read_text(encoding="ascii"), salt=purpose, signer_kwargs=_SIGNER)
+        """Return what signs and checks; raises DoorError without a key.
 
+        It is read each time, so that replacing it ends all sessions.
+        """
+        try:
+            key = self._key.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            key = ""
+        # By an empty key anybody could sign.
+        if not _KEY.fullmatch(key):
+            raise DoorError(f"{self._key} holds no key for sessions; run the servers playbook.")
+        return URLSafeTimedSerializer(key, salt=purpose, signer_kwargs=_SIGNER)
 
 
 def end() -> str:
@@ -66,6 +77,11 @@ def end() -> str:
 def forget() -> str:
     """Return the header that forgets a sign-in that has begun."""
     return _header(PENDING, "", 0)
+
+
+def _pair(crumb: str) -> tuple[str, str, str]:
+    """Return name, sign and value of a cookie; other cookies of the origin may have any form."""
+    return crumb.strip().partition("=")
 
 
 def _header(name: str, value: str, seconds: int) -> str:

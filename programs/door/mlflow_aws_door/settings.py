@@ -23,12 +23,20 @@ Beside it in its folder are what else lives longer than the door's process: see 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import paths
 from .errors import DoorError
+from .routes import ROLES
 
 ALL = "*"
+# The last one is nobody's.
+_ROLES = ROLES[:-1]
+_KINDS = ("internal", "files", "acme")
+_UPSTREAM = re.compile(r"[A-Za-z0-9.:\[\]-]+:[0-9]+")
+_SECRET = 32
 
 
 class Project(NamedTuple):
@@ -92,7 +100,7 @@ def read(path: Path) -> Settings:
     """Read a settings file; raises DoorError."""
     try:
         given: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Settings(
+        made = Settings(
             **{
                 **given,
                 "projects": {name: Project(**one) for name, one in given["projects"].items()},
@@ -100,5 +108,24 @@ def read(path: Path) -> Settings:
                 "oidc": Oidc(**given["oidc"]) if given["oidc"] else None,
             }
         )
+        _validate(made)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DoorError(f"{path} cannot be read ({error}); run the servers playbook.") from None
+    return made
+
+
+def _validate(made: Settings) -> None:
+    """Raise ValueError or TypeError for what would fail, or open something, at a request."""
+    for name, project in made.projects.items():
+        if not paths.PROJECT.fullmatch(name) or not _UPSTREAM.fullmatch(project.upstream):
+            raise ValueError(f"project {name} has no usable name or upstream")
+        wrong = set(project.members.values()) - set(_ROLES)
+        if wrong:
+            raise ValueError(f"project {name} has the role {min(wrong)}")
+    # An empty secret would be what anybody sends to a server.
+    if not made.secret.isascii() or not made.secret.isprintable() or len(made.secret) < _SECRET:
+        raise ValueError("secret is too short, or is not printable")
+    if not all(isinstance(number, int) for number in (made.port, made.session, made.hold)):
+        raise TypeError("port, session and hold are numbers")
+    if made.tls["kind"] not in _KINDS:
+        raise ValueError("tls has another kind")

@@ -63,14 +63,16 @@ class Store:
     def member_of(self, token: str, now: float) -> str:
         """Return the member whose valid token this is, empty if it is nobody's."""
         found = _TOKEN.fullmatch(token)
-        kept = self._tokens.read().get(found[1]) if found else None
-        if not found or not kept:
+        if not found:
             return ""
         digest = hashlib.sha256(found[2].encode("ascii")).hexdigest()
-        if not hmac.compare_digest(digest, str(kept["sha256"])):
+        try:
+            kept = self._tokens.read()[found[1]]
+            expires = float(kept["expires"])
+            right = hmac.compare_digest(digest, kept["sha256"]) and not 0 < expires <= now
+            return str(kept["member"]) if right else ""
+        except (LookupError, TypeError, ValueError):
             return ""
-        expires = float(kept["expires"])
-        return str(kept["member"]) if not expires or now < expires else ""
 
     def has_passwords(self) -> bool:
         """Return whether anybody signs in by a password."""
@@ -78,10 +80,13 @@ class Store:
 
     def is_password(self, member: str, password: str) -> bool:
         """Return whether this is a member's password; takes as long for one who has none."""
-        kept = self._passwords.read().get(member)
-        salt = bytes.fromhex(kept["salt"]) if kept else bytes(16)
+        try:
+            kept = self._passwords.read()[member]
+            salt, wanted = bytes.fromhex(kept["salt"]), str(kept["scrypt"])
+        except (LookupError, TypeError, ValueError):
+            salt, wanted = bytes(16), ""
         made = hashlib.scrypt(password.encode("utf-8"), salt=salt, **SCRYPT)
-        return kept is not None and hmac.compare_digest(made.hex(), str(kept["scrypt"]))
+        return hmac.compare_digest(made.hex().encode("ascii"), wanted.encode("utf-8"))
 
 
 def _load(path: Path) -> dict[str, Any]:
