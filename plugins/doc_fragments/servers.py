@@ -256,8 +256,8 @@ options:
     default: false
     version_added: 0.2.0
   door:
-    description: Front door of the host, as M(mlops.mlflow_aws.mlflow_door) runs it. Servers answer it alone then, and the env
-      files lead to it.
+    description: Front door of the host, as M(mlops.mlflow_aws.mlflow_door) runs it. Servers answer it alone then, and
+      the env files lead to it.
     type: dict
     version_added: 0.5.0
     suboptions:

@@ -11,8 +11,8 @@ short_description: Read the Python files of a folder
 version_added: 0.2.0
 author: The mlops.mlflow_aws contributors (@mlops-collections)
 description:
-  - Reads all Python files of a folder on the control node and of the folders in it, and the text files of its packages, as
-    M(mlops.mlflow_aws.mlflow_installation) takes them.
+  - Reads all Python files of a folder on the control node and of the folders in it, and the text files of its packages,
+    as M(mlops.mlflow_aws.mlflow_installation) takes them.
 options:
   _terms:
     description: Paths to the folders.

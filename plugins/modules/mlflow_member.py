@@ -13,7 +13,8 @@ short_description: Manage the password of a front door's member
 version_added: 0.5.0
 description:
   - Sets or removes the password with which a person signs in at the front door of a host, where there is no issuer for
-    sign-in by OpenID Connect. Who the members are, and what they may do, are options of M(mlops.mlflow_aws.mlflow_door).
+    sign-in by OpenID Connect. Who the members are, and what they may do, are options of
+    M(mlops.mlflow_aws.mlflow_door).
   - The host keeps a hash alone (scrypt). Nothing is restarted.
 author:
   - The mlops.mlflow_aws contributors (@mlops-collections)

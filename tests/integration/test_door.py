@@ -199,10 +199,10 @@ def test_each_route_is_for_those_who_may(front: Door, churn: Upstream, other: Up
             assert churn.seen[-1][:2] == (route.method, path)
     assert (len(churn.seen), other.seen) == (count, [])
     for seen in churn.seen:
-        assert seen.headers[doors.KNOWN_BY] == doors.SECRET
+        assert seen.headers[doors.KNOWN_BY] == f"Bearer {doors.SECRET}"
         assert seen.headers[doors.MEMBER] in RIGHT.values()
         assert seen.headers["Host"] == churn.address
-        assert not {"Authorization", "Cookie", "Origin", "Referer"} & set(seen.headers)
+        assert not {"Cookie", "Origin", "Referer"} & set(seen.headers)
 
 
 def test_what_a_server_sends_changes_nothing_for_others(front: Door) -> None:
@@ -276,7 +276,7 @@ def test_no_odd_request_reaches_another_project(
                 assert split.project == "churn", target
                 assert table.role(method, split.path), target
                 assert seen.headers[doors.MEMBER] == "ann"
-                assert seen.headers[doors.KNOWN_BY] == doors.SECRET
+                assert seen.headers[doors.KNOWN_BY] == f"Bearer {doors.SECRET}"
                 assert not any("_" in name for name in seen.headers)
     assert other.seen == []
     assert churn.seen

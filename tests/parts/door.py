@@ -34,7 +34,7 @@ SECRET = "s" * 43
 PASSWORD = "correct horse"
 _START_SECONDS, _LOAD_SECONDS = 60, 20
 # Of which door requests are sent to the server of a project.
-MEMBER, KNOWN_BY = "X-Mlflow-Member", "X-Mlflow-Door"
+MEMBER, KNOWN_BY = "X-Mlflow-Member", "Authorization"
 
 
 class Answer(NamedTuple):

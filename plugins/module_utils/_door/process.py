@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import shutil
 import typing as t
-from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import Folder
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files

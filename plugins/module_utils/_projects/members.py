@@ -40,7 +40,7 @@ def members(value: t.Any) -> list[dict[str, str]]:
     """Read mlflow_members; each member is returned with all of its keys. Raises MlflowError."""
     if not isinstance(value, (list, tuple)):
         raise MlflowError(
-            f"mlflow_members is {fields.kind(value)}; write a list with a name for each member, such as [{{name: ada}}]."
+            f"mlflow_members is {fields.kind(value)}; write a list of members, such as [{{name: ada}}]."
         )
     found = [_member(f"mlflow_members[{index}]", entry) for index, entry in enumerate(value)]
     for key in ("name", "email"):
@@ -88,5 +88,5 @@ def _require_name(where: str, name: t.Any) -> None:
     """Refuse what cannot be a member's name."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise MlflowError(
-            f"{where} is {name!r}; write lower-case letters, digits, dots, dashes and underscores, 64 characters at most."
+            f"{where} is {name!r}; write lower-case letters, digits, dots, dashes and underscores, at most 64."
         )

@@ -49,7 +49,10 @@ class RunSearch:
         listed: t.Mapping[int, t.Sequence[t.Mapping[str, t.Any]]] | None = None,
         token: str = "",
     ) -> None:
-        """Take the experiment that holds these runs, the experiments of servers by port, and what servers want to see."""
+        """Take the experiment that holds these runs, and the experiments of servers by port.
+
+        token: what servers behind a front door want to see.
+        """
         self._experiment, self._listed, self._token = experiment, listed or {}, token
         self._found: dict[str, dict[str, t.Any]] = {}
 
@@ -96,15 +99,10 @@ def check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
 
 
 def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
-    """Check the tunnel and the MLflow first, then the servers."""
-    if params["tunnel"]:
-        return HostCheck("its tunnel has to be checked")
-    if params["door"] and params["state"] == "present":
-        return HostCheck("its front door has to be checked")
-    if Folder(state).settings.exists():
-        return HostCheck("it has a front door that nothing needs")
-    if files.has_tunnel(state):
-        return HostCheck("it has a tunnel that nothing needs")
+    """Check the MLflow first, then the servers."""
+    beside = _beside(params, state)
+    if beside:
+        return HostCheck(beside)
     python = entrypoint = ""
     # Ending servers needs no MLflow.
     if params["state"] == "present" and params["runtime"] == "docker":
@@ -128,6 +126,20 @@ def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
     search = RunSearch(params["experiment"], listed, wanted.token)
     found = manager.check(wanted, search.ask)
     return judge(found, search, params["always"])
+
+
+def _beside(params: t.Mapping[str, t.Any], state: Path) -> str:
+    """Return what has to be checked beside the servers, empty for nothing."""
+    parts = (
+        ("tunnel", params["tunnel"], files.has_tunnel(state)),
+        ("front door", params["door"], Folder(state).settings.exists()),
+    )
+    for name, wanted, there in parts:
+        if wanted:
+            return f"its {name} has to be checked"
+        if there:
+            return f"it has a {name} that nothing needs"
+    return ""
 
 
 def judge(found: ServersResult, search: RunSearch, always: bool) -> HostCheck:
