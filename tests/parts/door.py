@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import http.client
 import json
@@ -374,3 +375,10 @@ def _name(pid: int) -> str:
 def listener(port: int) -> socket.socket:
     """Return a socket that listens on a port of this machine."""
     return socket.create_server(("127.0.0.1", port))
+
+
+def refuses(port: int) -> bool:
+    """Return whether nobody listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
