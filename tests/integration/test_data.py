@@ -509,8 +509,8 @@ def test_kills(space: Space, tmp_path: Path, verb: str, moments: int) -> None:
 @pytest.mark.thorough("A few moments are tried every time.")
 @pytest.mark.parametrize(("verb", "moments"), [("backup", 150), ("restore", 40), ("rehearse", 20)])
 def test_kills_at_many_moments(space: Space, tmp_path: Path, verb: str, moments: int) -> None:
-    """The same."""
-    assert len(kill_at(space, tmp_path, verb, moments, 2)) > moments // 4
+    """The same; moments fall into many places of the program, of which a verb has a few dozen."""
+    assert len(kill_at(space, tmp_path, verb, moments, 2)) > min(moments // 4, 15)
 
 
 @pytest.fixture(scope="module")
