@@ -27,6 +27,11 @@ from ansible_collections.mlops.mlflow_aws.tests.parts.host import Installation, 
 if TYPE_CHECKING:
     from ansible_collections.mlops.mlflow_aws.tests.parts.docker_engine import Engine
 
+# Not in pyproject.toml, which ansible-test does not read.
+MARKERS = (
+    "mlflow: compares this collection with the MLflow that it installs; scripts/lock --mlflow runs these",
+    "thorough(why): runs with `scripts/test --thorough` only, and says why that is enough",
+)
 # For one lane's installation of MLflow, for which the others wait.
 INSTALL_SECONDS = 600
 
@@ -40,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let what tests start be interrupted, and give all lanes of scripts/test one engine."""
     # Also where a shell runs the gate in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for line in MARKERS:
+        config.addinivalue_line("markers", line)
     config.pluginmanager.register(left_out.LeftOut(config))
     needed = any(f"{argument}/".startswith(lanes.ENGINE) for argument in config.args)
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):

@@ -17,7 +17,6 @@ from pathlib import Path
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
-from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.e2e._examples import (
     EXAMPLES,
     User,
@@ -166,14 +165,8 @@ def test_a_foreign_port_is_named_before_anything_happens(
     assert not (newcomer.state / "projects" / "blocked").exists()
 
 
-@pytest.mark.parametrize(
-    "moments",
-    left_out.params([[5.5]], [[2.0, 4.0, 5.5, 6.5, 8.0]], "One kill runs every time."),
-    ids=["once", "often"],
-)
-def test_interrupted_at_any_moment_it_converges(
-    newcomer: Newcomer, project_url: str, moments: list[float]
-) -> None:
+@pytest.mark.thorough("test_installation.py interrupts what takes long every time.")
+def test_interrupted_at_any_moment_it_converges(newcomer: Newcomer, project_url: str) -> None:
     """Killed with all its children again and again, the next run finishes; nothing is doubled."""
     assert project_url
     newcomer.quickstart("--stop")
@@ -183,7 +176,7 @@ def test_interrupted_at_any_moment_it_converges(
     command += ["-i", "inventories/local", "-e", f"mlflow_base_port={newcomer.base_port}"]
     environment = clean_environment(newcomer.home)
     environment["ANSIBLE_COLLECTIONS_PATH"] = str(packages)
-    for seconds in moments:
+    for seconds in (2.0, 4.0, 5.5, 6.5, 8.0):
         process = subprocess.Popen(
             command,
             cwd=newcomer.clone,

@@ -305,6 +305,7 @@ def rebuild(image: Image, base_image: str, tmp_path: Path) -> Iterator[Callable[
         image.engine.docker("rmi", "--force", "--no-prune", name, check=False)
 
 
+@pytest.mark.thorough("aws/test_ecr.py builds an image with packages every time.")
 def test_packages_of_a_user_are_a_layer(
     image: Image, rebuild: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_host_that_boots_starts_its_servers(
         cron.wait(20)
 
 
+@pytest.mark.thorough("test_host_removal.py clears hosts every time.")
 def test_a_host_that_is_cleared_starts_nothing(new_host: Callable[..., Host], room: Room) -> None:
     """Its line goes with the servers, or alone where those are gone; other lines stay."""
     for dead in (False, True):

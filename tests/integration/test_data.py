@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts import (
     bulk,
     data_verbs,
@@ -222,7 +223,14 @@ def test_a_project_with_runs_is_refused_unless_told(space: Space, tmp_path: Path
     assert own(folder) != before
 
 
-@pytest.mark.parametrize("damage", ["gone", "no database", "cut", "a foreign journal"])
+@pytest.mark.parametrize(
+    "damage",
+    left_out.params(
+        ["no database", "cut"],
+        ["gone", "a foreign journal"],
+        "Two kinds of damage are tried every time.",
+    ),
+)
 def test_a_damaged_project_is_restored(space: Space, tmp_path: Path, damage: str) -> None:
     """That is what backups are for."""
     folder = space.project(tmp_path)
@@ -270,7 +278,10 @@ def files_of(backups: Path) -> list[Path]:
     return [*sorted(folder.iterdir()), tables[0], tables[-1], large]
 
 
-@pytest.mark.parametrize("key", ["", KEY])
+@pytest.mark.parametrize(
+    "key",
+    left_out.params([KEY], [""], "Encrypted files are read as others are, and decrypted as well."),
+)
 def test_an_altered_backup_is_refused(space: Space, tmp_path: Path, key: str) -> None:
     """One byte changed, cut or gone, in any kind of file; nothing of the project is touched."""
     folder = space.project(tmp_path)
@@ -424,7 +435,7 @@ def test_a_second_root_key_is_refused(space: Space, tmp_path: Path) -> None:
 
 # Kills.
 
-KILLED_FEW = {"backup": 5, "restore": 4, "rehearse": 2}
+KILLED_FEW = {"backup": 3, "restore": 3}
 
 
 # Migrations take most of the time, and are killed by tests of their own.
@@ -498,8 +509,8 @@ def test_kills(space: Space, tmp_path: Path, verb: str, moments: int) -> None:
 @pytest.mark.thorough("A few moments are tried every time.")
 @pytest.mark.parametrize(("verb", "moments"), [("backup", 150), ("restore", 40), ("rehearse", 20)])
 def test_kills_at_many_moments(space: Space, tmp_path: Path, verb: str, moments: int) -> None:
-    """The same."""
-    assert len(kill_at(space, tmp_path, verb, moments, 2)) > moments // 4
+    """The same; moments fall into many places of the program, of which a verb has a few dozen."""
+    assert len(kill_at(space, tmp_path, verb, moments, 2)) > min(moments // 4, 15)
 
 
 @pytest.fixture(scope="module")
@@ -775,6 +786,7 @@ print(number)
 """
 
 
+@pytest.mark.thorough("aws/test_data.py writes during a backup every time.")
 def test_a_backup_while_clients_write(
     space: Space,
     releases: Callable[[str], seeds.Release],

@@ -23,7 +23,6 @@ from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.arch
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server.environment import (
     LEAN_DEFAULTS,
 )
-from ansible_collections.mlops.mlflow_aws.tests import left_out
 from ansible_collections.mlops.mlflow_aws.tests.parts import job_features, server_program
 from ansible_collections.mlops.mlflow_aws.tests.parts.host import (
     Host,
@@ -305,10 +304,8 @@ def running(host: Host, verb: str) -> list[int]:
     return [pid for pid, words in host.processes().items() if words[-2:-1] == [verb]]
 
 
-@pytest.mark.parametrize(
-    "verb",
-    ["jobs", *left_out.params([], ["serve"], "A killed server's runner ends as its jobs do.")],
-)
+@pytest.mark.thorough("test_each_feature starts and ends the same processes every time.")
+@pytest.mark.parametrize("verb", ["jobs", "serve"])
 def test_jobs_end_whatever_is_killed(
     new_host: Callable[..., Host], asked: Model, verb: str
 ) -> None:

@@ -78,10 +78,8 @@ def documented() -> set[str]:
     return set(re.findall(r"^\| \*\*(.+?)\*\* \|", PAGE.read_text(), re.MULTILINE))
 
 
-@pytest.mark.parametrize(
-    "jobs",
-    left_out.params([False], [True], "Without jobs every menu is opened every time."),
-)
+@pytest.mark.thorough("e2e/test_page.py opens the page, an experiment and a run every time.")
+@pytest.mark.parametrize("jobs", [False, True])
 def test_every_menu_opens(host: Host, browser_python: Path, tmp_path: Path, *, jobs: bool) -> None:
     """The document has each; none answers with an error, throws, or says that something went wrong."""
     record = by_name(host.converge(host.server("demo") | {"jobs": jobs}))["demo"]

@@ -50,6 +50,7 @@ def make(url: str, name: str) -> None:
     assert status == 200
 
 
+@pytest.mark.thorough("aws/test_data.py and test_data.py restore every time.")
 def test_a_backup_comes_back_into_another_project(team: Team, served: dict[str, str]) -> None:
     """By S3 and MySQL; the project it was made of and everything later are as they were."""
     make(served["demo"], "before")

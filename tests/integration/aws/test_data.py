@@ -104,6 +104,9 @@ def test_there_and_back(space: Space) -> None:
     assert space.state(f"{schema}__next") == {}
 
 
+@pytest.mark.thorough(
+    "Each engine is restored into itself every time, and the rows of both are compared in unit tests."
+)
 def test_between_engines(space: Space, head: dict[str, Any], tmp_path: Path) -> None:
     """A backup of MySQL's restored into SQLite, and one of that into another MySQL: the same checksums."""
     before = space.verbs.sums(head)
@@ -121,6 +124,7 @@ def test_between_engines(space: Space, head: dict[str, Any], tmp_path: Path) -> 
     assert secret == b"\x00\xff"
 
 
+@pytest.mark.thorough("The local backend refuses the same every time, by the same code.")
 def test_an_altered_backup_is_refused(space: Space, head: dict[str, Any]) -> None:
     """An object of the same size, a shorter one, or none, of each kind; nothing is touched."""
     asked = copied(space, head)
@@ -149,6 +153,7 @@ def test_an_altered_backup_is_refused(space: Space, head: dict[str, Any]) -> Non
     space.verbs.call("restore", {**asked, "source": name})
 
 
+@pytest.mark.thorough("The local backend refuses the same every time.")
 def test_tables_of_something_else(space: Space, older: dict[str, Any]) -> None:
     """Neither a backup nor an upgrade takes a table or a view along that is not MLflow's: both refuse it."""
     asked = copied(space, older)
@@ -419,6 +424,9 @@ def test_kills(space: Space, older: dict[str, Any], head: dict[str, Any], verb: 
         assert space.state(schema)["triggers"], moment
 
 
+@pytest.mark.thorough(
+    "An exchange loses its connection every time, and a restore its sessions on the local backend."
+)
 def test_sessions_that_are_killed(
     space: Space, head: dict[str, Any], older: dict[str, Any]
 ) -> None:
@@ -538,6 +546,7 @@ def test_s3_refuses_one_object(space: Space, head: dict[str, Any]) -> None:
     space.verbs.call("restore", {**clone, "source": schema})
 
 
+@pytest.mark.thorough("Names of objects are read in unit tests every time.")
 def test_keys_that_are_no_files(space: Space, head: dict[str, Any], tmp_path: Path) -> None:
     """Of a bucket, odd ones go there and back; those that lead out of a folder are refused before it is touched."""
     asked = copied(space, head)

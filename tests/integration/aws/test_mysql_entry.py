@@ -449,11 +449,11 @@ def test_refuses_a_schema_that_is_not_there(
 
 @pytest.mark.parametrize(
     ("revision", "remedy"),
-    [
-        (OLDER, "run the deploy playbook"),
-        (NEWER, "a newer MLflow wrote it"),
-        ("", "at revision none"),
-    ],
+    left_out.params(
+        [(OLDER, "run the deploy playbook")],
+        [(NEWER, "a newer MLflow wrote it"), ("", "at revision none")],
+        "test_mlflow_entry.py refuses each revision of SQLite every time.",
+    ),
 )
 def test_refuses_another_revision(
     place: Place, schema: dict[str, Any], revision: str, remedy: str
@@ -595,6 +595,7 @@ def with_key(place: Place, value: str = "") -> dict[str, str]:
     return place.aws.options() | {"key_parameter": KEY}
 
 
+@pytest.mark.thorough("test_project_key.py makes and reads the key every time.")
 def test_every_host_has_the_same_key(place: Place, schema: dict[str, Any]) -> None:
     """What one server encrypted another decrypts, whatever its workers; the key is not seen."""
     name = "mlflow_keys"
@@ -1166,6 +1167,9 @@ def test_a_connection_that_breaks_loses_nothing(place: Place, schema: dict[str, 
     assert {kept[run_id, key] for run_id in logged for key in POINTS} == {1}
 
 
+@pytest.mark.thorough(
+    "test_a_database_without_connections_loses_nothing has the same pool every time."
+)
 def test_a_process_opens_as_many_connections_as_it_may(
     place: Place, schema: dict[str, Any]
 ) -> None:

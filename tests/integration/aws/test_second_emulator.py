@@ -31,7 +31,12 @@ from ansible_collections.mlops.mlflow_aws.tests.unit.cloudformation._linked impo
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.thorough(
+        "One emulator makes the stacks every time, and linters read the templates."
+    ),
+]
 
 # Rewrites the table instead of comparing it.
 WRITE = "MLFLOW_AWS_WRITE_TABLE"
