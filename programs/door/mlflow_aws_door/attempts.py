@@ -14,7 +14,7 @@ BY_BOTH, BY_ADDRESS, BY_NAME = 5, 30, 100
 WINDOW = 600
 # What is remembered; the oldest goes first. No member's name is longer.
 _MOST, _NAME = 10_000, 100
-# Whoever has one address of IPv6 has all of its network.
+# Who has one address of IPv6 has all of its network.
 _NETWORK = 64
 
 

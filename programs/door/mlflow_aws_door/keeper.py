@@ -195,7 +195,7 @@ class Keeper:
             made.write_text(json.dumps(state), encoding="utf-8")
             made.replace(self._folder / STATE)
         except OSError as why:
-            say(f"{made} cannot be written ({why}); whoever asks for its state sees an older one.")
+            say(f"{made} cannot be written ({why}); its state is an older one.")
 
 
 class _Server(uvicorn.Server):

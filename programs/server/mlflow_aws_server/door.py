@@ -31,8 +31,11 @@ class DoorOnly:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Refuse the request, or pass it on without the secret."""
-        if scope["type"] != "http" or scope["path"] == _OPEN:
+        if scope["type"] == "lifespan" or (scope["type"], scope.get("path")) == ("http", _OPEN):
             await self._application(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            # MLflow has no other kind; to return without an answer is to refuse it.
             return
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         if len(given) != 1 or not hmac.compare_digest(given[0], self._wanted):
