@@ -124,7 +124,10 @@ def command(
 
 @contextlib.contextmanager
 def served(
-    arguments: list[str], port: int, variables: Mapping[str, str] | None = None
+    arguments: list[str],
+    port: int,
+    variables: Mapping[str, str] | None = None,
+    login: str = "",
 ) -> Iterator[tuple[int, float]]:
     """Run a server; give its process id and the seconds to its first answer from the database."""
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MALLOC_ARENA_MAX": "2"}
@@ -143,7 +146,7 @@ def served(
         start_new_session=True,
     )
     try:
-        while not answers(port):
+        while not answers(port, login):
             if process.poll() is not None or time.monotonic() - began > ANSWER_SECONDS:
                 raise SystemExit(f"No answer from {' '.join(arguments)}")
             time.sleep(0.02)
@@ -164,12 +167,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait(STOP_SECONDS)
 
 
-def answers(port: int) -> bool:
-    """Say whether the server on the port answers a request that reads its database."""
+def answers(port: int, login: str = "") -> bool:
+    """Say whether the server on the port answers a request that reads its database, with a login if any."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search",
         b'{"max_results": 1}',
-        {"Content-Type": "application/json"},
+        {"Content-Type": "application/json", **({"Authorization": login} if login else {})},
     )
     try:
         with _OPENER.open(request, timeout=5) as response:

@@ -47,6 +47,7 @@ TOPICS = {
     "Docker runtime": r"mlflow_server_(docker|container|memory|aws)",
     "Process runtime": r"mlflow_(server_(base_python|install)|installation)",
     "Database tunnel": r"mlflow_database_tunnel",
+    "Front door": r"mlflow_(door|members)",
     "Verification": r"mlflow_verify_",
     "Verification of an account": r"mlflow_account_check_|confirm\b",
     "Backups, restores and upgrades": r"mlflow_(data|backup)_",

@@ -255,6 +255,20 @@ options:
     type: bool
     default: false
     version_added: 0.2.0
+  door:
+    description: Front door of the host, as M(mlops.mlflow_aws.mlflow_door) runs it. Servers answer it alone then, and
+      the env files lead to it.
+    type: dict
+    version_added: 0.5.0
+    suboptions:
+      url:
+        description: Address of the door, without a path.
+        type: str
+        required: true
+      internal_ca:
+        description: Whether the door's certificate is of its own CA, which the env files name.
+        type: bool
+        default: false
   broker:
     description:
       - How the host's credential broker runs, as O(mlops.mlflow_aws.mlflow_broker#module:runtime). Each server with

@@ -11,8 +11,8 @@ short_description: Read the Python files of a folder
 version_added: 0.2.0
 author: The mlops.mlflow_aws contributors (@mlops-collections)
 description:
-  - Reads all Python files of a folder on the control node and of the folders in it, as
-    M(mlops.mlflow_aws.mlflow_installation) takes them.
+  - Reads all Python files of a folder on the control node and of the folders in it, and the text files of its packages,
+    as M(mlops.mlflow_aws.mlflow_installation) takes them.
 options:
   _terms:
     description: Paths to the folders.
@@ -57,11 +57,11 @@ class LookupModule(LookupBase):
 
 
 def _read(folder: Path) -> dict[str, str]:
-    """Return the contents of a folder's Python files by their path relative to it."""
+    """Return the contents of a folder's Python files, and of its packages' text files, by their path in it."""
     try:
         files = {
             path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
-            for path in sorted(folder.rglob("*.py"))
+            for path in sorted([*folder.rglob("*.py"), *folder.glob("*/*.txt")])
         }
     except OSError as error:
         raise AnsibleLookupError(

@@ -22,6 +22,7 @@ seealso:
   - module: mlops.mlflow_aws.mlflow_server
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
+  - mlops.mlflow_aws.state_dir
 attributes:
   check_mode:
     support: full
@@ -123,6 +124,8 @@ failures:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import Folder
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import project_experiments
 
 
@@ -146,6 +149,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "servers": {"type": "list", "elements": "dict", "required": True, "options": server},
+            "state_dir": {"type": "path"},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
@@ -156,7 +160,10 @@ def main() -> None:
 def _work(module: AnsibleModule) -> dict[str, object]:
     """Create the experiments, or in check mode report what would be done."""
     return project_experiments.converge(
-        module.params["servers"], module.params["timeout"], module.check_mode
+        module.params["servers"],
+        module.params["timeout"],
+        module.check_mode,
+        Folder(files.state_folder(module.params["state_dir"])).secret(),
     )
 
 

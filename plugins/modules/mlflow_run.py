@@ -25,6 +25,7 @@ seealso:
   - module: mlops.mlflow_aws.mlflow_server_check
 extends_documentation_fragment:
   - mlops.mlflow_aws.attributes
+  - mlops.mlflow_aws.state_dir
   - mlops.mlflow_aws.docker
 attributes:
   check_mode:
@@ -136,8 +137,9 @@ runs:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import Folder
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import paths
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, paths
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
     verification,
     verification_clients,
@@ -158,6 +160,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "servers": {"type": "list", "elements": "dict", "required": True, "options": server},
+            "state_dir": {"type": "path"},
             "state": {"type": "str", "choices": ["logged"], "default": "logged"},
             "experiment": {"type": "str", "default": "mlflow-aws-verify"},
             "timeout": {"type": "int", "default": 60},
@@ -183,8 +186,11 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     ]
     if len({request.name for request in requests}) < len(requests):
         raise MlflowError("Two of the servers have the same name; give each that of its project.")
-    client = None if module.check_mode else _client(params)
-    runs, failures = verification.verify(requests, params["experiment"], params["timeout"], client)
+    token = Folder(files.state_folder(params["state_dir"])).secret()
+    client = None if module.check_mode else _client(params, token)
+    runs, failures = verification.verify(
+        requests, params["experiment"], params["timeout"], client, token
+    )
     result = {"changed": any(run["logged"] for run in runs), "runs": runs}
     if failures:
         sentence = verification_results.problem(failures)
@@ -192,12 +198,14 @@ def _work(module: AnsibleModule) -> dict[str, object]:
     return result
 
 
-def _client(params: dict[str, str]) -> verification.Client:
-    """Return the MLflow client that logs the runs."""
+def _client(params: dict[str, str], token: str) -> verification.Client:
+    """Return the MLflow client that logs the runs; token: what servers behind a front door want to see."""
     if not params["image"]:
-        return verification_clients.ProcessClient(*paths.runtime_paths(params))
+        return verification_clients.ProcessClient(*paths.runtime_paths(params), token)
     engine = Engine(params["docker_host"])
-    return verification_clients.ContainerClient(engine, params["image"], params["docker_instance"])
+    return verification_clients.ContainerClient(
+        engine, params["image"], params["docker_instance"], token
+    )
 
 
 if __name__ == "__main__":

@@ -181,12 +181,18 @@ tunnel:
   description: Whether the host has a tunnel of M(mlops.mlflow_aws.mlflow_database_tunnel).
   returned: success
   type: bool
+door:
+  description: Whether the host has a front door of M(mlops.mlflow_aws.mlflow_door).
+  returned: success
+  type: bool
+  version_added: 0.5.0
 """
 
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import Folder
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, paths
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
@@ -220,6 +226,8 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
     """Converge the servers, or in check mode say what that would do."""
     params = module.params
     state = files.state_folder(params["state_dir"])
+    if params["door"] and not module.check_mode:
+        Folder(state).make_keys()
     wanted = target.target(params, state, *paths.runtime_paths(params))
     kept = {"kept": target.kept(params, state)}
     try:
@@ -230,7 +238,12 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
         )
     except MlflowError as error:
         raise MlflowError(str(error), error.details | kept) from error
-    return {**done._asdict(), **kept, "tunnel": files.has_tunnel(state)}
+    return {
+        **done._asdict(),
+        **kept,
+        "tunnel": files.has_tunnel(state),
+        "door": Folder(state).settings.exists(),
+    }
 
 
 if __name__ == "__main__":

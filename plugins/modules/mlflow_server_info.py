@@ -67,6 +67,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import Folder
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host.installation import newest
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
@@ -89,7 +90,9 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
     runtime = target.known(params, state)
     return {
         "changed": False,
-        "servers": records.records(runtime, target.env_files(params, state)),
+        "servers": records.records(
+            runtime, target.env_files(params, state), Folder(state).secret()
+        ),
         "state_dir": str(state),
         "runtime": newest(files.runtimes_folder(state)),
     }

@@ -17,6 +17,8 @@ A project record is a dictionary with these keys, all of them always there:
                              limit), trace_archival (dictionary or None)
     experiments              list of dictionaries: name (text), description (text or None), tags (dictionary of
                              text)
+    members                  dictionary: the role (read, edit or manage) for the name of a member of the front door,
+                             or for * that of every member
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import Ml
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects import (
     experiments,
     fields,
+    members,
     server,
 )
 
@@ -157,4 +160,5 @@ _READERS: dict[str, t.Callable[[str, t.Any], t.Any]] = {
     "artifact_retention_days": _days,
     "server": server.settings,
     "experiments": experiments.listed,
+    "members": members.roles,
 }

@@ -20,9 +20,9 @@ _POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.1, 0.5
 Ask = t.Callable[[str, int], probe.Answer]
 
 
-def ask_once(host: str, port: int) -> probe.Answer:
-    """Ask one server for what only its database can answer."""
-    return probe.probe(host, port, _PROBE_SECONDS)
+def asking(token: str) -> Ask:
+    """Return what asks one server for what only its database can answer."""
+    return lambda host, port: probe.probe(host, port, _PROBE_SECONDS, token)
 
 
 def ask_kept(steps: t.Sequence[Step], ask: Ask) -> dict[str, probe.Answer]:
@@ -36,7 +36,7 @@ def ask_kept(steps: t.Sequence[Step], ask: Ask) -> dict[str, probe.Answer]:
 
 
 def await_answers(
-    runtime: Runtime, steps: t.Sequence[Step], deadline: float
+    runtime: Runtime, steps: t.Sequence[Step], deadline: float, ask: Ask
 ) -> tuple[dict[str, probe.Answer], dict[str, str]]:
     """Ask all servers that should run until each answers as configured, refuses, has ended, or time is up.
 
@@ -49,7 +49,7 @@ def await_answers(
     with _pool(pending) as pool:
         while pending:
             ended.update(runtime.dead())
-            found = pool.map(lambda step: ask_once(*_address(step)), pending)
+            found = pool.map(lambda step: ask(*_address(step)), pending)
             answers.update(zip([step.name for step in pending], found))
             pending = [
                 step

@@ -8,6 +8,7 @@ STATE/env/INSTANCE-NAME.env    export MLFLOW_TRACKING_URI=http://127.0.0.1:5001
 
 from __future__ import annotations
 
+import shlex
 import typing as t
 from pathlib import Path
 
@@ -20,10 +21,16 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers.plan imp
 
 
 class EnvFiles(t.NamedTuple):
-    """The folder of these files, and whose servers they are: inventories may share a folder."""
+    """The folder of these files, and whose servers they are: inventories may share a folder.
+
+    door: address of the front door that clients use, without a path, if there is one; authority: the certificate
+    of its own CA, if it has one.
+    """
 
     folder: Path
     instance: str
+    door: str = ""
+    authority: str = ""
 
     def path(self, name: str) -> Path:
         """Return the file of a project."""
@@ -34,7 +41,7 @@ class EnvFiles(t.NamedTuple):
 
         A server that runs when the steps are done has one; what is as it should be is left out.
         """
-        wanted = {step.name: _text(step) for step in steps}
+        wanted = {step.name: self._text(step) for step in steps}
         return {name: text for name, text in wanted.items() if self._found(name) != text}
 
     def write(self, texts: t.Mapping[str, str | None]) -> None:
@@ -54,7 +61,7 @@ class EnvFiles(t.NamedTuple):
         }
         self.write(
             {
-                name: _export(str(settings["host"]), int(settings["port"]))
+                name: self._export(name, str(settings["host"]), int(settings["port"]))
                 for name, settings in addresses.items()
                 if settings
             }
@@ -67,14 +74,20 @@ class EnvFiles(t.NamedTuple):
         except FileNotFoundError:
             return None
 
+    def _text(self, step: Step) -> str | None:
+        """Return what the file of one server holds, None where it does not run."""
+        if not step.runs or not step.wanted:
+            return None
+        return self._export(step.name, step.wanted.host, step.wanted.port)
 
-def _text(step: Step) -> str | None:
-    """Return what the file of one server holds, None where it does not run."""
-    if not step.runs or not step.wanted:
-        return None
-    return _export(step.wanted.host, step.wanted.port)
-
-
-def _export(host: str, port: int) -> str:
-    """Return what the file of a server at an address holds."""
-    return f"export MLFLOW_TRACKING_URI={probe.server_url(host, port)}\n"
+    def _export(self, name: str, host: str, port: int) -> str:
+        """Return what the file of a server at an address holds."""
+        if not self.door:
+            return f"export MLFLOW_TRACKING_URI={probe.server_url(host, port)}\n"
+        lines = [
+            "# Set MLFLOW_TRACKING_TOKEN to a token of yours.",
+            f"export MLFLOW_TRACKING_URI={self.door.rstrip('/')}/{name}",
+        ]
+        if self.authority:
+            lines.append(f"export MLFLOW_TRACKING_SERVER_CERT_PATH={shlex.quote(self.authority)}")
+        return "\n".join(lines) + "\n"

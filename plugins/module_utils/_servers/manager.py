@@ -63,7 +63,9 @@ def converge(target: Target, timeout: float) -> ServersResult:
             # Another run may have done it meanwhile.
             changes = _changes(target)
             _apply(target, changes, deadline)
-    answered, ended = answers.await_answers(target.runtime, changes.steps, deadline)
+    answered, ended = answers.await_answers(
+        target.runtime, changes.steps, deadline, answers.asking(target.token)
+    )
     # A server that was just started has another process than the one found.
     done = _result(target, changes, target.runtime.observe(), answered)
     running = {step.name for step in changes.steps if step.runs}
@@ -71,9 +73,10 @@ def converge(target: Target, timeout: float) -> ServersResult:
     return done
 
 
-def check(target: Target, ask: answers.Ask = answers.ask_once) -> ServersResult:
+def check(target: Target, ask: answers.Ask | None = None) -> ServersResult:
     """Return what converge would do; `ask` asks a server by its host and port."""
     changes = _changes(target)
+    ask = ask or answers.asking(target.token)
     found = {step.name: step.found for step in changes.steps}
     planned = _result(target, changes, found, answers.ask_kept(changes.steps, ask))
     for record, step in zip(planned.servers, changes.steps):
@@ -134,7 +137,7 @@ def _take(target: Target, steps: t.Sequence[Step], deadline: float) -> None:
     except MlflowError as error:
         if not error.details:
             raise
-        servers = records.records(target.runtime, target.env_files)
+        servers = records.records(target.runtime, target.env_files, target.token)
         raise MlflowError(str(error), {**error.details, "servers": servers}) from error
 
 

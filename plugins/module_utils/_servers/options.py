@@ -69,6 +69,10 @@ _INVENTORY: Spec = {
     "backend": {"type": "str", "choices": ["local", "aws"], "default": "local"},
     "projects": {"type": "list", "elements": "dict", "required": True, "options": _PROJECT},
 }
+_DOOR: Spec = {
+    "url": {"type": "str", "required": True},
+    "internal_ca": {"type": "bool", "default": False},
+}
 # What mlflow_server_info takes too.
 RUNTIME: Spec = {
     "state_dir": {"type": "path"},
@@ -89,6 +93,7 @@ SERVERS: Spec = {
     "container_user": _TEXT,
     "start_at_boot": {"type": "bool", "default": False},
     "broker": {"type": "str", "choices": ["none", "docker", "process"], "default": "none"},
+    "door": {"type": "dict", "options": _DOOR},
 }
 
 

@@ -103,8 +103,9 @@ def wanted_server(options: t.Mapping[str, t.Any], cap: str, runtime: str) -> Wan
     if origins:
         settings["allowed_origins"] = origins
     settings.update(_choices(options))
-    if options.get("key_file"):
-        settings["key_file"] = options["key_file"]
+    for key in ("key_file", "door"):
+        if options.get(key):
+            settings[key] = options[key]
     digest = hashlib.sha256(json.dumps([runtime, settings], sort_keys=True).encode("utf-8"))
     settings["configuration"] = digest.hexdigest()[:16]
     state = min(options["state"], cap, key=_RANK.index)
@@ -160,6 +161,8 @@ def redacted(settings: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     shown = {**settings}
     if "environment" in shown:
         shown["environment"] = sorted(shown["environment"])
+    if "door" in shown:
+        shown["door"] = True
     certificate = shown.get("database", {}).get("ca", "")
     if certificate:
         digest = hashlib.sha256(certificate.encode("utf-8")).hexdigest()

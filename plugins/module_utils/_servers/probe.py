@@ -53,13 +53,14 @@ class Answer(t.NamedTuple):
     confined: bool | None = None
 
 
-def probe(host: str, port: int, timeout: float) -> Answer:
+def probe(host: str, port: int, timeout: float, token: str = "") -> Answer:
     """Ask the server on host and port for one experiment and its version.
 
     /health would answer while the database is gone. timeout is in seconds for each of
-    the two requests and for what is read of its answer.
+    the two requests and for what is read of its answer. token: what a server behind a front door
+    wants to see.
     """
-    with conversation(host, port, timeout) as talk:
+    with conversation(host, port, timeout, token) as talk:
         try:
             reason = talk.trouble()
             if reason:
@@ -78,10 +79,15 @@ class Conversation:
     """
 
     def __init__(
-        self, connection: http.client.HTTPConnection, timeout: float, prefix: str = ""
+        self,
+        connection: http.client.HTTPConnection,
+        timeout: float,
+        prefix: str = "",
+        token: str = "",
     ) -> None:
-        """Take the connection, the seconds that each answer may take, and what paths begin with."""
+        """Take the connection, the seconds that each answer may take, what paths begin with, and a token."""
         self._connection, self._timeout, self._prefix = connection, timeout, prefix
+        self._login = {"Authorization": f"Bearer {token}"} if token else {}
         self.configuration = self.refusal = ""
         self.confined: bool | None = None
 
@@ -93,7 +99,7 @@ class Conversation:
             "POST" if body else "GET",
             f"{self._prefix}{path}",
             json.dumps(body) if body else None,
-            {"Content-Type": "application/json", **_PROBE_HEADERS},
+            {"Content-Type": "application/json", **_PROBE_HEADERS, **self._login},
         )
         response = self._connection.getresponse()
         text = read_answer(response, self._timeout, limit)
@@ -119,23 +125,23 @@ class Conversation:
 
 
 @contextlib.contextmanager
-def conversation(host: str, port: int, timeout: float) -> t.Iterator[Conversation]:
+def conversation(host: str, port: int, timeout: float, token: str = "") -> t.Iterator[Conversation]:
     """Yield a conversation with the server on host and port; timeout is in seconds for each answer."""
     connection = http.client.HTTPConnection(reachable_host(host), port, timeout=timeout)
     try:
-        yield Conversation(connection, timeout)
+        yield Conversation(connection, timeout, token=token)
     finally:
         connection.close()
 
 
 @contextlib.contextmanager
-def conversation_at(url: str, timeout: float) -> t.Iterator[Conversation]:
+def conversation_at(url: str, timeout: float, token: str = "") -> t.Iterator[Conversation]:
     """Yield a conversation with the server at url; timeout is in seconds for each answer."""
     parts = urllib.parse.urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=timeout)
     try:
-        yield Conversation(connection, timeout, parts.path.rstrip("/"))
+        yield Conversation(connection, timeout, parts.path.rstrip("/"), token)
     finally:
         connection.close()
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private to mlops.mlflow_aws: the experiments of projects, created through the servers of a host, some at once.
 
-These servers listen on the host itself, so they are asked without a proxy and without a login.
+These servers listen on the host itself, so they are asked without a proxy.
 """
 
 from __future__ import annotations
@@ -50,14 +50,17 @@ def lacking(talk: probe.Conversation, entries: Entries) -> str:
     return f"its experiment '{due[0]}' is not as listed" if due else ""
 
 
-def converge(servers: Entries, timeout: float, check: bool) -> dict[str, t.Any]:
-    """Create the experiments of all servers, or in check mode plan that; return the module's result."""
+def converge(servers: Entries, timeout: float, check: bool, token: str) -> dict[str, t.Any]:
+    """Create the experiments of all servers, or in check mode plan that; return the module's result.
+
+    token: what servers behind a front door want to see.
+    """
     plans.require_distinct("servers", (server["name"] for server in servers))
     wanted = [experiments.wanted(server[_RECORDS], _RECORDS) for server in servers]
     with concurrent.futures.ThreadPoolExecutor(max(1, min(probe.AT_ONCE, len(servers)))) as pool:
         outcomes = list(
             pool.map(
-                lambda one: _converge(one[0]["name"], one[0]["url"], one[1], timeout, check),
+                lambda one: _converge(one[0], one[1], timeout, check, token),
                 zip(servers, wanted),
             )
         )
@@ -74,11 +77,16 @@ def converge(servers: Entries, timeout: float, check: bool) -> dict[str, t.Any]:
 
 
 def _converge(
-    project: str, url: str, wanted: t.Sequence[experiments.Wanted], timeout: float, check: bool
+    server: t.Mapping[str, t.Any],
+    wanted: t.Sequence[experiments.Wanted],
+    timeout: float,
+    check: bool,
+    token: str,
 ) -> _Outcome:
     """Create the experiments of one server, or in check mode plan that."""
+    project = server["name"]
     try:
-        with probe.conversation_at(url, timeout) as talk:
+        with probe.conversation_at(server["url"], timeout, token) as talk:
             result = plans.result(
                 _KIND, _asker(talk, check), wanted, check, _RECORDS, experiments.record
             )

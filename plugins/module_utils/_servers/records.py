@@ -75,11 +75,11 @@ def result(
     )
 
 
-def records(runtime: Runtime, env_files: EnvFiles) -> list[dict[str, t.Any]]:
-    """Return a record for each server that is on the host."""
+def records(runtime: Runtime, env_files: EnvFiles, token: str) -> list[dict[str, t.Any]]:
+    """Return a record for each server that is on the host; token: what its front door knows."""
     found = runtime.observe()
     steps = [Step(name, KEEP, None, server) for name, server in sorted(found.items())]
-    answered = answers.ask_kept(steps, answers.ask_once)
+    answered = answers.ask_kept(steps, answers.asking(token))
     return result(runtime, steps, found, answered, env_files, {}).servers
 
 

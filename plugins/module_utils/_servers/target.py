@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._backend import local
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import Folder
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import (
     broker_sockets as brokers,
@@ -36,13 +37,16 @@ if t.TYPE_CHECKING:
     from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
 
 Params = t.Mapping[str, t.Any]
+# In check mode the secret of a door is not made.
+_UNMADE = "..."
 
 
 class Target(t.NamedTuple):
     """A host's servers as they should be, the runtime that has them, and the host's files about them.
 
     unlisted: what is done about servers that are not wanted, KEEP, STOP or REMOVE; lock: the file
-    that is locked while servers change; boot: None where something else starts servers at boot.
+    that is locked while servers change; boot: None where something else starts servers at boot; token: what
+    servers behind a front door want to see.
     """
 
     runtime: Runtime
@@ -52,6 +56,7 @@ class Target(t.NamedTuple):
     env_files: EnvFiles
     ports: PortRecord
     boot: Boot | None
+    token: str
 
 
 def target(params: Params, state: Path, python: str = "", entrypoint: str = "") -> Target:
@@ -75,6 +80,7 @@ def target(params: Params, state: Path, python: str = "", entrypoint: str = "") 
         env_files=env_files(params, state),
         ports=_ports(params, state),
         boot=_boot(runtime, params, folder),
+        token=Folder(state).secret(),
     )
 
 
@@ -90,7 +96,13 @@ def known(params: Params, state: Path) -> Runtime:
 
 def env_files(params: Params, state: Path) -> EnvFiles:
     """Return the files that clients on the host source."""
-    return EnvFiles(files.env_folder(state), params["docker_instance"])
+    door = params.get("door")
+    return EnvFiles(
+        files.env_folder(state),
+        params["docker_instance"],
+        door["url"] if door else "",
+        str(Folder(state).authority) if door and door["internal_ca"] else "",
+    )
 
 
 def kept(params: Params, state: Path) -> list[dict[str, str]]:
@@ -138,7 +150,12 @@ def _placed(server: dict[str, t.Any], state: Path, params: Params) -> dict[str, 
     # A project whose state is absent has no place.
     if destination and "://" not in destination:
         paths.host_path("artifacts_destination", destination)
-    return server | placed | _identity(server, state, params)
+    return server | placed | _identity(server, state, params) | _behind(state, params)
+
+
+def _behind(state: Path, params: Params) -> dict[str, str]:
+    """Return what a server behind a front door knows it by; before the first run there is none."""
+    return {"door": Folder(state).secret() or _UNMADE} if params.get("door") else {}
 
 
 def _identity(server: dict[str, t.Any], state: Path, params: Params) -> dict[str, t.Any]:

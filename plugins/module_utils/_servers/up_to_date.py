@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 from pathlib import Path
 
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import Folder
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files, installation
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._servers import (
@@ -46,14 +47,18 @@ class RunSearch:
         self,
         experiment: str,
         listed: t.Mapping[int, t.Sequence[t.Mapping[str, t.Any]]] | None = None,
+        token: str = "",
     ) -> None:
-        """Take the experiment that holds these runs, and the experiments of servers by port."""
-        self._experiment, self._listed = experiment, listed or {}
+        """Take the experiment that holds these runs, and the experiments of servers by port.
+
+        token: what servers behind a front door want to see.
+        """
+        self._experiment, self._listed, self._token = experiment, listed or {}, token
         self._found: dict[str, dict[str, t.Any]] = {}
 
     def ask(self, host: str, port: int) -> probe.Answer:
         """Ask the server on host and port; it is healthy if it knows its run."""
-        with probe.conversation(host, port, _ASK_SECONDS) as talk:
+        with probe.conversation(host, port, _ASK_SECONDS, self._token) as talk:
             try:
                 run = verification_runs.find(
                     talk.call, lambda: talk.configuration, self._experiment
@@ -94,11 +99,10 @@ def check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
 
 
 def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
-    """Check the tunnel and the MLflow first, then the servers."""
-    if params["tunnel"]:
-        return HostCheck("its tunnel has to be checked")
-    if files.has_tunnel(state):
-        return HostCheck("it has a tunnel that nothing needs")
+    """Check the MLflow first, then the servers."""
+    beside = _beside(params, state)
+    if beside:
+        return HostCheck(beside)
     python = entrypoint = ""
     # Ending servers needs no MLflow.
     if params["state"] == "present" and params["runtime"] == "docker":
@@ -118,9 +122,24 @@ def _check(params: t.Mapping[str, t.Any], state: Path) -> HostCheck:
         server["port"]: params["experiments"].get(server["name"], ())
         for server in params["servers"]
     }
-    search = RunSearch(params["experiment"], listed)
-    found = manager.check(target.target(params, state, python, entrypoint), search.ask)
+    wanted = target.target(params, state, python, entrypoint)
+    search = RunSearch(params["experiment"], listed, wanted.token)
+    found = manager.check(wanted, search.ask)
     return judge(found, search, params["always"])
+
+
+def _beside(params: t.Mapping[str, t.Any], state: Path) -> str:
+    """Return what has to be checked beside the servers, empty for nothing."""
+    parts = (
+        ("tunnel", params["tunnel"], files.has_tunnel(state)),
+        ("front door", params["door"], Folder(state).settings.exists()),
+    )
+    for name, wanted, there in parts:
+        if wanted:
+            return f"its {name} has to be checked"
+        if there:
+            return f"it has a {name} that nothing needs"
+    return ""
 
 
 def judge(found: ServersResult, search: RunSearch, always: bool) -> HostCheck:

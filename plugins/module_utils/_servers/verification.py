@@ -37,14 +37,19 @@ class Verification(t.NamedTuple):
 
 
 def verify(
-    requests: t.Sequence[RunRequest], experiment: str, timeout: int, client: Client | None
+    requests: t.Sequence[RunRequest],
+    experiment: str,
+    timeout: int,
+    client: Client | None,
+    token: str,
 ) -> Verification:
     """Have a run logged through each server that has none of its key; both lists are in order.
 
     Without a client nothing is logged or fails, and run_id may be empty. A run has name, url, run_id,
-    experiment_id, logged, and seconds for each step; timeout is in seconds for one request.
+    experiment_id, logged, and seconds for each step; timeout is in seconds for one request; token: what
+    servers behind a front door want to see.
     """
-    answers = ask_all(requests, experiment, timeout, _ATTEMPTS if client else 1)
+    answers = ask_all(requests, experiment, timeout, _ATTEMPTS if client else 1, token)
     if not client:
         runs = [record(one, answers[one.name].run, not answers[one.name].run) for one in requests]
         return Verification(runs, [])
@@ -53,13 +58,13 @@ def verify(
     missing = [one for one in requests if one.name not in reasons and not answers[one.name].run]
     logged: dict[str, Run] = {}
     if missing:
-        logged, failed = _log(missing, experiment, timeout, client)
+        logged, failed = _log(missing, experiment, timeout, client, token)
         reasons |= failed
     return _verification(requests, answers, logged, reasons)
 
 
 def _log(
-    missing: t.Sequence[RunRequest], experiment: str, timeout: int, client: Client
+    missing: t.Sequence[RunRequest], experiment: str, timeout: int, client: Client, token: str
 ) -> tuple[dict[str, Run], dict[str, str]]:
     """Log the missing runs; return them, and the reasons of those that failed, by project."""
     answer = client.log(missing, experiment, timeout)
@@ -69,7 +74,7 @@ def _log(
     reasons |= dict.fromkeys(silent, "the MLflow client said nothing about it")
     # The client says how often it asked, the server what is wrong with it by now.
     failed = [one._replace(key="") for one in missing if one.name in reasons]
-    again = ask_all(failed, experiment, timeout, 1)
+    again = ask_all(failed, experiment, timeout, 1, token)
     reasons |= {name: found.reason for name, found in again.items() if found.reason}
     return logged, reasons
 

@@ -39,8 +39,9 @@ _REQUESTS = 12
 class ProcessClient:
     """The client of an installed runtime."""
 
-    def __init__(self, python: str, entrypoint: str) -> None:
-        """Take the runtime's Python and its mlflow_entry.py."""
+    def __init__(self, python: str, entrypoint: str, token: str) -> None:
+        """Take the runtime's Python, its mlflow_entry.py, and what servers behind a front door want to see."""
+        self._token = token
         self._command = interpreter.isolated(python, entrypoint, "prove", "/dev/stdin")
 
     def log(
@@ -52,7 +53,7 @@ class ProcessClient:
             _bound(timeout),
             "The MLflow client failed",
             _REMEDY,
-            text=_document(requests, experiment, timeout),
+            text=_document(requests, experiment, timeout, self._token),
             environment=environ.clean(),
         )
         return _answer(done.code, done.output, done.errors)
@@ -61,9 +62,12 @@ class ProcessClient:
 class ContainerClient:
     """The client of the image, in containers beside the servers' own, without their identity."""
 
-    def __init__(self, engine: Engine, image: str, instance: str) -> None:
-        """Take the engine, the image, and what the names of the servers' containers start with."""
-        self._engine, self._image, self._instance = engine, image, instance
+    def __init__(self, engine: Engine, image: str, instance: str, token: str) -> None:
+        """Take the engine, the image, what the names of the servers' containers start with, and a token.
+
+        token: what servers behind a front door want to see.
+        """
+        self._engine, self._image, self._instance, self._token = engine, image, instance, token
 
     def log(
         self, requests: t.Sequence[RunRequest], experiment: str, timeout: int
@@ -98,7 +102,7 @@ class ContainerClient:
             self._engine,
             self._image,
             ["prove", f"{VOLUME_PATH}/{_REQUEST}"],
-            {_REQUEST: _document([inside], experiment, timeout)},
+            {_REQUEST: _document([inside], experiment, timeout, self._token)},
             binds={},
             network=f"container:{name}",
             user="",
@@ -108,13 +112,14 @@ class ContainerClient:
         return _answer(ran.code, ran.stdout, ran.stderr)
 
 
-def _document(requests: t.Sequence[RunRequest], experiment: str, timeout: int) -> str:
+def _document(requests: t.Sequence[RunRequest], experiment: str, timeout: int, token: str) -> str:
     """Return the request of programs/server/mlflow_aws_server/verification.py."""
     return json.dumps(
         {
             "servers": [request._asdict() for request in requests],
             "experiment": experiment,
             "timeout": timeout,
+            "token": token,
         }
     )
 

@@ -53,29 +53,32 @@ class FoundRun(t.NamedTuple):
 
 
 def ask_all(
-    requests: t.Sequence[RunRequest], experiment: str, timeout: int, attempts: int
+    requests: t.Sequence[RunRequest], experiment: str, timeout: int, attempts: int, token: str
 ) -> dict[str, FoundRun]:
-    """Return what each server says, by name; one that refuses is asked again, up to attempts times."""
+    """Return what each server says, by name; one that refuses is asked again, up to attempts times.
+
+    token: what servers behind a front door want to see.
+    """
     with concurrent.futures.ThreadPoolExecutor(max(1, min(probe.AT_ONCE, len(requests)))) as pool:
-        answers = pool.map(lambda one: _ask(one, experiment, timeout, attempts), requests)
+        answers = pool.map(lambda one: _ask(one, experiment, timeout, attempts, token), requests)
         return {request.name: answer for request, answer in zip(requests, answers)}
 
 
-def _ask(request: RunRequest, experiment: str, timeout: int, attempts: int) -> FoundRun:
+def _ask(request: RunRequest, experiment: str, timeout: int, attempts: int, token: str) -> FoundRun:
     """Ask one server, a few times if need be: it may be starting, or its database waking up."""
     deadline = time.monotonic() + timeout * attempts
     while True:
-        answer = _ask_once(request, experiment, timeout)
+        answer = _ask_once(request, experiment, timeout, token)
         attempts -= 1
         if not answer.reason or answer.stands or attempts < 1 or time.monotonic() > deadline:
             return answer
         time.sleep(_PAUSE_SECONDS)
 
 
-def _ask_once(request: RunRequest, experiment: str, timeout: int) -> FoundRun:
+def _ask_once(request: RunRequest, experiment: str, timeout: int, token: str) -> FoundRun:
     """Ask one server for what only its database can answer, then for the run of its key."""
     try:
-        with probe.conversation_at(request.url, timeout) as talk:
+        with probe.conversation_at(request.url, timeout, token) as talk:
             reason = talk.trouble()
             if reason or not request.key:
                 return FoundRun(None, reason, bool(talk.refusal))

@@ -18,6 +18,7 @@ from typing import Any
 from . import (
     access,
     connections,
+    door,
     environment,
     health,
     installation,
@@ -90,7 +91,10 @@ def _bounded(served: Any, settings: dict[str, Any], prefix: str) -> Any:
     if not settings.get("assistant"):
         served = AssistantOff(served, prefix)
     most = settings.get("max_upload_size")
-    return uploads.UploadLimit(served, most) if most else served
+    if most:
+        served = uploads.UploadLimit(served, most)
+    secret = settings.get("door")
+    return door.DoorOnly(served, secret) if secret else served
 
 
 def internal_environment(settings: dict[str, Any]) -> dict[str, str]:

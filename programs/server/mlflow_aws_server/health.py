@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from . import door
 from .errors import say
 from .private import private_base, private_name
 from .refusal import PROBE_HEADER, REFUSAL_HEADER
@@ -166,6 +167,7 @@ def _ask(settings: dict[str, Any], method: str, path: str, body: str | None = No
         "Host": allowed[0] if allowed else f"127.0.0.1:{port}",
         "Content-Type": "application/json",
         PROBE_HEADER: "1",
+        **door.header(settings),
     }
     connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
     try:

@@ -17,6 +17,7 @@
     trace_archival         optional: MLflow's settings of trace archival, without its location
     max_upload_size        optional: largest body of a request in bytes
     presigned_only         optional: whether clients transfer artifacts by presigned URLs only
+    door                   optional: the secret of the host's front door, without which no request is answered
     environment            further variables for the server, name to text
     database               null, or for mysql+pymysql://HOST:PORT/SCHEMA: `secret`, the name
                            or ARN of a secret whose JSON holds "password"; `login`, "iam" if
@@ -35,9 +36,9 @@ MLflow encrypts what it keeps in its database with keys that are derived from th
 except for those that `environment` sets itself: see keys.py. Without a root key they are
 MLflow's own.
 
-A password goes into a file of mode 0400 in a private folder in memory, never into an
-argument, an environment variable or the log. These variables, also in `environment`, change
-limits, in seconds:
+It holds no password, and no secret but the front door's. A password goes into a file of mode
+0400 in a private folder in memory, never into an argument, an environment variable or the log.
+These variables, also in `environment`, change limits, in seconds:
 
     MLFLOW_AWS_SECRET_POLL       interval between two reads of the secret (300)
     MLFLOW_AWS_DATABASE_TIMEOUT  timeout for an answer of a MySQL database (90)

@@ -8,6 +8,7 @@ The request of `prove` (JSON) holds:
     servers     list of: name (the project), url, key (kept in a tag; may be empty)
     experiment  name of the experiment that holds the runs; created if it is missing
     timeout     timeout in seconds for each request
+    token       what the servers of a host with a front door want to see; may be empty
 
 and prints one JSON document: `runs`, a list of name, run_id, experiment_id and seconds (of
 create, log and read), and `failures`, a list of name and reason.
@@ -46,7 +47,7 @@ def prove(request_path: Path) -> None:
     request: dict[str, Any] = json.loads(request_path.read_text(encoding="utf-8"))
     servers = request["servers"]
     with tempfile.TemporaryDirectory() as home:
-        _configure_client(request["timeout"], home)
+        _configure_client(request["timeout"], home, request.get("token", ""))
         with concurrent.futures.ThreadPoolExecutor(max(1, min(_AT_ONCE, len(servers)))) as pool:
             futures = [pool.submit(_verify, server, request["experiment"]) for server in servers]
     runs, failures = [], []
@@ -60,7 +61,7 @@ def prove(request_path: Path) -> None:
     print(json.dumps({"runs": runs, "failures": failures}))
 
 
-def _configure_client(timeout: int, home: str) -> None:
+def _configure_client(timeout: int, home: str, token: str) -> None:
     """Set up the client, before it is imported, to fail in time and to fetch through the server.
 
     The rest of its environment is clean: see environment.py.
@@ -78,6 +79,7 @@ def _configure_client(timeout: int, home: str) -> None:
         MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
         MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
         GIT_PYTHON_REFRESH="quiet",
+        **({"MLFLOW_TRACKING_TOKEN": token} if token else {}),
     )
 
 

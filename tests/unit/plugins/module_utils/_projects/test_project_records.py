@@ -19,7 +19,7 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._projects.records
 from ansible_collections.mlops.mlflow_aws.programs.server.mlflow_aws_server import mysql as program
 
 KEYS = ["name", "port", "description", "owner", "state", "artifact_retention_days", "server"]
-KEYS += ["experiments"]
+KEYS += ["experiments", "members"]
 
 
 def refusal(projects: Any, base_port: Any = 5001) -> str:
@@ -57,6 +57,7 @@ def test_an_entry_of_nothing_but_a_name_is_complete() -> None:
                 "presigned_only": False,
             },
             "experiments": [],
+            "members": {},
         }
     ]
 
@@ -87,6 +88,7 @@ def test_an_entry_with_every_key_is_kept() -> None:
             "presigned_only": True,
         },
         "experiments": [{"name": "a/b", "description": "", "tags": {"team": "x"}}],
+        "members": {"ada": "manage", "*": "read"},
     }
     wanted = copy.deepcopy(entry) | {"port_fixed": True}
     wanted["server"]["environment"]["OMP_NUM_THREADS"] = "2"

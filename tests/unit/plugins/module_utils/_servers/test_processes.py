@@ -204,7 +204,7 @@ def test_a_server_that_ends_while_it_is_looked_at_is_no_stranger(
     )
     env_files = EnvFiles(tmp_path, "mlflow")
     lock = tmp_path / ".lock"
-    aim = Target(runtime, [server], KEEP, lock, env_files, UNRECORDED, boot=None)
+    aim = Target(runtime, [server], KEEP, lock, env_files, UNRECORDED, boot=None, token="")
     with pytest.raises(MlflowError, match="is in use by process"):
         manager.read_plan(aim)
     monkeypatch.setattr(ports, "holder", lambda _host, port: ports.Holder(ended, "python", port))

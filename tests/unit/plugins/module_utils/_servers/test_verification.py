@@ -42,7 +42,7 @@ def client(folder: Path, code: str) -> ProcessClient:
     """Return a client whose program is this code."""
     program = folder / "client.py"
     program.write_text(code)
-    return ProcessClient(sys.executable, str(program))
+    return ProcessClient(sys.executable, str(program), "")
 
 
 def test_what_a_client_prints_is_read(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_server_that_the_client_forgot_has_failed(tmp_path: Path) -> None:
     with HTTPServer(("127.0.0.1", 0), Well) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         request = RunRequest("demo", f"http://127.0.0.1:{server.server_port}", "")
-        found = verify([request], "e", 5, made)
+        found = verify([request], "e", 5, made, "")
         server.shutdown()
     assert found.runs == []
     assert found.failures == [{"name": "demo", "reason": "the MLflow client said nothing about it"}]
