@@ -123,7 +123,13 @@ def team(
     made = Team(folder, state, modules, host)
     made.play("deploy")
     yield made
-    made.play("servers", mlflow_server_state="absent")
+    # It is everybody's.
+    (state / "runtimes").unlink()
+    given = {"state_dir": str(state), "confirm": state.name, "runtime": "process"}
+    removed = modules.call("mlflow_host_removal", given)["removed"]
+    # A host that is cleared has no door any more.
+    assert "front door" in [one["kind"] for one in removed]
+    assert list(state.iterdir()) == []
 
 
 def test_a_second_run_changes_nothing(team: Team) -> None:

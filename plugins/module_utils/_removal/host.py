@@ -20,6 +20,9 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker.settings import BROKER
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker import prune
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._docker.client import Engine
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door import manager as doors
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door import options as door_options
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import Folder
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._removal import state_files
@@ -50,10 +53,11 @@ from ansible_collections.mlops.mlflow_aws.plugins.module_utils._sizes import rea
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._tunnel import Tunnel
 
 PROJECT, SERVER, INSTALLATION, RECORD = "project", "server", "installation", "record of ports"
-_BOOT, _BROKER, _TUNNEL, _VOLUME, _IMAGE = (
+_BOOT, _BROKER, _TUNNEL, _DOOR, _VOLUME, _IMAGE = (
     "start at boot",
     "credential broker",
     "tunnel",
+    "front door",
     "volume",
     "image",
 )
@@ -103,6 +107,7 @@ class HostRemoval:
         """Remove everything: what runs first, then what it left, data last."""
         self.removed = self.found()
         deadline = time.monotonic() + self._timeout
+        self._remove_door()
         manager.converge(self._target(), self._timeout)
         if self._on_aws:
             self._remove_helpers(deadline)
@@ -150,8 +155,14 @@ class HostRemoval:
         return found
 
     def _helpers(self) -> list[Finding]:
-        """Return the broker and the tunnel, which only hosts of a backend on AWS have."""
+        """Return the front door; and the broker and the tunnel, which only hosts of a backend on AWS have."""
         found = []
+        door = Folder(self._state).path
+        if door.is_dir():
+            meaning = (
+                "tokens, passwords, certificates and the audit log of its members, which are lost"
+            )
+            found.append(Finding(_DOOR, str(door), DELETE, meaning))
         if self._on_aws:
             if self._broker(check_mode=True).changed:
                 meaning = "gives servers their credentials"
@@ -162,6 +173,18 @@ class HostRemoval:
                     Finding(_TUNNEL, str(files.tunnel_folder(self._state)), DELETE, meaning)
                 )
         return found
+
+    def _remove_door(self) -> None:
+        """End the front door, and delete its files."""
+        door = Folder(self._state).path
+        if door.is_dir():
+            given = {
+                "state": "absent",
+                "state_dir": str(self._state),
+                "timeout": int(self._timeout),
+            }
+            doors.converge(door_options.validated(given), self._state, check_mode=False)
+            state_files.drop(door)
 
     def _remove_helpers(self, deadline: float) -> None:
         """Remove brokers and tunnel with their files."""
