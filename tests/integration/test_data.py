@@ -843,6 +843,7 @@ def consistent(folder: Path) -> int:
 
 
 @pytest.mark.thorough("Its size is that of a team's project after a year.")
+@pytest.mark.timeout(3600)
 def test_memory_does_not_grow_with_a_project(space: Space, tmp_path: Path) -> None:
     """Below 300 MiB, MLflow itself included."""
     folder = space.project(tmp_path, empty=True)
