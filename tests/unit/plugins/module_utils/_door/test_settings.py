@@ -127,11 +127,12 @@ def test_a_token_is_made_once_and_known_to_the_program(tmp_path: Path) -> None:
     assert known.member_of(first.token, 1001) == "ci"
     assert known.member_of(first.token, 1000 + 10 * DAY) == ""
     assert not tokens.created(first.tokens, "ci", "a", 10, 1001, anew=False).changed
-    for now, anew in ((1001, True), (1000 + 11 * DAY, False)):
-        second = tokens.created(first.tokens, "ci", "a", 0, now, anew=anew)
-        assert second.changed
-        assert len(second.tokens) == 1
-        assert second.token != first.token
+    late = tokens.created(first.tokens, "ci", "a", 0, 1000 + 11 * DAY, anew=False)
+    second = tokens.created(first.tokens, "ci", "a", 0, 1001, anew=True)
+    for made in (late, second):
+        assert made.changed
+        assert len(made.tokens) == 1
+        assert made.token != first.token
     other = tokens.created(second.tokens, "ci", "b", 0, 1001, anew=False)
     assert len(other.tokens) == 2
     assert len(tokens.revoked(other.tokens, "ci", "b").tokens) == 1
