@@ -61,7 +61,6 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door import folder as files_of_door
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door import tokens
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._host import files
 
@@ -93,9 +92,7 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
             raise MlflowError(
                 f"The password of {params['name']} is too short; use {_LEAST} characters or more."
             )
-        tokens.require_member(
-            folder.read(files_of_door.SETTINGS).get("members", {}), params["name"]
-        )
+        folder.require_member(params["name"])
     if module.check_mode:
         return {"changed": _differs(folder.read(files_of_door.PASSWORDS), params)}
     with folder.locked(_LOCK_SECONDS, "changing the passwords of this host"):

@@ -107,7 +107,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _module
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door import tokens
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._door.folder import (
-    SETTINGS,
     TOKENS,
     Folder,
 )
@@ -142,7 +141,7 @@ def _work(module: AnsibleModule) -> dict[str, Any]:
     if params["state"] == "present":
         if not params["name"] or params["days"] < 0:
             raise MlflowError("A token needs a name, and days of 0 or more.")
-        tokens.require_member(folder.read(SETTINGS).get("members", {}), params["member"])
+        folder.require_member(params["member"])
     if module.check_mode:
         change = _change(folder, params, dest)
         return {"changed": change.changed, "token": "", "tokens": _listed(change.tokens, params)}

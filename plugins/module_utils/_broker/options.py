@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _options
 
 _TEXT: dict[str, t.Any] = {"type": "str", "default": ""}
 _RUNTIMES = ["docker", "process"]
@@ -38,11 +37,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 
 def validated(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return options that came as one dictionary, with defaults; raises MlflowError."""
-    result = ArgumentSpecValidator(SPEC).validate(dict(given))
-    if result.error_messages:
-        raise MlflowError(f"broker_options: {result.error_messages[0]}")
-    parameters: dict[str, t.Any] = result.validated_parameters
-    return parameters
+    return _options.validated(SPEC, given, "broker_options")
 
 
 def secrets(params: t.Mapping[str, t.Any]) -> t.Iterator[str]:

@@ -65,6 +65,14 @@ class Folder:
             self.path / name, json.dumps(content, indent=2, sort_keys=True) + "\n"
         )
 
+    def require_member(self, member: str) -> None:
+        """Refuse somebody whom the door does not know."""
+        if member not in self.read(SETTINGS).get("members", {}):
+            raise MlflowError(
+                f"There is no member {member} in the door's settings; add it to mlflow_members and run the servers "
+                "playbook first."
+            )
+
     def secret(self) -> str:
         """Return what servers know the door by, empty if it is not made yet."""
         return self._text(_SECRET)

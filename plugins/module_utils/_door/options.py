@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _options
 
 Spec = dict[str, t.Any]
 _TEXT: Spec = {"type": "str", "default": ""}
@@ -62,8 +61,4 @@ SPEC: dict[str, Spec] = {
 
 def validated(given: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return options that came as one dictionary, with defaults; raises MlflowError."""
-    result = ArgumentSpecValidator(SPEC).validate(dict(given))
-    if result.error_messages:
-        raise MlflowError(f"mlflow_door: {result.error_messages[0]}")
-    parameters: dict[str, t.Any] = result.validated_parameters
-    return parameters
+    return _options.validated(SPEC, given, "mlflow_door")

@@ -10,8 +10,6 @@ import secrets
 import typing as t
 from pathlib import Path
 
-from ansible_collections.mlops.mlflow_aws.plugins.module_utils._errors import MlflowError
-
 Tokens = dict[str, dict[str, t.Any]]
 _ID_BYTES, _SECRET_BYTES = 8, 32
 DAY = 86400
@@ -77,15 +75,6 @@ def listed(tokens: Tokens) -> list[dict[str, t.Any]]:
             tokens.items(), key=lambda item: (item[1]["member"], item[1]["name"])
         )
     ]
-
-
-def require_member(members: t.Mapping[str, t.Any], member: str) -> None:
-    """Refuse a token for somebody whom the door does not know."""
-    if member not in members:
-        raise MlflowError(
-            f"There is no member {member} in the door's settings; add it to mlflow_members and run the servers "
-            "playbook first."
-        )
 
 
 def _of(tokens: Tokens, member: str, name: str) -> list[str]:

@@ -12,7 +12,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.mlops.mlflow_aws.plugins.module_utils import _options
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import manager as brokers
 from ansible_collections.mlops.mlflow_aws.plugins.module_utils._broker import (
     options as broker_options,
@@ -140,8 +140,8 @@ class HostRemoval:
             "state": "absent",
             "stop_unlisted": True,
         }
-        result = ArgumentSpecValidator(options.SERVERS).validate(given)
-        return target.target(result.validated_parameters, self._state)
+        wanted = _options.validated(options.SERVERS, given, "mlflow_server")
+        return target.target(wanted, self._state)
 
     def _servers(self) -> list[Finding]:
         """Return the servers, and whether anything of them starts at boot."""
